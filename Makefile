@@ -1,0 +1,60 @@
+## make demo    the built-in model on the sample images (ARGS="--no-viewer" keeps napari shut)
+## make test    the whole test suite, in a real window on a virtual screen
+## make lint    everything that CI checks without running the program
+## VENV=folder and PYTHON=interpreter may be given with each.
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Linux gets a virtual screen; macOS has its own.
+XVFB := $(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s "-screen 0 1600x1000x24",)
+
+.PHONY: help demo test lint format docs-images build clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+$(BIN)/python:
+	@sh scripts/make-venv.sh "$(VENV)" $(PYTHON)
+
+# One stamp for each set of extras: a second make installs nothing. Editable, so that edits count.
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	@echo "Installing napari-instseg[$*] into $(VENV) (PyTorch is large: the first time takes a while)"
+	@$(PIP) install --editable ".[$*]"
+	@touch "$@"
+
+demo: $(VENV)/.installed-all
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then sh scripts/setup-x.sh --desktop || true; fi
+	@$(BIN)/napari-instseg demo $(ARGS)
+
+test: $(VENV)/.installed-test
+	@sh scripts/setup-x.sh
+	@$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/npe2 validate --imports napari-instseg
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs-images: $(VENV)/.installed-test
+	@sh scripts/setup-x.sh
+	@$(XVFB) $(BIN)/python scripts/screenshots.py
+
+build: $(VENV)/.installed-dev
+	$(BIN)/python -m build
+
+clean:
+	rm -rf build dist instseg-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@echo "Kept: $(VENV) (remove it by hand)"

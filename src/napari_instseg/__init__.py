@@ -1,0 +1,59 @@
+"""Instance, semantic and panoptic segmentation of microscopy images, in napari and without."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import load_model, models, segment
+    from .instances import Instances, Mask
+    from .ops.axes import Image
+    from .segmentation import Segmentation
+    from .segmenter import Category, InputError, InstsegError, ModelError
+    from .settings import Settings
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Category": "segmenter",
+    "Image": "ops.axes",
+    "InputError": "segmenter",
+    "Instances": "instances",
+    "InstsegError": "segmenter",
+    "Mask": "instances",
+    "ModelError": "segmenter",
+    "Segmentation": "segmentation",
+    "Settings": "settings",
+    "load_model": "api",
+    "models": "api",
+    "segment": "api",
+}
+
+__all__ = [
+    "Category",
+    "Image",
+    "InputError",
+    "Instances",
+    "InstsegError",
+    "Mask",
+    "ModelError",
+    "Segmentation",
+    "Settings",
+    "load_model",
+    "models",
+    "segment",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,142 @@
+"""The functions for the console: what menu and command line use, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from .io.images import read_image
+from .models.registry import LoadedModel, entries, load
+from .ops.axes import Image, guess_axes
+from .pipeline import Run
+from .segmentation import Segmentation
+from .segmenter import InputError
+from .settings import Settings
+
+
+def segment(
+    image: Any,
+    model: str | LoadedModel = "nuclei",
+    *,
+    axes: str | None = None,
+    spacing: Mapping[str, float] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> Segmentation:
+    """Segment an image.
+
+    Parameters
+    ----------
+    image : array, Image, path, or napari Image layer
+        bool, integer or float pixels; NumPy, dask and Zarr arrays are read tile by tile.
+    model : str or LoadedModel
+        A name that `models` lists, the path of a weights file, or what `load_model` gave.
+    axes : str, optional
+        One letter a dimension, such as "ZYX", "CYX" or "YXS" (S = RGB samples); guessed by
+        the number of dimensions if not given. Not for layers and `Image`, which have their own.
+    spacing : mapping of str to float, optional
+        µm per pixel by axis letter.
+    recipe : mapping, optional
+        A result's ``recipe``: its settings are used, but for those given here.
+    progress : bool
+        Show a progress bar.
+    **settings
+        Fields of `Settings`, such as ``score_threshold=0.5`` or ``diameter=30``.
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    InputError
+        If the image or a setting cannot be used.
+    ModelError
+        If the model cannot be used.
+
+    Examples
+    --------
+    >>> result = segment(image, score_threshold=0.6)  # doctest: +SKIP
+    >>> result.instances.max(), len(result.table)  # doctest: +SKIP
+    (127, 127)
+    """
+    if isinstance(model, str):
+        settings["model"] = model
+    else:
+        settings["model"] = model.name
+    if recipe is not None:
+        settings = {**recipe_settings(recipe), **settings}
+        if model == "nuclei":
+            settings["model"] = recipe_settings(recipe).get("model", model)
+    try:
+        chosen = Settings.from_json(settings)
+    except InputError as error:
+        raise InputError(f"segment(): {error}") from error
+    prepared = as_image(image, axes, spacing)
+    loaded = load(chosen.model, chosen.device) if isinstance(model, str) else model
+    run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
+    with tqdm(disable=not progress, unit="tile", desc=prepared.name) as bar:
+        for step in run:
+            bar.total = step.total
+            bar.update(step.done - bar.n)
+    return run.result()
+
+
+def recipe_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in a recipe.
+
+    Raises
+    ------
+    InputError
+        If the recipe has none, or was written by a newer version.
+    """
+    schema, settings = recipe.get("schema"), recipe.get("settings")
+    if not isinstance(settings, Mapping) or not isinstance(schema, int):
+        raise InputError("recipe: expected 'schema' and 'settings', as in a recipe.json of a run")
+    if schema > 1:
+        raise InputError(f"recipe: schema {schema} is newer than this version knows (1); upgrade")
+    return dict(settings)
+
+
+def as_image(
+    image: Any, axes: str | None = None, spacing: Mapping[str, float] | None = None
+) -> Image:
+    """Turn what a user has into an `Image`.
+
+    Raises
+    ------
+    InputError
+        If it is none of an array, an `Image`, a path and a napari Image layer.
+    """
+    if isinstance(image, Image):
+        return image
+    if isinstance(image, (str, Path)):
+        read = read_image(Path(image), axes)
+        return read if spacing is None else Image(read.data, read.axes, spacing, read.name)
+    if hasattr(image, "_type_string") and hasattr(image, "multiscale"):
+        from .gui.layers import image_from_layer
+
+        return image_from_layer(image)
+    if not (hasattr(image, "shape") and hasattr(image, "dtype")):
+        raise InputError(
+            "expected an array, a path, an Image or a napari Image layer, got "
+            f"{type(image).__name__}"
+        )
+    return Image(image, axes or guess_axes(image.shape), spacing or {})
+
+
+def load_model(name: str = "nuclei", device: str = "auto") -> LoadedModel:
+    """Load a model once, to pass it to `segment` many times."""
+    return load(name, device)
+
+
+def models() -> pd.DataFrame:
+    """List the models: name, title, description, needs ("" if ready), license."""
+    columns = ("name", "title", "description", "needs", "license")
+    rows = [(e.name, e.title, e.description, e.missing(), e.license) for e in entries()]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,91 @@
+"""Which files a command is to work on, and what their results are called."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..io.images import is_image, stem_of
+from ..settings import OUTPUTS
+from .console import UsageError
+
+
+def expand(texts: Sequence[str]) -> tuple[list[Path], int]:
+    """Turn files, folders and patterns into files; Windows' shells leave that to programs.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        A folder means the images in it; a Zarr folder is an image. ``**`` goes into
+        sub-folders.
+
+    Returns
+    -------
+    paths : list of Path
+        Each once, in the order given. What does not exist is kept, so that reading it says so.
+    left_out : int
+        Number of files in folders and patterns that are this program's own results.
+    """
+    found: dict[Path, Path] = {}
+    left_out = 0
+    for text in texts:
+        path = Path(text).expanduser()
+        if path.is_dir() and not is_image(path):
+            several = sorted(p for p in path.iterdir() if is_image(p))
+        elif not path.exists() and glob.has_magic(text):
+            matches = glob.glob(str(path), recursive=True)
+            several = sorted(p for p in map(Path, matches) if is_image(p))
+        else:
+            several = []
+        images = [p for p in several if not is_own_result(p)]
+        left_out += len(several) - len(images)
+        for image in images or ([path] if not several else []):
+            found.setdefault(image.resolve(), image)
+    return list(found.values()), left_out
+
+
+def is_own_result(path: Path) -> bool:
+    """Whether a file is a label image that a run wrote: its recipe lies beside it."""
+    stem, _, output = stem_of(path).rpartition("_")
+    recipe = f"{stem}_recipe.json" if stem else "recipe.json"
+    return output in OUTPUTS and path.with_name(recipe).is_file()
+
+
+def name_results(paths: Sequence[Path]) -> list[str]:
+    """Give each file's results a name of their own.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        All different.
+
+    Returns
+    -------
+    list of str
+        The stem; where several share one, with the suffix or the folder's name, or both.
+
+    Raises
+    ------
+    UsageError
+        If that does not tell them apart.
+    """
+    stems = Counter(stem_of(path).casefold() for path in paths)
+    schemes: tuple[Callable[[Path], str], ...] = (
+        stem_of,
+        lambda p: f"{stem_of(p)}_{p.suffix.lower()[1:]}",
+        lambda p: f"{p.resolve().parent.name}_{stem_of(p)}",
+        lambda p: f"{p.resolve().parent.name}_{stem_of(p)}_{p.suffix.lower()[1:]}",
+    )
+    for scheme in schemes:
+        names = [
+            scheme(path) if stems[stem_of(path).casefold()] > 1 else stem_of(path) for path in paths
+        ]
+        if len({name.casefold() for name in names}) == len(names):
+            return names
+    clashing = [str(p) for p in paths if stems[stem_of(p).casefold()] > 1]
+    raise UsageError(
+        f"results of {', '.join(clashing[:4])} would get the same names: run them one by one "
+        "with different --output folders"
+    )

@@ -1,0 +1,211 @@
+"""Image layers read as images with named axes, and results put back as Labels layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import napari.layers
+import napari.viewer
+import numpy as np
+
+from ..ops.axes import Image, guess_axes
+from ..segmenter import InputError
+from .results import add_segmentation
+
+__all__ = [
+    "add_segmentation",
+    "choose_level",
+    "image_from_layer",
+    "layer_axes",
+    "one_plane",
+    "visible_part",
+]
+
+#: Of a multiscale image the finest level with at most so many pixels in a plane is taken.
+MAX_PLANE_PIXELS = 8192 * 8192
+
+#: What people call axes, in lower case, and the letter that it stands for.
+AXIS_LETTERS = {
+    **dict.fromkeys(("y", "row", "rows", "height"), "Y"),
+    **dict.fromkeys(("x", "col", "column", "columns", "width"), "X"),
+    **dict.fromkeys(("z", "depth", "section", "sections"), "Z"),
+    **dict.fromkeys(("t", "time", "frame", "frames"), "T"),
+    **dict.fromkeys(("c", "ch", "channel", "channels", "wavelength"), "C"),
+}
+#: Letters for plane axes without a known name.
+SPARE_LETTERS = "ZTPQRUVW"
+
+
+def layer_axes(layer: napari.layers.Image) -> str:
+    """Read one letter a dimension from the layer's axis labels; guess what they leave open.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+
+    Returns
+    -------
+    str
+        Of T, Z, C, Y, X, others for more plane axes, and a last S for RGB(A) samples. Without
+        axis labels: YX, ZYX, TZYX or TZCYX.
+
+    Raises
+    ------
+    InputError
+        If there are more dimensions than can be guessed.
+    """
+    named = [AXIS_LETTERS.get(str(label).strip().lower(), "") for label in layer.axis_labels]
+    if len(set(named) - {""}) != len([letter for letter in named if letter]):
+        named = [""] * layer.ndim  # The same name twice says nothing.
+    samples = "S" if layer.rgb else ""
+    if not any(named):
+        return guess_axes(_shape(layer)[: layer.ndim]) + samples
+    if layer.rgb and "C" in named:
+        named[named.index("C")] = ""
+    missing = [letter for letter in "XY" if letter not in named]
+    spare = [letter for letter in SPARE_LETTERS if letter not in named]
+    for i in reversed(range(layer.ndim)):
+        if not named[i]:
+            named[i] = missing.pop(0) if missing else spare.pop(0)
+    return "".join(named) + samples
+
+
+def choose_level(layer: napari.layers.Image, axes: str) -> int:
+    """Find the finest level of a multiscale layer whose planes have a reasonable size."""
+    if not layer.multiscale:
+        return 0
+    for level, data in enumerate(layer.data):
+        if data.shape[axes.index("Y")] * data.shape[axes.index("X")] <= MAX_PLANE_PIXELS:
+            return level
+    return len(layer.data) - 1
+
+
+def image_from_layer(
+    layer: napari.layers.Image, *, axes: str | None = None, level: int | None = None
+) -> Image:
+    """Read an image layer as an image with named axes and pixel sizes; lazy data stay lazy.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        Grey or RGB(A), 2-D or more, also multiscale.
+    axes : str, optional
+        One letter a dimension (S for RGB samples may be left out); None takes the layer's axis
+        labels and guesses what they leave open.
+    level : int, optional
+        Of a multiscale layer; None takes the finest whose planes have at most
+        `MAX_PLANE_PIXELS`.
+
+    Returns
+    -------
+    Image
+        Its spacing (µm) has the axes whose unit is a length.
+
+    Raises
+    ------
+    InputError
+        If it is not an image layer, or the axes do not fit.
+    """
+    if not isinstance(layer, napari.layers.Image):
+        kind = type(layer).__name__
+        raise InputError(f"expected an Image layer, got {kind}: choose the layer with the picture")
+    if not axes:
+        axes = layer_axes(layer)
+    axes = axes.strip().upper()
+    if layer.rgb and not axes.endswith("S"):
+        axes += "S"
+    if len(axes) != len(_shape(layer)) or not {"Y", "X"} <= set(axes):
+        raise InputError(
+            f"expected one axis letter, with Y and X, for each of {len(_shape(layer))} dimensions "
+            f"of {layer.name!r} (shape {_shape(layer)}), got {axes!r}"
+        )
+    if level is None:
+        level = choose_level(layer, axes)
+    data = layer.data[level] if layer.multiscale else layer.data
+    return Image(data, axes, _spacing(layer, axes, data.shape), layer.name)
+
+
+def visible_part(
+    viewer: napari.viewer.Viewer, layer: napari.layers.Image, image: Image
+) -> tuple[tuple[int, ...], tuple[slice, slice]]:
+    """Find the plane and region of an image that the 2-D canvas shows.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    layer : napari.layers.Image
+    image : Image
+        As `image_from_layer` read it, of any level.
+
+    Returns
+    -------
+    plane : tuple of int
+        Index along each of ``image.plane_axes``.
+    region : (slice, slice)
+        Rows and columns, half-open, px.
+
+    Raises
+    ------
+    InputError
+        If the viewer shows 3-D, not the rows and columns of the layer, or nothing of it.
+    """
+    letters = image.axes.replace("S", "")
+    offset = viewer.dims.ndim - layer.ndim
+    shown = {letters[d - offset] for d in viewer.dims.displayed if d >= offset}
+    if viewer.dims.ndisplay != 2 or shown != {"Y", "X"}:
+        raise InputError(
+            "expected the 2-D view of rows and columns (Y, X): switch the viewer to it"
+        )
+    sizes = dict(zip(letters, image.data.shape, strict=False))
+    full = dict(zip(letters, _shape(layer), strict=False))
+    factor = {letter: full[letter] / sizes[letter] for letter in letters}
+    point = dict(zip(letters, layer.world_to_data(viewer.dims.point), strict=True))
+    plane = tuple(
+        round((point[letter] + 0.5) / factor[letter] - 0.5) for letter in image.plane_axes
+    )
+    corners = _corners(layer)
+    region = {}
+    for letter in "YX":
+        low, high = corners[:, letters.index(letter)]
+        first = max(0, int(np.floor((low + 0.5) / factor[letter])))
+        last = min(sizes[letter], int(np.ceil((high + 0.5) / factor[letter])))
+        region[letter] = slice(first, last)
+    inside = all(0 <= i < sizes[letter] for i, letter in zip(plane, image.plane_axes, strict=True))
+    if not inside or any(part.start >= part.stop for part in region.values()):
+        raise InputError(f"nothing of {layer.name!r} is in view: move canvas or sliders to it")
+    return plane, (region["Y"], region["X"])
+
+
+def one_plane(image: Image, plane: tuple[int, ...]) -> Image:
+    """Cut one plane (all channels) out of an image; lazy data stay lazy."""
+    if not plane:
+        return image
+    where = dict(zip(image.plane_axes, plane, strict=True))
+    data = image.data[tuple(where.get(letter, slice(None)) for letter in image.axes)]
+    axes = "".join(letter for letter in image.axes if letter not in where)
+    return replace(image, data=data, axes=axes)
+
+
+def _corners(layer: napari.layers.Image) -> Any:
+    """First and last pixel in view, (2, ndim), in pixels of the finest level."""
+    corners = np.asarray(layer.corner_pixels, float)
+    if not layer.multiscale:
+        return corners
+    return corners * np.asarray(layer.downsample_factors[layer.data_level])
+
+
+def _shape(layer: napari.layers.Image) -> tuple[int, ...]:
+    return tuple((layer.data[0] if layer.multiscale else layer.data).shape)
+
+
+def _spacing(layer: napari.layers.Image, axes: str, shape: tuple[int, ...]) -> dict[str, float]:
+    """µm per pixel along the axes whose unit is a length."""
+    spacing = {}
+    for letter, scale, unit, full, size in zip(
+        axes, layer.scale, layer.units, _shape(layer), shape, strict=False
+    ):
+        if letter != "C" and unit.is_compatible_with("micrometer"):
+            length = (1 * unit).to("micrometer").magnitude
+            spacing[letter] = float(abs(scale) * length * full / size)
+    return spacing

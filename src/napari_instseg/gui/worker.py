@@ -1,0 +1,192 @@
+"""The run in a thread of its own: the viewer stays alive, and every ending is reported."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from qtpy.QtCore import Signal
+from superqt.utils import WorkerBase
+from superqt.utils._qthreading import WorkerBaseSignals
+
+from ..models.registry import LoadedModel, load
+from ..ops.axes import Image
+from ..pipeline import Run
+from ..segmentation import Segmentation
+from ..settings import Settings
+from .layers import one_plane
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What a worker is to do.
+
+    Parameters
+    ----------
+    image : Image
+    settings : Settings
+    plane : tuple of int, optional
+        Segment only this plane of ``image``, by its index along each plane axis, and return a
+        result of that plane alone.
+    region : (slice, slice), optional
+        Segment only these rows and columns (half-open, px).
+    """
+
+    image: Image
+    settings: Settings
+    plane: tuple[int, ...] | None = None
+    region: tuple[slice, slice] | None = None
+
+    def __str__(self) -> str:
+        """Text for napari's question when a window is closed during a run."""
+        return f"segmentation of {self.image.name!r}"
+
+
+class ModelHolder:
+    """Keeps the model that was used last, so that the next run need not load it.
+
+    Parameters
+    ----------
+    loader : callable
+        Takes a model's name and a device; by default that of the registry.
+    """
+
+    def __init__(self, loader: Callable[[str, str], LoadedModel] | None = None) -> None:
+        self._loader = loader or _load
+        self._lock = threading.Lock()
+        self._key: tuple[str, str] | None = None
+        self._model: LoadedModel | None = None
+
+    def get(self, name: str, device: str) -> LoadedModel:
+        """Return the model, loaded if it is not the one that was used last."""
+        with self._lock:
+            if self._model is None or self._key != (name, device):
+                # Let go of the old one first: both may not fit a device.
+                self._model = self._key = None
+                self._model = self._loader(name, device)
+                self._key = name, device
+            return self._model
+
+    def holds(self, name: str, device: str) -> bool:
+        """Whether the model is loaded."""
+        return self._model is not None and self._key == (name, device)
+
+
+def _load(name: str, device: str) -> LoadedModel:
+    prepare_torchvision()
+    return load(name, device)
+
+
+class _Signals(WorkerBaseSignals):
+    progress = Signal(int, int, str)
+    aborted = Signal(object)
+
+
+class SegmentWorker(WorkerBase[Segmentation]):
+    """Loads the model, segments, and renders what is to be shown, outside the GUI's thread.
+
+    Signals: ``started``, then any number of ``progress(done, total, message)``, then one of
+    ``returned(segmentation)``, ``errored(exception)`` and ``aborted(segmentation or None)``
+    with what was done until then, and always ``finished``.
+
+    Parameters
+    ----------
+    job : Job
+    models : ModelHolder
+
+    Notes
+    -----
+    A subclass of `WorkerBase`, not a generator worker: superqt returns a RuntimeError that a
+    generator raises (Torch has many) instead of reporting it, and no signal follows.
+    """
+
+    def __init__(self, job: Job, models: ModelHolder) -> None:
+        super().__init__(SignalsClass=_Signals)
+        self.signals: _Signals
+        self._job, self._models = job, models
+
+    def work(self) -> Segmentation | None:  # type: ignore[override]
+        """Do the job; `WorkerBase` reports the result and errors."""
+        job = self._job
+        name, device = job.settings.model, job.settings.device
+        if not self._models.holds(name, device):
+            self.signals.progress.emit(0, 0, "loading model")
+        model = self._models.get(name, device)
+        if self._cancelled():
+            self.signals.aborted.emit(None)
+            return None
+        run = Run(
+            job.image,
+            model.segmenter,
+            job.settings,
+            model=model.identity,
+            region=job.region,
+            planes=None if job.plane is None else [job.plane],
+        )
+        for step in run:
+            self.signals.progress.emit(step.done, step.total, step.message)
+            if self._cancelled():
+                break
+        result = prepare(run.result(), job)
+        # WorkerBase reports no result after quit(), so a partial one needs a way of its own.
+        if self._cancelled():
+            self.signals.aborted.emit(result)
+        return result
+
+    def _cancelled(self) -> bool:
+        # Another thread sets it; a property would look constant to type checkers.
+        return bool(self.abort_requested)
+
+
+def prepare(result: Segmentation, job: Job) -> Segmentation:
+    """Cut the result down to the plane that was asked for, and render it."""
+    if job.plane is not None or job.region is not None:
+        image = job.image
+        plane = job.plane or ()
+        where: dict[str, Any] = dict(zip(image.plane_axes, plane, strict=True)) if plane else {}
+        for axis, part in zip("YX", job.region or (), strict=False):
+            where[axis] = [part.start, part.stop]
+        index = image.planes().index(plane) if plane else 0
+        stuff = result.stuff
+        result = replace(
+            result,
+            raw=result.raw[index : index + 1] if plane else result.raw,
+            image=one_plane(image, plane),
+            stuff=stuff if stuff is None or not plane else stuff[plane],
+            details={**result.details, "view": where},
+        )
+    # Lazy otherwise, and then computed by the GUI's thread.
+    for output in result.settings.outputs:
+        getattr(result, output)
+    _ = result.table
+    return result
+
+
+def prepare_torchvision() -> None:
+    """Import Triton in a way that survives an open viewer.
+
+    Builds of PyTorch for NVIDIA bring Triton, which torchvision imports and which has an LLVM
+    of its own. Where OpenGL is Mesa's, the viewer has loaded another LLVM by then; Triton's
+    calls are bound to that one, and the process dies (seen with Debian 12's LLVM 15).
+    RTLD_DEEPBIND makes the library prefer its own symbols. Of the ways that work, this one
+    neither needs torch before the viewer opens nor hides Triton from other plugins.
+    """
+    if not sys.platform.startswith("linux") or "triton._C.libtriton" in sys.modules:
+        return
+    if importlib.util.find_spec("triton") is None:
+        return
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
+    try:
+        importlib.import_module("triton._C.libtriton")
+    except ImportError:
+        # A Triton of another make: torchvision does without it, or says what is wrong.
+        return
+    finally:
+        sys.setdlopenflags(flags)

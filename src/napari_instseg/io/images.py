@@ -1,0 +1,240 @@
+"""Image files of every known format in, by one function."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ops.axes import ArrayLike, Image, guess_axes
+from ..segmenter import InputError
+from .labels import write_labels
+from .tiff import read_tiff
+from .zarr import is_zarr, read_zarr
+
+__all__ = ["IMAGE_SUFFIXES", "is_image", "read_image", "read_labels", "stem_of", "write_labels"]
+
+#: Names of image files end in one of these, in any case.
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
+#: What readers raise for damaged files; imagecodecs' errors are RuntimeErrors, tifffile's and
+#: Zarr's are ValueErrors.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+#: Sides shorter than this are not taken for rows or columns of a colour picture.
+_SMALLEST_RGB = 5
+
+
+def read_image(path: str | Path, axes: str | None = None) -> Image:
+    """Read TIFF, OME-TIFF, ImageJ TIFF, PNG, JPEG, npy, Zarr or OME-Zarr.
+
+    Parameters
+    ----------
+    path : str or Path
+    axes : str, optional
+        One letter a dimension, instead of what the file says; see `Image`.
+
+    Returns
+    -------
+    Image
+        Axes from the file's metadata where it has them, else guessed: YX, ZYX, TZYX or TZCYX,
+        then S if the last dimension is 3 or 4 long. Spacing where the file tells it. Large
+        TIFFs, npy and Zarr are read when their pixels are asked for.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is damaged or of an unknown kind, or the axes do not fit;
+        the message names the file.
+
+    Notes
+    -----
+    Palettes of PNG files become colours (or greys, if all of them are), LA and CMYK become grey
+    and RGB. 16-bit PNG keeps its 16 bits.
+    """
+    path = Path(path).expanduser()
+    with _naming(path):
+        data, found, spacing = _read(path)
+        used = found if axes is None else axes.upper()
+        kept = {a: size for a, size in spacing.items() if a in used}
+        return Image(data, used, kept, stem_of(path))
+
+
+def read_labels(path: str | Path) -> NDArray[np.int64]:
+    """Read a label image of any known format into memory.
+
+    Returns
+    -------
+    int64 array
+        0 is nothing; colour palettes are left out.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is a colour picture, or holds negative or broken numbers.
+    """
+    path = Path(path).expanduser()
+    with _naming(path):
+        data, axes, _ = _read(path, palette=False)
+        if "S" in axes:
+            raise InputError(f"expected a label image, got a colour picture of shape {data.shape}")
+        values = np.asarray(data[...])
+        labels = values.astype(np.int64)
+        if values.dtype.kind not in "bui" and not np.array_equal(labels, values):
+            raise InputError(f"expected whole numbers, got {values.dtype} with fractions")
+        if labels.size and labels.min() < 0:
+            raise InputError(f"expected labels from 0, got {labels.min()}")
+        return labels
+
+
+def is_image(path: Path) -> bool:
+    """Whether a path looks like an image: by its suffix, or a Zarr folder."""
+    if path.is_dir():
+        return is_zarr(path)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def stem_of(path: Path) -> str:
+    """Name of a file without its suffixes.
+
+    Examples
+    --------
+    >>> stem_of(Path("day 1/cells.v2.ome.tif"))
+    'cells.v2'
+    """
+    name = path.resolve().name
+    for suffix in IMAGE_SUFFIXES:
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+            break
+    return (name[:-4] if name.lower().endswith(".ome") else name) or "image"
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn whatever a reader raises into an `InputError` that names the file."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{path}: does not fit into memory; save it as uncompressed or tiled TIFF, or Zarr, "
+            "which are read piece by piece"
+        ) from error
+    except PermissionError as error:
+        raise InputError(f"{path}: no permission to read it") from error
+    except _DAMAGE as error:
+        reason = str(error).strip() or type(error).__name__
+        raise InputError(
+            f"{path}: damaged, truncated, or not what its name says ({reason})"
+        ) from error
+
+
+def _read(path: Path, *, palette: bool = True) -> tuple[ArrayLike, str, dict[str, float]]:
+    suffix = path.suffix.lower()
+    if not path.exists():
+        raise InputError("no such file")
+    if path.is_dir():
+        if not is_zarr(path):
+            raise InputError("is a folder; expected an image file or a Zarr folder")
+        data, axes, spacing = read_zarr(path)
+        return data, axes or _guess_axes(data), spacing
+    if path.stat().st_size == 0:
+        raise InputError("the file is empty")
+    if suffix in (".tif", ".tiff"):
+        return read_tiff(path, palette=palette)
+    if suffix in (".png", ".jpg", ".jpeg"):
+        return *_read_picture(path, palette=palette), {}
+    if suffix == ".npy":
+        array = _read_npy(path)
+        return array, _guess_axes(array), {}
+    raise InputError(f"unknown kind of file; expected one of {', '.join(IMAGE_SUFFIXES)}")
+
+
+def _guess_axes(data: ArrayLike) -> str:
+    shape: Sequence[int] = data.shape
+    rgb = len(shape) > 2 and shape[-1] in (3, 4) and min(shape[-3:-1]) >= _SMALLEST_RGB
+    return guess_axes(shape, rgb)
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    """Map into memory; never unpickle."""
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise InputError("expected an array written by numpy.save, without pickled objects")
+        file.seek(0)
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        shape, _, dtype = read_header(file) if read_header else ((1,), False, np.dtype(float))
+    if dtype.hasobject or dtype.names:
+        raise InputError(f"expected an array of numbers, got one of {dtype}")
+    # An array without pixels cannot be mapped.
+    array: NDArray[Any] = np.load(path, mmap_mode=None if 0 in shape else "r", allow_pickle=False)
+    return array
+
+
+def _read_picture(path: Path, *, palette: bool = True) -> tuple[NDArray[Any], str]:
+    """Read PNG or JPEG with Pillow, which cuts 16-bit colour to 8: that goes elsewhere."""
+    from PIL import Image as Pillow
+
+    array = _read_png16(path)
+    if array is None:
+        with warnings.catch_warnings():
+            # Large pictures are normal here; Pillow still refuses absurd ones with an error.
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            try:
+                with Pillow.open(path, formats=("PNG", "JPEG")) as picture:
+                    array = _pixels(picture, palette)
+            except Pillow.DecompressionBombError as error:
+                raise InputError("too many pixels for a PNG or JPEG: save it as TIFF") from error
+    if array.ndim == 3 and array.shape[-1] in (1, 2):
+        array = array[..., 0]
+    return array, "YX" if array.ndim == 2 else "YXS"
+
+
+def _pixels(picture: Any, palette: bool) -> NDArray[Any]:
+    if picture.mode in ("P", "PA") and palette:
+        array = np.asarray(picture.convert("RGB"))
+        grey = bool(np.all(array == array[..., :1]))
+        return array[..., 0] if grey else array
+    if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
+        picture = picture.convert("RGB")
+    array = np.asarray(picture)
+    # Pillow reads 16-bit grey as int32 in older versions.
+    return array.astype(np.uint16) if picture.mode == "I" and picture.format == "PNG" else array
+
+
+def _read_png16(path: Path) -> NDArray[Any] | None:
+    """16-bit colour of a PNG; None for everything else."""
+    with path.open("rb") as file:
+        head = file.read(26)
+        if not head.startswith(b"\x89PNG\r\n\x1a\n") or len(head) < 26:
+            return None
+        depth, color = head[24], head[25]
+        if depth != 16 or color not in (2, 4, 6):
+            return None
+        from imagecodecs import png_decode
+
+        array: NDArray[Any] = png_decode(head + file.read())
+        return array

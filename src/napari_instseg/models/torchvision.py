@@ -1,0 +1,288 @@
+"""Run a Mask R-CNN of torchvision's kind behind the `Segmenter` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample
+from torchvision.models.detection.image_list import ImageList
+
+from ..instances import Instances, Mask
+from ..segmenter import RGB, Category, DeviceMemoryError, InputError, ModelError, Prediction
+from .thin_mask_rcnn import Architecture, build
+from .weights import WeightsFile, fill, read_weights, write_weights
+
+FORMAT = "napari-instseg/thin-mask-rcnn/1"
+#: Masks pasted at a time: bounds memory, whatever the number of objects.
+PASTE_CHUNK = 256
+#: Where in a pixel masks are sampled. torchvision cuts the masks that it trains on with an
+#: unaligned RoIAlign, so a network of its kind predicts them half a pixel up and left of the
+#: pixel centre (0.5) that one would sample at.
+TARGET_SHIFT = 0.0
+
+
+class TorchvisionSegmenter:
+    """A Mask R-CNN that gives cropped masks, never N x H x W.
+
+    Parameters
+    ----------
+    network : torchvision MaskRCNN
+        Takes RGB in [0, 1]; its transform normalises and pads, and does not resize.
+    categories : tuple of Category
+    diameter : float, optional
+        Median object diameter in training, px.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        categories: tuple[Category, ...],
+        diameter: float | None,
+        device: torch.device,
+    ) -> None:
+        self.categories, self.diameter = categories, diameter
+        self._device = device
+        self._network: Any = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def device(self) -> str:
+        """Where it computes, for people."""
+        return describe_device(self._device)
+
+    @torch.inference_mode()
+    def segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
+        """Segment tiles; see `Segmenter.segment`."""
+        if not tiles:
+            return []
+        with _memory_errors(self.device):
+            return self._segment(tiles)
+
+    def _segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
+        network = self._network
+        batch, _ = network.transform(
+            [torch.from_numpy(t).permute(2, 0, 1).to(self._device) for t in tiles], None
+        )
+        images = ImageList(
+            batch.tensors.contiguous(memory_format=torch.channels_last), batch.image_sizes
+        )
+        features = network.backbone(images.tensors)
+        proposals, _ = network.rpn(images, features)
+        found, _ = network.roi_heads(features, proposals, images.image_sizes)
+        limit = int(network.roi_heads.detections_per_img)
+        shapes: list[tuple[int, int]] = [(t.shape[0], t.shape[1]) for t in tiles]
+        return [_prediction(f, shape, limit) for f, shape in zip(found, shapes, strict=True)]
+
+
+def _prediction(found: dict[str, Tensor], shape: tuple[int, int], limit: int) -> Prediction:
+    boxes = found["boxes"]
+    instances = Instances.create(
+        shape,
+        paste_masks(found["masks"][:, 0], boxes, shape),
+        scores=found["scores"].clamp(0, 1).cpu().numpy(),
+        category_ids=found["labels"].cpu().numpy(),
+        boxes=boxes.cpu().numpy(),
+    )
+    return Prediction(instances, limit_reached=limit if len(boxes) >= limit else 0)
+
+
+def paste_masks(
+    probabilities: Tensor, boxes: Tensor, shape: tuple[int, int], threshold: float = 0.5
+) -> list[Mask]:
+    """Resample each object's small mask to the pixels of its own box.
+
+    Parameters
+    ----------
+    probabilities : (N, m, m) float Tensor
+        In [0, 1], over each box.
+    boxes : (N, 4) float Tensor
+        XYXY, px.
+    shape : (int, int)
+        Height and width of the image, px.
+    threshold : float
+        Pixels at or above it belong to the object.
+
+    Returns
+    -------
+    list of N Mask
+        Crops over the whole pixels that each box touches; some may be empty.
+
+    References
+    ----------
+    Detectron2 ``layers/mask_ops.py``; torchvision ``roi_heads.py``, ``project_masks_on_boxes``
+    for the half pixel between the two (see `TARGET_SHIFT`).
+    """
+    if len(boxes) == 0:
+        return []
+    height, width = shape
+    first = boxes[:, :2].floor()
+    size = (boxes[:, 2:].ceil() - first).clamp(min=1)
+    # Objects of like size share a chunk, so that its common frame is hardly larger than they.
+    order = torch.argsort(size.amax(dim=1))
+    corners = torch.cat([first, first + size], dim=1).long().cpu().numpy()
+    masks: list[Mask | None] = [None] * len(boxes)
+    for chunk in order.split(PASTE_CHUNK):
+        sampled = _sample(probabilities[chunk], boxes[chunk], first[chunk], size[chunk])
+        pasted = (sampled >= threshold).cpu().numpy()
+        for pixels, i in zip(pasted, chunk.tolist(), strict=True):
+            left, top, right, bottom = corners[i]
+            inner_top, inner_left = max(top, 0), max(left, 0)
+            rows = slice(inner_top - top, min(bottom, height) - top)
+            cols = slice(inner_left - left, min(right, width) - left)
+            masks[i] = Mask((int(inner_top), int(inner_left)), pixels[rows, cols].copy())
+    return [mask for mask in masks if mask is not None]
+
+
+def _sample(masks: Tensor, boxes: Tensor, first: Tensor, size: Tensor) -> Tensor:
+    """Sample (n, m, m) masks at the pixels of a common frame from ``first`` on."""
+    frame_w, frame_h = (int(n) for n in size.amax(dim=0))
+    extent = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1e-6)
+    axes = []
+    for axis, length in ((0, frame_w), (1, frame_h)):
+        centers = torch.arange(length, device=boxes.device) + TARGET_SHIFT
+        position = first[:, axis, None] + centers - boxes[:, axis, None]
+        axes.append(position / extent[:, axis, None] * 2 - 1)
+    n = len(boxes)
+    grid = torch.stack(
+        [
+            axes[0][:, None, :].expand(n, frame_h, frame_w),
+            axes[1][:, :, None].expand(n, frame_h, frame_w),
+        ],
+        dim=-1,
+    )
+    return grid_sample(masks[:, None].float(), grid, align_corners=False)[:, 0]
+
+
+@contextmanager
+def _memory_errors(device: str) -> Iterator[None]:
+    """Turn a framework's out-of-memory error into ours."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        _release_memory()
+        raise DeviceMemoryError(f"{device} ran out of memory") from error
+    except RuntimeError as error:
+        # The CPU's and MPS's allocators raise a plain RuntimeError.
+        text = str(error).lower()
+        if "out of memory" not in text and "can't allocate memory" not in text:
+            raise
+        raise DeviceMemoryError(f"{device} ran out of memory") from error
+
+
+def _release_memory() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def load_segmenter(
+    path: Path, device: str = "auto", sha256: str | None = None
+) -> tuple[TorchvisionSegmenter, str]:
+    """Load a weights file that `save_weights` wrote.
+
+    Parameters
+    ----------
+    path : Path
+    device : str
+        "auto" or a torch device.
+    sha256 : str, optional
+        What the file must hash to.
+
+    Returns
+    -------
+    segmenter : TorchvisionSegmenter
+    sha256 : str
+        Of the file.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged, foreign, or does not fit its own description.
+    InputError
+        If the device is not there.
+    """
+    weights = read_weights(path, sha256)
+    arch, categories, diameter = _describe(weights, path)
+    network = build(arch)
+    fill(network, weights, path)
+    return TorchvisionSegmenter(network, categories, diameter, pick_device(device)), weights.sha256
+
+
+def _describe(
+    weights: WeightsFile, path: Path
+) -> tuple[Architecture, tuple[Category, ...], float | None]:
+    about = weights.about
+    if about.get("format") != FORMAT:
+        raise ModelError(f"{path}: expected the format {FORMAT!r}, got {about.get('format')!r}")
+    try:
+        arch = Architecture.from_dict(about["architecture"])
+        names = [str(name) for name in about["categories"]]
+        diameter = float(about["diameter"]) if about.get("diameter") else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: its description is damaged ({error!r})") from error
+    if len(names) + 1 != arch.num_classes:
+        raise ModelError(
+            f"{path}: expected {arch.num_classes - 1} category names, got {len(names)}"
+        )
+    return arch, tuple(Category(i, name) for i, name in enumerate(names, start=1)), diameter
+
+
+def save_weights(
+    path: Path,
+    network: nn.Module,
+    arch: Architecture,
+    *,
+    categories: Sequence[str],
+    diameter: float,
+    training: dict[str, Any],
+) -> None:
+    """Write a trained network as float16 safetensors with all that `load_segmenter` needs."""
+    about = {
+        "format": FORMAT,
+        "architecture": arch.to_dict(),
+        "categories": list(categories),
+        "diameter": diameter,
+        "training": training,
+    }
+    write_weights(path, network, about)
+
+
+def pick_device(name: str) -> torch.device:
+    """Choose a device: "auto" takes CUDA, then MPS, then CPU.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, or the device is not there.
+    """
+    there = available_devices()
+    if name == "auto":
+        return torch.device(there[0])
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device: expected auto or one of {there}, got {name!r}") from error
+    if device.type not in there:
+        raise InputError(f"device: {name!r} is not there; this machine has {', '.join(there)}")
+    return device
+
+
+def available_devices() -> list[str]:
+    """Device types of this machine, the fastest first."""
+    there = []
+    if torch.cuda.is_available():
+        there.append("cuda")
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    return [*there, "cpu"]
+
+
+def describe_device(device: torch.device) -> str:
+    """Name a device for people: "CPU", "Apple GPU (mps)", "NVIDIA H100 (cuda:0)"."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return "Apple GPU (mps)" if device.type == "mps" else device.type.upper()

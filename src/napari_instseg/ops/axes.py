@@ -1,0 +1,188 @@
+"""Images of any dimensionality, and how they fall into planes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import EllipsisType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..segmenter import InputError
+
+#: Axis letters with a meaning of their own: rows, columns, channels, RGB(A) samples.
+CHANNEL, SAMPLE = "C", "S"
+
+
+class ArrayLike(Protocol):
+    """What is asked of an image: NumPy, dask and Zarr arrays have it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of each dimension."""
+        ...
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the pixels."""
+        ...
+
+    def __getitem__(self, key: Any) -> Any:
+        """Read a part."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An image with named axes.
+
+    Parameters
+    ----------
+    data : array of bool, integer or float
+        NumPy, dask, Zarr or alike; only the parts that are needed are read.
+    axes : str
+        One letter a dimension: Y and X; C for channels or S (last) for RGB or RGBA samples;
+        any other (T, Z, ...) makes planes.
+    spacing : mapping of str to float
+        µm per pixel by axis letter; empty where unknown.
+    name : str
+
+    Raises
+    ------
+    InputError
+        If the axes do not fit the data, or the data are not numbers.
+
+    Examples
+    --------
+    >>> image = Image(np.zeros((5, 2, 64, 32)), "TCYX")
+    >>> image.plane_axes, image.label_shape, image.channel_count
+    ('T', (5, 64, 32), 2)
+    """
+
+    data: ArrayLike
+    axes: str
+    spacing: Mapping[str, float] = field(default_factory=dict)
+    name: str = "image"
+
+    def __post_init__(self) -> None:
+        shape, axes = tuple(self.data.shape), self.axes
+        if len(axes) != len(shape):
+            raise InputError(
+                f"expected one axis letter for each of {len(shape)} dimensions, got axes "
+                f"{axes!r} for shape {shape}"
+            )
+        if len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
+            raise InputError(f"expected axes with Y and X, each letter once, got {axes!r}")
+        if SAMPLE in axes and (CHANNEL in axes or axes[-1] != SAMPLE):
+            raise InputError(f"expected S (RGB samples) as the last axis, without C, got {axes!r}")
+        if SAMPLE in axes and shape[-1] not in (3, 4):
+            raise InputError(f"expected 3 or 4 RGB samples, got {shape[-1]} (shape {shape})")
+        kind = np.dtype(self.data.dtype).kind
+        if kind not in "buif":
+            raise InputError(
+                f"expected an image of bool, integers or floats, got {self.data.dtype}; complex "
+                "images need their magnitude taken first"
+            )
+        if any(value <= 0 for value in self.spacing.values()):
+            raise InputError(f"expected pixel sizes above 0 µm, got {dict(self.spacing)}")
+
+    @property
+    def plane_axes(self) -> str:
+        """Letters of the axes that make planes, in their order."""
+        return "".join(a for a in self.axes if a not in "YXCS")
+
+    @property
+    def plane_shape(self) -> tuple[int, ...]:
+        """Number of planes along each of `plane_axes`."""
+        return tuple(self._size(a) for a in self.plane_axes)
+
+    @property
+    def label_axes(self) -> str:
+        """Axes of label images: plane axes, then YX."""
+        return self.plane_axes + "YX"
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Shape of label images."""
+        return (*self.plane_shape, self._size("Y"), self._size("X"))
+
+    @property
+    def channel_count(self) -> int:
+        """Number of channels; 3 for RGB and RGBA."""
+        if SAMPLE in self.axes:
+            return 3
+        return self._size(CHANNEL) if CHANNEL in self.axes else 1
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the channels are the samples of a colour picture."""
+        return SAMPLE in self.axes
+
+    def _size(self, axis: str) -> int:
+        return int(self.data.shape[self.axes.index(axis)])
+
+    def read(
+        self,
+        plane: Sequence[int],
+        rows: slice,
+        cols: slice,
+        channels: Sequence[int] | None = None,
+    ) -> NDArray[Any]:
+        """Read a part of one plane.
+
+        Parameters
+        ----------
+        plane : sequence of int
+            Index along each of `plane_axes`.
+        rows, cols : slice
+            With non-negative bounds and, for thinning, a step.
+        channels : sequence of int, optional
+            Channels to keep, in this order; None keeps all.
+
+        Returns
+        -------
+        (H, W) array without a channel axis, else (H, W, C), in the image's dtype
+        """
+        where = dict(zip(self.plane_axes, plane, strict=True))
+        key: list[int | slice | EllipsisType] = []
+        for axis in self.axes:
+            if axis in where:
+                key.append(int(where[axis]))
+            else:
+                key.append({"Y": rows, "X": cols, SAMPLE: slice(0, 3)}.get(axis, slice(None)))
+        part = np.asarray(self.data[tuple(key)])
+        kept = [a for a in self.axes if a in "YXCS"]
+        order = [kept.index(a) for a in ("Y", "X", CHANNEL, SAMPLE) if a in kept]
+        part = part.transpose(order)
+        if channels is not None and part.ndim == 3:
+            part = part[..., list(channels)]
+        return part
+
+    def planes(self) -> list[tuple[int, ...]]:
+        """Index of every plane, in C order; one empty index for a 2-D image."""
+        return list(np.ndindex(*self.plane_shape))
+
+
+def guess_axes(shape: Sequence[int], rgb: bool = False) -> str:
+    """Guess axis letters by the number of dimensions: YX, ZYX, TZYX or TZCYX, then S for RGB.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 2 or more than 5 dimensions (without the samples).
+
+    Examples
+    --------
+    >>> guess_axes((5, 64, 64)), guess_axes((64, 64, 3), rgb=True)
+    ('ZYX', 'YXS')
+    """
+    names = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX"}
+    count = len(shape) - rgb
+    if count not in names:
+        raise InputError(f"expected 2 to 5 dimensions, got shape {tuple(shape)}; name its axes")
+    axes = names[count]
+    if rgb:
+        axes = axes.replace(CHANNEL, "A") + SAMPLE
+    return axes

@@ -1,0 +1,217 @@
+"""Objects of all planes to label images and one table.
+
+Numbers follow falling score over the whole image: object 1 is the best. A better object is
+painted over a lesser one, so leaving out all objects below a score never uncovers anything:
+the label image at any threshold is the full one with the numbers above N set to 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..instances import Instances
+from ..segmenter import Category
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rendering:
+    """All objects, painted and listed once; numbered by falling score.
+
+    Parameters
+    ----------
+    labels : int32 array of the image's label shape
+        Object numbers, 0 is nothing.
+    table : DataFrame
+        One row an object, in the order of the numbers.
+    """
+
+    labels: NDArray[np.int32]
+    table: pd.DataFrame
+
+    def count(self, score_threshold: float) -> int:
+        """Number of objects with at least this score."""
+        scores = self.table["score"].to_numpy()
+        # Scores fall, so their negatives are sorted.
+        return int(np.searchsorted(-scores, -np.float32(score_threshold), side="right"))
+
+    def instances(self, count: int) -> NDArray[np.int32]:
+        """Label image of the first ``count`` objects."""
+        if count == len(self.table):
+            return self.labels
+        return np.where(self.labels <= count, self.labels, np.int32(0))
+
+    def semantic(self, count: int) -> NDArray[np.int32]:
+        """Category id of the first ``count`` objects, 0 elsewhere."""
+        ids = np.zeros(len(self.table) + 1, np.int32)
+        ids[1 : count + 1] = self.table["category_id"].to_numpy()[:count]
+        return ids[self.labels]
+
+
+def render(
+    planes: Sequence[Instances],
+    plane_shape: tuple[int, ...],
+    plane_axes: str,
+    image_shape: tuple[int, int],
+    categories: Sequence[Category],
+    source: str,
+) -> Rendering:
+    """Paint and list the objects of all planes.
+
+    Parameters
+    ----------
+    planes : sequence of Instances
+        One a plane, in C order over ``plane_shape``.
+    plane_shape, plane_axes : tuple of int, str
+        Number of planes along each of the named axes.
+    image_shape : (int, int)
+        Height and width of a plane, px.
+    categories : sequence of Category
+    source : str
+        Name of the model, for the table.
+
+    Returns
+    -------
+    Rendering
+        Equal scores are ordered by plane, then as they come.
+    """
+    scores = np.concatenate([p.scores for p in planes]) if planes else np.empty(0, np.float32)
+    order = np.argsort(-scores, kind="stable")
+    number = np.empty(len(order), np.int32)
+    number[order] = np.arange(1, len(order) + 1)
+    labels = np.zeros((len(planes), *image_shape), np.int32)
+    area = np.zeros(len(order), np.int64)
+    start = 0
+    for canvas, plane in zip(labels, planes, strict=True):
+        stop = start + len(plane)
+        area[start:stop] = [mask.area for mask in plane.masks]
+        worst_first = start + np.argsort(-number[start:stop], kind="stable")
+        for i in worst_first:
+            mask = plane.masks[i - start]
+            canvas[mask.slices][mask.pixels] = number[i]
+        start = stop
+    visible = np.bincount(labels.ravel(), minlength=len(order) + 1)[1:]
+    table = _table(planes, plane_shape, plane_axes, image_shape, categories, source)
+    table["area"] = visible[number - 1]
+    table["hidden_area"] = area - table["area"]
+    table = table.iloc[order].reset_index(drop=True)
+    table.insert(0, "index", np.arange(1, len(order) + 1))
+    return Rendering(labels.reshape(*plane_shape, *image_shape), table)
+
+
+def _table(
+    planes: Sequence[Instances],
+    plane_shape: tuple[int, ...],
+    plane_axes: str,
+    image_shape: tuple[int, int],
+    categories: Sequence[Category],
+    source: str,
+) -> pd.DataFrame:
+    """Columns of every object, in the order of the planes."""
+    ids = np.concatenate([p.category_ids for p in planes] or [np.empty(0, np.int64)])
+    named = {c.id: c for c in categories}
+    bounds = np.array(
+        [
+            (r.start, c.start, r.stop, c.stop)
+            for p in planes
+            for r, c in (m.slices for m in p.masks)
+        ],
+        np.int64,
+    ).reshape(-1, 4)
+    columns: dict[str, object] = {
+        "category_id": ids,
+        "category": [named[i].name if i in named else f"category {i}" for i in ids],
+        "is_thing": np.ones(len(ids), bool),
+        "score": np.concatenate([p.scores for p in planes] or [np.empty(0, np.float32)]),
+        "area": 0,
+        "hidden_area": 0,
+    }
+    for name, column in zip(("row_min", "col_min", "row_max", "col_max"), bounds.T, strict=True):
+        columns[name] = column
+    where = np.repeat(np.arange(len(planes)), [len(p) for p in planes])
+    for axis, index in zip(plane_axes, np.unravel_index(where, plane_shape or (1,)), strict=False):
+        columns[axis.lower()] = index
+    columns["touches_edge"] = ((bounds[:, :2] == 0) | (bounds[:, 2:] == image_shape)).any(axis=1)
+    columns["source"] = source
+    return pd.DataFrame(columns)
+
+
+def add_stuff(
+    rendering: Rendering,
+    count: int,
+    stuff: NDArray[np.integer[Any]] | None,
+    categories: Sequence[Category],
+    source: str,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
+    """Combine the first ``count`` objects with a map of stuff.
+
+    Parameters
+    ----------
+    rendering : Rendering
+    count : int
+    stuff : integer array of the label shape, optional
+        Category id of each pixel from the model's semantic head; things in it are ignored,
+        since objects say where things are.
+    categories : sequence of Category
+    source : str
+
+    Returns
+    -------
+    semantic, panoptic : int32 arrays of the label shape
+        In panoptic, objects keep their number and each stuff category follows from
+        ``count + 1`` on, in the order of its id.
+    table : DataFrame
+        The rows of the objects, then one a stuff category.
+    """
+    instances = rendering.instances(count)
+    semantic = rendering.semantic(count)
+    table = rendering.table.iloc[:count]
+    if stuff is None:
+        return semantic, instances, table
+    panoptic = instances.copy()
+    rows: list[dict[str, object]] = []
+    for category in sorted((c for c in categories if not c.is_thing), key=lambda c: c.id):
+        here = (stuff == category.id) & (instances == 0)
+        area = int(np.count_nonzero(here))
+        if area == 0:
+            continue
+        segment = count + len(rows) + 1
+        panoptic[here] = segment
+        semantic[here] = category.id
+        rows.append(_stuff_row(segment, category, here, area, list(table.columns), source))
+    if rows:
+        joined = [table, pd.DataFrame(rows)] if count else [pd.DataFrame(rows)]
+        table = pd.concat(joined, ignore_index=True)[list(table.columns)]
+    return semantic, panoptic, table
+
+
+def _stuff_row(
+    segment: int,
+    category: Category,
+    here: NDArray[np.bool_],
+    area: int,
+    columns: Sequence[str],
+    source: str,
+) -> dict[str, object]:
+    row: dict[str, object] = dict.fromkeys(columns, -1)
+    flat: NDArray[np.bool_] = np.logical_or.reduce(here.reshape(-1, *here.shape[-2:]), axis=0)
+    rows, cols = (np.flatnonzero(np.logical_or.reduce(flat, axis=axis)) for axis in (1, 0))
+    edges = (rows[0], cols[0], rows[-1] + 1, cols[-1] + 1)
+    row |= dict(zip(("row_min", "col_min", "row_max", "col_max"), map(int, edges), strict=True))
+    touches = min(edges[:2]) == 0 or edges[2:] == flat.shape
+    return row | {
+        "index": segment,
+        "category_id": category.id,
+        "category": category.name,
+        "is_thing": False,
+        "score": 1.0,
+        "area": area,
+        "hidden_area": 0,
+        "touches_edge": bool(touches),
+        "source": source,
+    }

@@ -1,0 +1,96 @@
+"""Cut a plane into overlapping tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A rectangle of a plane: rows ``top:bottom``, columns ``left:right``, px."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return self.bottom - self.top, self.right - self.left
+
+    def intersection(self, other: Tile) -> Tile | None:
+        """Return the shared rectangle; None if there is none."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Tile(top, left, bottom, right) if top < bottom and left < right else None
+
+    def contains(self, other: Tile) -> bool:
+        """Whether the other rectangle lies inside this one."""
+        return self.intersection(other) == other
+
+
+def plan_tiles(shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
+    """Cover a plane with tiles of one size, row by row.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the plane, px.
+    size : int
+        Largest edge of a tile, px.
+    overlap : int
+        What neighbours share at least, px; the last tile of a row or column shares more,
+        so that it is as large as the others.
+
+    Returns
+    -------
+    list of Tile
+        Empty for an empty plane.
+
+    Raises
+    ------
+    ValueError
+        If the overlap is negative or not below the size.
+
+    Examples
+    --------
+    >>> [tile.left for tile in plan_tiles((100, 250), 100, 10)]
+    [0, 90, 150]
+    """
+    if not 0 <= overlap < size:
+        raise ValueError(f"expected 0 <= overlap < size, got overlap {overlap}, size {size}")
+    height, width = shape
+    return [
+        Tile(top, left, min(top + size, height), min(left + size, width))
+        for top in _starts(height, size, overlap)
+        for left in _starts(width, size, overlap)
+    ]
+
+
+def _starts(length: int, size: int, overlap: int) -> list[int]:
+    if length <= 0:
+        return []
+    last = max(length - size, 0)
+    return [*range(0, last, size - overlap), last]
+
+
+def core_of(tile: Tile, tiles: Sequence[Tile], shape: tuple[int, int]) -> Tile:
+    """Return a tile without the outer half of what it shares with its neighbours.
+
+    The cores of all tiles cover the plane of ``shape`` (height, width).
+    """
+    rows = {(t.top, t.bottom) for t in tiles}
+    cols = {(t.left, t.right) for t in tiles}
+    top, bottom = _inner(tile.top, tile.bottom, rows, shape[0])
+    left, right = _inner(tile.left, tile.right, cols, shape[1])
+    return Tile(top, left, bottom, right)
+
+
+def _inner(begin: int, end: int, spans: set[tuple[int, int]], length: int) -> tuple[int, int]:
+    before = max((stop for start, stop in spans if start < begin), default=begin)
+    after = min((start for start, _ in spans if start > begin), default=end)
+    first = 0 if begin == 0 else (begin + max(before, begin)) // 2
+    last = length if end == length else (min(after, end) + end) // 2
+    return first, last

@@ -1,0 +1,357 @@
+"""A run: image and settings in, tiles through the model, one `Segmentation` out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .instances import Instances
+from .ops.axes import Image
+from .ops.intensity import IntensityMapping, map_intensity, used_channels
+from .ops.masks import tighten
+from .ops.merging import merge_tiles
+from .ops.scaling import Resampling
+from .ops.tiling import Tile, core_of, plan_tiles
+from .segmentation import Segmentation
+from .segmenter import RGB, DeviceMemoryError, InputError, Prediction, Segmenter
+from .settings import Settings
+
+#: Tiles are not made smaller than this (px) when memory runs out.
+SMALLEST_TILE = 256
+PACKAGES = ("napari-instseg", "torch", "torchvision", "numpy", "scipy", "scikit-image")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: ``done`` of ``total`` tiles, and what it is about to do."""
+
+    done: int
+    total: int
+    message: str
+
+
+@dataclass(slots=True, eq=False)
+class _Plane:
+    """What has been found in the plane under way."""
+
+    tiles: list[Tile]
+    parts: list[Instances] = field(default_factory=list)
+    semantic: NDArray[np.int32] | None = None
+
+
+class Run:
+    """One segmentation, step by step.
+
+    Iterate to work; leave the loop at any step to cancel; `result` gives what is done.
+
+    Parameters
+    ----------
+    image : Image
+    segmenter : Segmenter
+    settings : Settings
+    model : dict, optional
+        What names the model in the recipe (name, sha256, ...).
+    region : (slice, slice), optional
+        Rows and columns (half-open, px) to segment; the rest stays empty.
+    planes : sequence of tuple of int, optional
+        Index of the planes to segment; the rest stays empty.
+
+    Raises
+    ------
+    InputError
+        If the settings do not fit the image.
+
+    Examples
+    --------
+    >>> for progress in Run(image, segmenter, settings):  # doctest: +SKIP
+    ...     print(progress.done, progress.total)
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        segmenter: Segmenter,
+        settings: Settings,
+        *,
+        model: dict[str, Any] | None = None,
+        region: tuple[slice, slice] | None = None,
+        planes: Sequence[tuple[int, ...]] | None = None,
+    ) -> None:
+        self.image, self.segmenter, self.settings = image, segmenter, settings
+        self.region = _region(image, region)
+        self._channels = used_channels(image, settings)
+        self._planes = list(image.planes() if planes is None else planes)
+        self._model = model or {"name": settings.model}
+        height, width = image.label_shape[-2:]
+        self._found = {plane: Instances.empty((height, width)) for plane in image.planes()}
+        self._stuff: NDArray[np.int32] | None = None
+        self._current: tuple[tuple[int, ...], _Plane, Resampling] | None = None
+        self._tile_size, self._batch = settings.tile_size, settings.batch_size
+        self._capped: dict[int, int] = {}
+        self._loose = self._non_finite = 0
+        self._notes: list[str] = []
+        self._resolved: dict[str, Any] = {"device": segmenter.device}
+        self._complete = False
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Do the work, one batch of tiles a step."""
+        yield Progress(0, 0, "reading intensities")
+        mapping = map_intensity(self.image, self.settings)
+        self._resolved["limits"] = [list(pair) for pair in mapping.limits]
+        zoom = self._zoom(mapping)
+        shape = self.region.shape
+        resampling = Resampling.by(shape, zoom)
+        for number, plane in enumerate(self._planes):
+            yield from self._segment_plane(plane, number, mapping, resampling)
+        self._complete = True
+
+    def result(self) -> Segmentation:
+        """Return what has been found so far; `complete` says whether that is all."""
+        self._finish_plane()
+        image = self.image
+        return Segmentation(
+            raw=tuple(self._found.values()),
+            image=image,
+            categories=self.segmenter.categories,
+            settings=self.settings,
+            details={
+                "model": self._model,
+                "resolved": {**self._resolved, "tile_size": self._tile_size},
+                "versions": _versions(),
+            },
+            stuff=None if self._stuff is None else self._stuff.reshape(image.label_shape),
+            warnings=tuple(self._warnings()),
+            complete=self._complete,
+        )
+
+    def _segment_plane(
+        self,
+        plane: tuple[int, ...],
+        number: int,
+        mapping: IntensityMapping,
+        resampling: Resampling,
+    ) -> Iterator[Progress]:
+        """Segment one plane; start it again with smaller tiles if memory runs out."""
+        while True:
+            tiles = plan_tiles(
+                resampling.target, self._tile_size, min(self.settings.overlap, self._tile_size // 2)
+            )
+            state = _Plane(tiles)
+            self._current = plane, state, resampling
+            total, base = len(tiles) * len(self._planes), len(tiles) * number
+            try:
+                while len(state.parts) < len(tiles):
+                    self._do_batch(plane, state, mapping, resampling)
+                    done = base + len(state.parts)
+                    yield Progress(done, total, self._message(plane, done, total))
+                break
+            except DeviceMemoryError:
+                if self._tile_size <= SMALLEST_TILE:
+                    raise
+                self._tile_size = max(SMALLEST_TILE, self._tile_size // 2)
+                self._notes.append(
+                    f"{self.segmenter.device} ran out of memory: tiles were made smaller "
+                    f"({self._tile_size} px)"
+                )
+        self._finish_plane()
+
+    def _message(self, plane: tuple[int, ...], done: int, total: int) -> str:
+        where = ", ".join(
+            f"{a.lower()} {i}" for a, i in zip(self.image.plane_axes, plane, strict=True)
+        )
+        return f"tile {done} of {total}" + (f" ({where})" if where else "")
+
+    def _do_batch(
+        self,
+        plane: tuple[int, ...],
+        state: _Plane,
+        mapping: IntensityMapping,
+        resampling: Resampling,
+    ) -> None:
+        """Segment the next tiles; take fewer at a time if memory runs out."""
+        begin = len(state.parts)
+        tiles = state.tiles[begin : begin + max(1, self._batch)]
+        pictures = [self._read_tile(plane, tile, mapping, resampling) for tile in tiles]
+        try:
+            predictions = self.segmenter.segment(pictures)
+        except DeviceMemoryError:
+            if len(tiles) == 1:
+                raise
+            self._batch = len(tiles) // 2
+            self._notes.append(
+                f"{self.segmenter.device} ran out of memory: {self._batch} tiles at a time"
+            )
+            return
+        for tile, prediction in zip(tiles, predictions, strict=True):
+            self._keep(state, tile, prediction, resampling)
+
+    def _read_tile(
+        self,
+        plane: tuple[int, ...],
+        tile: Tile,
+        mapping: IntensityMapping,
+        resampling: Resampling,
+    ) -> RGB:
+        needed = tile if resampling.identity else resampling.needs(tile)
+        top, left = self.region.top, self.region.left
+        pixels = self.image.read(
+            plane,
+            slice(needed.top + top, needed.bottom + top),
+            slice(needed.left + left, needed.right + left),
+            self._channels,
+        )
+        if pixels.dtype.kind == "f":
+            self._non_finite += int(pixels.size - np.count_nonzero(np.isfinite(pixels)))
+        return resampling.apply(mapping.apply(pixels), tile)
+
+    def _keep(
+        self, state: _Plane, tile: Tile, prediction: Prediction, resampling: Resampling
+    ) -> None:
+        part = tighten(prediction.instances)
+        state.parts.append(part.shift(tile.top, tile.left, resampling.target))
+        if prediction.limit_reached:
+            self._capped[prediction.limit_reached] = (
+                self._capped.get(prediction.limit_reached, 0) + 1
+            )
+        if prediction.semantic is not None:
+            if state.semantic is None:
+                state.semantic = np.zeros(resampling.target, np.int32)
+            core = core_of(tile, state.tiles, resampling.target)
+            state.semantic[core.top : core.bottom, core.left : core.right] = prediction.semantic[
+                core.top - tile.top : core.bottom - tile.top,
+                core.left - tile.left : core.right - tile.left,
+            ]
+
+    def _finish_plane(self) -> None:
+        """Merge the tiles done so far and move them to the image's own grid."""
+        if self._current is None:
+            return
+        plane, state, resampling = self._current
+        self._current = None
+        done = len(state.parts)
+        merged = merge_tiles(resampling.target, state.tiles[:done], state.parts)
+        self._loose += merged.loose if done == len(state.tiles) else 0
+        height, width = self.image.label_shape[-2:]
+        top, left = self.region.top, self.region.left
+        restored = resampling.restore(merged.instances)
+        self._found[plane] = restored.shift(top, left, (height, width))
+        if state.semantic is not None:
+            self._keep_stuff(plane, state.semantic, resampling)
+
+    def _keep_stuff(
+        self, plane: tuple[int, ...], semantic: NDArray[np.int32], resampling: Resampling
+    ) -> None:
+        height, width = self.image.label_shape[-2:]
+        if self._stuff is None:
+            self._stuff = np.zeros((len(self._found), height, width), np.int32)
+        rows, cols = (
+            np.minimum((np.arange(n) + 0.5) * m / n, m - 1).astype(np.intp)
+            for n, m in zip(resampling.source, resampling.target, strict=True)
+        )
+        region = self.region
+        where = list(self._found).index(plane)
+        self._stuff[where, region.top : region.bottom, region.left : region.right] = semantic[
+            rows[:, np.newaxis], cols
+        ]
+
+    def _zoom(self, mapping: IntensityMapping) -> float:
+        """Factor that brings the image's objects to the size the model knows."""
+        settings, own = self.settings, self.segmenter.diameter
+        if settings.diameter is None:
+            return 1.0
+        if own is None:
+            raise InputError(
+                f"diameter: the model {settings.model!r} has no object size of its own; "
+                "use None (native)"
+            )
+        if settings.diameter == "auto":
+            diameter = self._guess_diameter(mapping, own)
+        else:
+            diameter = float(settings.diameter)
+            if settings.diameter_unit == "um":
+                size = self.image.spacing.get("X")
+                if size is None:
+                    raise InputError(
+                        "diameter_unit: 'um' needs an image with a known pixel size; set the "
+                        "layer's scale and units, or give the diameter in px"
+                    )
+                diameter /= size
+        self._resolved["diameter_px"] = diameter
+        return own / diameter
+
+    def _guess_diameter(self, mapping: IntensityMapping, own: float) -> float:
+        """Median diameter (px) of what the model finds in the middle tile, at two sizes."""
+        plane = self._planes[len(self._planes) // 2]
+        found: list[float] = []
+        for zoom in (1.0, 0.5):
+            resampling = Resampling.by(self.region.shape, zoom)
+            height, width = resampling.target
+            edge = min(self._tile_size, 768)
+            top, left = max(0, (height - edge) // 2), max(0, (width - edge) // 2)
+            tile = Tile(top, left, min(top + edge, height), min(left + edge, width))
+            if 0 in tile.shape:
+                continue
+            picture = self._read_tile(plane, tile, mapping, resampling)
+            instances = self.segmenter.segment([picture])[0].instances
+            areas = [m.area for m in instances.take(instances.scores >= 0.5).masks]
+            if len(areas) >= 3:
+                found.append(2 * float(np.sqrt(np.median(areas) / np.pi)) / zoom)
+        if not found:
+            self._notes.append("diameter: too few objects to measure; pixels were left as they are")
+            return own
+        # What shrinking finds is taken only if it is large: then the full size split it.
+        return found[-1] if found[-1] > 3 * own else found[0]
+
+    def _warnings(self) -> list[str]:
+        notes = list(self._notes)
+        for cap, tiles in sorted(self._capped.items()):
+            plural = "tile" if tiles == 1 else "tiles"
+            notes.append(f"limit of {cap} objects reached on {tiles} {plural}: use smaller tiles")
+        if self._loose:
+            notes.append(
+                f"{self._loose} objects end at a tile's edge without a counterpart beyond it: "
+                "use larger tiles or more overlap"
+            )
+        if self._non_finite:
+            notes.append(f"{self._non_finite} pixels are NaN or infinite and were masked")
+        return notes
+
+
+def _region(image: Image, region: tuple[slice, slice] | None) -> Tile:
+    height, width = image.label_shape[-2:]
+    if region is None:
+        return Tile(0, 0, height, width)
+    rows, cols = region
+    top, bottom, _ = rows.indices(height)
+    left, right, _ = cols.indices(width)
+    if top >= bottom or left >= right:
+        raise InputError(
+            f"region: expected rows and columns within {height} x {width} px, got "
+            f"{rows.start}:{rows.stop}, {cols.start}:{cols.stop}"
+        )
+    return Tile(top, left, bottom, right)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def run_to_end(
+    run: Run, report: Callable[[Progress], None] = lambda progress: None
+) -> Segmentation:
+    """Do all steps of a run and return its result."""
+    for progress in run:
+        report(progress)
+    return run.result()

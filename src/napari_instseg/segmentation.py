@@ -1,0 +1,154 @@
+"""The one result of every path: menu, console and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .instances import Instances
+from .ops.axes import Image
+from .ops.rendering import Rendering, add_stuff, render
+from .segmenter import Category
+from .settings import Settings
+
+if TYPE_CHECKING:
+    import napari.layers
+    import napari.viewer
+
+RECIPE_SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Objects of an image as label images and a table, rendered when first asked for.
+
+    Parameters
+    ----------
+    raw : tuple of Instances
+        All objects above the model's floor, one entry a plane, in C order.
+    image : Image
+        What was segmented; its pixels are not kept in memory if they were lazy.
+    categories : tuple of Category
+    settings : Settings
+        Those asked for; `score_threshold` decides what is shown.
+    details : dict
+        What the run found out (device, limits, zoom, ...) and the model, for the recipe.
+    stuff : integer array of the label shape, optional
+        Category ids from a model with a semantic head.
+    warnings : tuple of str
+        What the user should know, such as a limit that was reached.
+    complete : bool
+        False if the run was cancelled.
+    """
+
+    raw: tuple[Instances, ...]
+    image: Image
+    categories: tuple[Category, ...]
+    settings: Settings
+    details: dict[str, Any]
+    stuff: NDArray[np.integer[Any]] | None = None
+    warnings: tuple[str, ...] = ()
+    complete: bool = True
+
+    @property
+    def score_threshold(self) -> float:
+        """Objects with a lower score are not shown; in [0, 1]."""
+        return self.settings.score_threshold
+
+    @cached_property
+    def rendering(self) -> Rendering:
+        """All objects painted once, whatever the threshold."""
+        image = self.image
+        height, width = image.label_shape[-2:]
+        return render(
+            self.raw,
+            image.plane_shape,
+            image.plane_axes,
+            (height, width),
+            self.categories,
+            self.settings.model,
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of objects at the present threshold."""
+        return self.rendering.count(self.score_threshold)
+
+    @cached_property
+    def instances(self) -> NDArray[np.int32]:
+        """Label image (int32, `image.label_shape`): objects 1..N by falling score, 0 nothing."""
+        return self.rendering.instances(self.count)
+
+    @cached_property
+    def _combined(self) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
+        return add_stuff(
+            self.rendering, self.count, self.stuff, self.categories, self.settings.model
+        )
+
+    @property
+    def semantic(self) -> NDArray[np.int32]:
+        """Label image (int32, `image.label_shape`) of category ids, 0 is void."""
+        return self._combined[0]
+
+    @property
+    def panoptic(self) -> NDArray[np.int32]:
+        """Label image (int32, `image.label_shape`): objects as in `instances`, then stuff."""
+        return self._combined[1]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a segment; ``index`` is its value in `instances` and `panoptic`.
+
+        Columns: index, category_id, category, is_thing, score (in [0, 1]), area and
+        hidden_area (px; hidden by better objects), row_min, col_min, row_max, col_max (px,
+        half-open), one column a plane axis (z, t, ...), touches_edge, source (the model).
+        """
+        return self._combined[2]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What reproduces the result, as values that JSON can hold."""
+        image = self.image
+        return {
+            "schema": RECIPE_SCHEMA,
+            "settings": self.settings.to_json(),
+            **self.details,
+            "input": {
+                "name": image.name,
+                "shape": list(image.data.shape),
+                "dtype": str(image.data.dtype),
+                "axes": image.axes,
+                "spacing_um": dict(image.spacing),
+            },
+            "warnings": list(self.warnings),
+            "complete": self.complete,
+        }
+
+    def with_score_threshold(self, score_threshold: float) -> Segmentation:
+        """Return the same result shown at another threshold, without the model.
+
+        Numbers stay: raising the threshold leaves out the last ones.
+        """
+        other = replace(self, settings=self.settings.replace(score_threshold=score_threshold))
+        other.__dict__["rendering"] = self.rendering
+        return other
+
+    def save(self, folder: str | Path, stem: str = "") -> list[Path]:
+        """Write label images, table and recipe into a folder; see `io.results`."""
+        # File formats are imported when a file is written.
+        from .io.results import save_segmentation
+
+        return save_segmentation(self, Path(folder), stem)
+
+    def add_to(self, viewer: napari.viewer.Viewer) -> Sequence[napari.layers.Labels]:
+        """Add the outputs of the settings to a napari viewer as Labels layers."""
+        from .gui.layers import add_segmentation
+
+        return add_segmentation(viewer, self)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import napari
+import pytest
+from gui.fakes import FakeModel
+from napari_instseg.gui.segment_widget import SegmentWidget
+from napari_instseg.gui.worker import ModelHolder
+from qtpy.QtWidgets import QApplication
+from superqt.utils import WorkerBase
+
+HEADLESS = sys.platform.startswith("linux") and not (
+    os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A viewer needs a display: say so instead of aborting in Qt."""
+    if HEADLESS:
+        here = pytest.mark.skip(reason="needs a display: run under xvfb-run, or use 'make test'")
+        for item in items:
+            if "make_napari_viewer" in getattr(item, "fixturenames", ()):
+                item.add_marker(here)
+
+
+@pytest.fixture
+def viewer(
+    make_napari_viewer: Callable[..., napari.Viewer],
+) -> Iterator[napari.Viewer]:
+    """A real viewer; no worker outlives it, since one that does aborts the process later."""
+    opened = make_napari_viewer()
+    yield opened
+    WorkerBase.await_workers(10_000)
+    QApplication.processEvents()
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel()
+
+
+@pytest.fixture
+def dock(viewer: napari.Viewer, model: FakeModel, qtbot: Any) -> Iterator[SegmentWidget]:
+    """The Segment dock in a viewer, with a model that needs no weights."""
+    widget = SegmentWidget(viewer, ModelHolder(model.load))
+    viewer.window.add_dock_widget(widget, name="Segment", area="right")
+    yield widget
+    model.gate.set()
+    if widget.worker is not None:
+        widget.worker.quit()
+        qtbot.waitUntil(lambda: widget.worker is None, timeout=10_000)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import dask.array as da
+import napari.layers
+import numpy as np
+import pytest
+from napari_instseg.gui import layers as gui_layers
+from napari_instseg.gui.layers import choose_level, image_from_layer, layer_axes, one_plane
+from napari_instseg.ops.axes import Image
+from napari_instseg.segmenter import InputError
+
+
+def image_layer(*shape: int, **options: object) -> napari.layers.Image:
+    return napari.layers.Image(np.zeros(shape, np.uint8), **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "expected"),
+    [
+        ((8, 9), None, "YX"),
+        ((5, 8, 9), None, "ZYX"),
+        ((2, 5, 8, 9), None, "TZYX"),
+        ((2, 5, 3, 8, 9), None, "TZCYX"),
+        ((3, 8, 9), ("c", "y", "x"), "CYX"),
+        ((3, 8, 9), ("Channel", "row", "column"), "CYX"),
+        ((4, 8, 9), ("time", "y", "x"), "TYX"),
+        ((4, 8, 9), ("time", "-2", "-1"), "TYX"),
+        ((4, 5, 8, 9), ("z", "foo", "y", "x"), "ZTYX"),
+        ((8, 9, 3), ("y", "x", "channel"), "YXC"),
+        ((8, 9), ("x", "y"), "XY"),
+        ((3, 8, 9), ("y", "y", "x"), "ZYX"),
+    ],
+)
+def test_axes_come_from_labels_and_the_rest_is_guessed(
+    shape: tuple[int, ...], labels: tuple[str, ...] | None, expected: str
+) -> None:
+    assert layer_axes(image_layer(*shape, axis_labels=labels)) == expected
+
+
+def test_rgb_gets_a_sample_axis() -> None:
+    layer = image_layer(4, 8, 9, 3, rgb=True, axis_labels=("t", "y", "x"))
+    assert layer_axes(layer) == "TYXS"
+    assert layer_axes(image_layer(8, 9, 4, rgb=True)) == "YXS"
+    assert image_from_layer(layer).channel_count == 3
+
+
+def test_typed_axes_win_and_are_checked() -> None:
+    layer = image_layer(3, 8, 9, name="cells")
+    assert image_from_layer(layer, axes="cyx").axes == "CYX"
+    with pytest.raises(InputError, match=r"3 dimensions of 'cells'.*got 'YX'"):
+        image_from_layer(layer, axes="YX")
+    rgb = image_layer(8, 9, 3, rgb=True)
+    assert image_from_layer(rgb, axes="YX").axes == "YXS"
+
+
+def test_dask_stays_lazy() -> None:
+    def fail(block: np.ndarray) -> np.ndarray:
+        raise AssertionError("computed")
+
+    zeros = da.zeros((4, 32, 32), chunks=(1, 32, 32), dtype=np.uint8)
+    layer = napari.layers.Image(zeros, contrast_limits=(0, 1))
+    layer._data = lazy = zeros.map_blocks(fail, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
+    image = image_from_layer(layer)
+    assert image.data is lazy
+    assert isinstance(one_plane(image, (2,)).data, da.Array)
+
+
+def test_pixel_sizes_are_micrometres_where_units_are_lengths() -> None:
+    layer = image_layer(
+        2, 5, 8, 9, scale=(10, 2, 500, 0.65), units=("s", "um", "nm", "um"),
+        axis_labels=("t", "z", "y", "x"),
+    )  # fmt: skip
+    assert image_from_layer(layer).spacing == pytest.approx({"Z": 2, "Y": 0.5, "X": 0.65})
+    assert image_from_layer(image_layer(8, 9, scale=(2, 2))).spacing == {}
+
+
+def test_the_finest_level_of_reasonable_size_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    pyramid = [np.zeros((64, 48), np.uint8), np.zeros((32, 24), np.uint8), np.zeros((16, 12))]
+    layer = napari.layers.Image(pyramid, multiscale=True, scale=(1, 1), units=("um", "um"))
+    assert choose_level(layer, "YX") == 0
+    monkeypatch.setattr(gui_layers, "MAX_PLANE_PIXELS", 1000)
+    image = image_from_layer(layer)
+    assert image.data.shape == (32, 24)
+    assert image.spacing == pytest.approx({"Y": 2, "X": 2})
+    monkeypatch.setattr(gui_layers, "MAX_PLANE_PIXELS", 10)
+    assert choose_level(layer, "YX") == 2
+    assert image_from_layer(layer, level=0).data.shape == (64, 48)
+
+
+def test_other_layers_are_refused_by_name() -> None:
+    with pytest.raises(InputError, match="expected an Image layer, got Labels"):
+        image_from_layer(napari.layers.Labels(np.zeros((4, 4), int)))  # type: ignore[arg-type]
+
+
+def test_one_plane_keeps_channels() -> None:
+    data = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    cut = one_plane(Image(data, "TCYX"), (1,))
+    assert cut.axes == "CYX"
+    np.testing.assert_array_equal(cut.data, data[1])
+    flat = Image(data[0, 0], "YX")
+    assert one_plane(flat, ()) is flat

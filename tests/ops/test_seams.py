@@ -1,0 +1,215 @@
+"""Objects at the seams between tiles, drawn: what goes in must come out, whatever the tiles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import ComponentSegmenter, brightness, draw, same_partition
+
+from napari_instseg.instances import Instances, Mask
+from napari_instseg.ops.axes import Image
+from napari_instseg.ops.masks import paint_labels
+from napari_instseg.ops.merging import merge_tiles
+from napari_instseg.ops.tiling import Tile, plan_tiles
+from napari_instseg.pipeline import Run
+from napari_instseg.settings import Settings
+
+ONE_TILE = """
+    ............
+    .AA.........
+    .AA.........
+    ............
+"""
+CUT_BY_ONE_SEAM = """
+    ............
+    ..AAAAAAA...
+    ..AAAAAAA...
+    ............
+"""
+CUT_BY_A_CROSS = """
+    ..............
+    ..............
+    ....AAAAAA....
+    ....AAAAAA....
+    ....AAAAAA....
+    ....AAAAAA....
+    ....AAAAAA....
+    ....AAAAAA....
+    ..............
+    ..............
+"""
+TOUCHING_ACROSS = """
+    ............
+    .AAAAABBBBB.
+    .AAAAABBBBB.
+    .AAAAABBBBB.
+    ............
+"""
+DIAGONAL = """
+    ............
+    .AAAAA......
+    .AAAAA......
+    .AAAAA......
+    ......BBBBB.
+    ......BBBBB.
+    ......BBBBB.
+    ............
+"""
+LARGER_THAN_A_TILE = """
+    ....................
+    .AAAAAAAAAAAAAAAAAA.
+    .AAAAAAAAAAAAAAAAAA.
+    .AAAAAAAAAAAAAAAAAA.
+    .AAA............BB..
+    .AAA.CCCC.......BB..
+    .AAA.CCCC...........
+    ....................
+"""
+ON_THE_BORDER = """
+    AAA......BBB
+    AAA......BBB
+    ............
+    ............
+    ............
+    CCC......DDD
+    CCC......DDD
+"""
+DRAWINGS = {
+    name: picture
+    for name, picture in globals().copy().items()
+    if name.isupper() and isinstance(picture, str)
+}
+
+
+def merge_drawing(picture: str, size: int, overlap: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Cut a drawing into tiles, find each tile's components, merge, and paint."""
+    truth = draw(picture)
+    tiles = plan_tiles(truth.shape, size, overlap)
+    segmenter = ComponentSegmenter()
+    gray = brightness(truth)
+    parts = []
+    for tile in tiles:
+        window = gray[tile.top : tile.bottom, tile.left : tile.right]
+        found = segmenter.segment([np.repeat(window[..., None], 3, axis=-1)])[0].instances
+        parts.append(found.shift(tile.top, tile.left, truth.shape))
+    merged = merge_tiles(truth.shape, tiles, parts)
+    return truth, paint_labels(merged.instances, truth.shape), merged.loose
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+@pytest.mark.parametrize(("size", "overlap"), [(6, 2), (7, 3), (8, 4), (6, 3), (100, 4)])
+def test_tiles_leave_no_trace(name: str, size: int, overlap: int) -> None:
+    truth, labels, _ = merge_drawing(DRAWINGS[name], size, overlap)
+    assert same_partition(truth, labels), f"\n{truth}\n{labels}"
+
+
+def test_an_object_cut_by_one_two_and_four_tiles_stays_one() -> None:
+    for picture, size in ((ONE_TILE, 100), (CUT_BY_ONE_SEAM, 8), (CUT_BY_A_CROSS, 8)):
+        _, labels, _ = merge_drawing(picture, size, 3)
+        assert labels.max() == 1
+
+
+HORSESHOE = """
+    ....................
+    .AAAAAAAAAAAAAAAAAA.
+    .AAAAAAAAAAAAAAAAAA.
+    .AA.............BB..
+    .AA..CCCC.......BB..
+    .AA..CCCC...........
+    .AAAAAAAAAAAAAAAAAA.
+    .AAAAAAAAAAAAAAAAAA.
+    ....................
+"""
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(6, 2), (7, 3), (8, 4), (6, 3), (100, 4)])
+def test_an_object_that_tiles_see_in_two_pieces_is_one_or_named(size: int, overlap: int) -> None:
+    truth, labels, loose = merge_drawing(HORSESHOE, size, overlap)
+    assert same_partition(truth, labels) or loose > 0
+
+
+def boxes_instances(shape: tuple[int, int], *boxes: tuple[int, int, int, int, float]) -> Instances:
+    """Rectangles (top, left, bottom, right, score)."""
+    masks = [Mask((t, l), np.ones((b - t, r - l), bool)) for t, l, b, r, _ in boxes]  # noqa: E741
+    return Instances.create(shape, masks, scores=[box[4] for box in boxes])
+
+
+LEFT, RIGHT = Tile(0, 0, 20, 24), Tile(0, 16, 20, 40)
+
+
+def test_the_tile_that_sees_an_object_whole_has_the_say() -> None:
+    # The left tile sees columns 20..24 of an object that the right one sees whole.
+    parts = [
+        boxes_instances((20, 40), (5, 20, 12, 24, 0.99)),
+        boxes_instances((20, 40), (6, 20, 12, 30, 0.6)),
+    ]
+    merged = merge_tiles((20, 40), [LEFT, RIGHT], parts).instances
+    assert [mask.slices for mask in merged.masks] == [(slice(6, 12), slice(20, 30))]
+    assert merged.scores.tolist() == pytest.approx([0.6])
+
+
+def test_a_cut_off_part_that_the_other_tile_does_not_confirm_is_dropped() -> None:
+    parts = [boxes_instances((20, 40), (5, 21, 12, 24, 0.9)), Instances.empty((20, 40))]
+    assert len(merge_tiles((20, 40), [LEFT, RIGHT], parts).instances) == 0
+
+
+def test_a_whole_object_that_only_one_tile_finds_stays() -> None:
+    parts = [boxes_instances((20, 40), (5, 17, 12, 21, 0.9)), Instances.empty((20, 40))]
+    assert len(merge_tiles((20, 40), [LEFT, RIGHT], parts).instances) == 1
+
+
+def test_tiles_that_divide_the_same_pixels_differently_give_each_pixel_once() -> None:
+    # One tile sees one object, the other two halves.
+    parts = [
+        boxes_instances((20, 40), (4, 17, 12, 22, 0.7)),
+        boxes_instances((20, 40), (4, 17, 8, 22, 0.9), (8, 17, 12, 22, 0.9)),
+    ]
+    merged = merge_tiles((20, 40), [LEFT, RIGHT], parts).instances
+    cover = np.zeros((20, 40), int)
+    for mask in merged.masks:
+        cover[mask.slices] += mask.pixels
+    assert cover.max() == 1
+    assert cover.sum() == 40
+
+
+def test_twenty_touching_cells_stay_twenty() -> None:
+    # A chain of neighbours, each shifted by 3 px in the other tile's eyes.
+    shape = (60, 120)
+    tiles = [Tile(0, 0, 60, 64), Tile(0, 48, 60, 120)]
+    cells = [(2, 50 + 0, 8, 60)] + [(8 + 6 * i, 50, 14 + 6 * i, 60) for i in range(7)]
+    a = boxes_instances(shape, *((t, l, b, r, 0.9) for t, l, b, r in cells))
+    b = boxes_instances(shape, *((t + 1, l, b + 1, r, 0.8) for t, l, b, r in cells))
+    assert len(merge_tiles(shape, tiles, [a, b]).instances) == len(cells)
+
+
+def test_an_object_cut_everywhere_without_a_counterpart_is_named() -> None:
+    shape = (20, 40)
+    parts = [boxes_instances(shape, (2, 4, 18, 24, 0.9)), Instances.empty(shape)]
+    merged = merge_tiles(shape, [LEFT, RIGHT], parts)
+    assert (len(merged.instances), merged.loose) == (1, 1)
+
+
+def test_one_tile_is_no_tiling() -> None:
+    part = boxes_instances((20, 40), (5, 20, 12, 24, 0.99), (5, 21, 12, 25, 0.5))
+    assert merge_tiles((20, 40), [Tile(0, 0, 20, 40)], [part]).instances is part
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_fields_do_not_depend_on_the_tiles(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((300, 260), np.int32)
+    y, x = np.ogrid[:300, :260]
+    for n in range(1, 120):
+        row, col, a, b = (*rng.uniform((0, 0), (300, 260)), *rng.uniform(3, 14, 2))
+        truth[((y - row) / a) ** 2 + ((x - col) / b) ** 2 <= 1] = n
+    image = Image(brightness(truth), "YX")
+    whole = _segment(image, tile_size=512, overlap=0)
+    tiled = _segment(image, tile_size=96, overlap=32)
+    assert same_partition(whole, tiled)
+
+
+def _segment(image: Image, **settings: int) -> np.ndarray:
+    run = Run(image, ComponentSegmenter(), Settings(limits=((0, 1),), **settings))
+    for _ in run:
+        pass
+    return run.result().instances

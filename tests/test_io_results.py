@@ -1,0 +1,185 @@
+"""Label images, table, recipe and overlay on disk."""
+
+from __future__ import annotations
+
+import colorsys
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as Pillow
+from skimage.segmentation import find_boundaries
+
+from napari_instseg.instances import Instances
+from napari_instseg.io import results
+from napari_instseg.io.images import read_image, read_labels
+from napari_instseg.io.results import (
+    object_colors,
+    outlines,
+    read_recipe,
+    result_paths,
+    save_segmentation,
+    write_overlay,
+)
+from napari_instseg.ops.axes import Image
+from napari_instseg.segmentation import Segmentation
+from napari_instseg.segmenter import Category, InputError
+from napari_instseg.settings import Settings
+
+LABELS = np.array(
+    [
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 0, 2, 2, 2],
+        [0, 0, 0, 2, 2, 2],
+        [0, 0, 0, 2, 2, 2],
+    ]
+)
+
+
+def segmentation(outputs=("instances", "semantic", "panoptic")) -> Segmentation:
+    planes = (Instances.from_labels(LABELS), Instances.from_labels(LABELS[::-1].copy()))
+    image = Image(np.zeros((2, 4, 6), np.uint8), "ZYX", {"X": 0.5, "Y": 0.5, "Z": 2.0}, "cells")
+    return Segmentation(
+        planes,
+        image,
+        (Category(1, "nucleus"),),
+        Settings(outputs=outputs),
+        {"model": {"name": "nuclei", "sha256": "0" * 64}},
+        warnings=("größer",),
+    )
+
+
+def test_names():
+    names = [p.name for p in result_paths(("instances", "semantic"), Path("out"), "a")]
+    assert names == ["a_instances.tif", "a_semantic.tif", "a_segments.csv", "a_recipe.json"]
+    assert [p.name for p in result_paths(("panoptic",), Path("out"))] == [
+        "panoptic.tif",
+        "segments.csv",
+        "recipe.json",
+    ]
+
+
+@pytest.mark.parametrize("stem", ["", "cells"])
+def test_round_trip(tmp_path, stem):
+    result = segmentation()
+    paths = save_segmentation(result, tmp_path / "new" / "folder", stem)
+    assert paths == result_paths(result.settings.outputs, tmp_path / "new" / "folder", stem)
+    assert sorted((tmp_path / "new" / "folder").iterdir()) == sorted(paths)
+    for path, output in zip(paths, result.settings.outputs, strict=False):
+        image = read_image(path)
+        assert image.axes == "ZYX"
+        assert image.spacing == pytest.approx({"X": 0.5, "Y": 0.5, "Z": 2.0})
+        np.testing.assert_array_equal(read_labels(path), getattr(result, output))
+    table = pd.read_csv(paths[-2])
+    assert table["index"].tolist() == [1, 2, 3, 4]
+    assert table["area"].tolist() == result.table["area"].tolist()
+    assert table.columns.tolist() == result.table.columns.tolist()
+    recipe = read_recipe(paths[-1])
+    assert recipe == json.loads(json.dumps(result.recipe))
+    assert Settings.from_json(recipe["settings"]) == result.settings
+    assert "größer" in paths[-1].read_text(encoding="utf-8")
+
+
+def test_only_the_outputs_asked_for(tmp_path):
+    save_segmentation(segmentation(("semantic",)), tmp_path, "a")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "a_recipe.json",
+        "a_segments.csv",
+        "a_semantic.tif",
+    ]
+
+
+def test_nothing_found(tmp_path):
+    empty = (Instances.empty((4, 6)),)
+    image = Image(np.zeros((4, 6)), "YX")
+    result = Segmentation(empty, image, (Category(1, "nucleus"),), Settings(), {})
+    paths = save_segmentation(result, tmp_path)
+    assert not read_labels(paths[0]).any()
+    assert len(pd.read_csv(paths[3])) == 0
+    assert pd.read_csv(paths[3]).columns.tolist() == result.table.columns.tolist()
+
+
+def test_a_broken_write_leaves_no_recipe_and_no_rest(tmp_path, monkeypatch):
+    save_segmentation(segmentation(), tmp_path, "old")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(self, path, **options):
+        Path(path).write_text("half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
+    with pytest.raises(OSError, match="no space"):
+        save_segmentation(segmentation(), tmp_path, "old")
+    with pytest.raises(OSError, match="no space"):
+        save_segmentation(segmentation(), tmp_path, "new")
+    assert {p: p.read_bytes() for p in before} == before
+    assert not (tmp_path / "new_recipe.json").exists()
+    assert not [p for p in tmp_path.iterdir() if "partial" in p.name]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no such file"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"{", "cannot be read"),
+        (b"[]", "expected a recipe"),
+        (b'{"settings": 3}', "expected a recipe"),
+    ],
+)
+def test_files_that_are_no_recipe(tmp_path, content, reason):
+    if content is not None:
+        (tmp_path / "recipe.json").write_bytes(content)
+    with pytest.raises(InputError, match=rf"recipe\.json: .*{reason}"):
+        read_recipe(tmp_path / "recipe.json")
+
+
+class TestOverlay:
+    def test_outlines_lie_inside_the_objects(self):
+        drawn = outlines(LABELS)
+        assert drawn.astype(int).tolist() == [
+            [0, 1, 0, 0, 0, 0],
+            [1, 1, 0, 1, 1, 1],
+            [0, 0, 0, 1, 0, 0],
+            [0, 0, 0, 1, 0, 0],
+        ]
+
+    def test_outlines_agree_with_scikit_image(self):
+        labels = np.random.default_rng(0).integers(0, 4, (50, 40)).repeat(3, 0).repeat(3, 1)
+        np.testing.assert_array_equal(
+            outlines(labels), find_boundaries(labels, connectivity=1, mode="inner")
+        )
+
+    def test_touching_objects_are_told_apart(self):
+        labels = np.repeat([[1, 1, 1, 2, 2, 2]], 3, axis=0)
+        assert outlines(labels)[1].tolist() == [False, False, True, True, False, False]
+        one, two = object_colors(np.array([1, 2])).astype(int)
+        assert np.abs(one - two).max() > 100
+
+    def test_colours_are_bright_and_distinct(self):
+        colors = object_colors(np.arange(1, 200))
+        assert colors.dtype == np.uint8
+        assert colors.max(axis=1).min() == 255
+        assert len(np.unique(colors, axis=0)) > 190
+        hsv = [(n * 0.618033988749895 % 1, 1 if n % 2 else 0.7, 1) for n in range(1, 200)]
+        expected = np.array([colorsys.hsv_to_rgb(*color) for color in hsv]) * 255
+        np.testing.assert_allclose(colors, expected, atol=0.51)
+
+    def test_pixels_beyond_the_outlines_are_the_image(self, tmp_path):
+        image = np.linspace(-0.1, 1.1, 4 * 6 * 3).reshape(4, 6, 3)
+        path = write_overlay(tmp_path / "overlay.png", image, LABELS)
+        drawn = np.asarray(Pillow.open(path))
+        edge = outlines(LABELS)
+        expected = np.round(np.clip(image, 0, 1) * 255)
+        np.testing.assert_array_equal(drawn[~edge], expected[~edge])
+        np.testing.assert_array_equal(drawn[edge], object_colors(LABELS[edge]))
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_shapes_that_do_not_fit(self, tmp_path):
+        with pytest.raises(InputError, match="expected an RGB image"):
+            write_overlay(tmp_path / "a.png", np.zeros((4, 6)), LABELS)
+
+    def test_no_pixel_at_all(self):
+        assert results.outlines(np.zeros((0, 5), int)).shape == (0, 5)
