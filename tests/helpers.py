@@ -34,6 +34,7 @@ class ComponentSegmenter:
 
     categories = (Category(1, "object"),)
     device = "CPU"
+    batch_size = 1
 
     def __init__(self, diameter: float | None = None, memory: int = 1 << 60) -> None:
         self.diameter = diameter
@@ -63,4 +64,4 @@ def brightness(labels: NDArray[np.integer]) -> NDArray[np.float32]:
 
 def mask_of(picture: str, origin: tuple[int, int] = (0, 0)) -> Mask:
     """A mask from a drawing; anything but '.' is inside."""
-    return Mask(origin, draw(picture) > 0)
+    return Mask(origin, draw(picture) != 0)

@@ -258,8 +258,32 @@ class TestFolders:
     def test_table_is_aligned(self, folders):
         table = evaluate_folders(*folders).to_table().splitlines()
         assert table[0].split() == (
-            "images truth found AP 0.5 AP 0.6 AP 0.7 AP 0.8 AP 0.9 "
-            "P 0.5 R 0.5 F1 0.5 PQ 0.5 SQ 0.5 Dice".split()
+            [
+                "images",
+                "truth",
+                "found",
+                "AP",
+                "0.5",
+                "AP",
+                "0.6",
+                "AP",
+                "0.7",
+                "AP",
+                "0.8",
+                "AP",
+                "0.9",
+                "P",
+                "0.5",
+                "R",
+                "0.5",
+                "F1",
+                "0.5",
+                "PQ",
+                "0.5",
+                "SQ",
+                "0.5",
+                "Dice",
+            ]
         )
         assert table[1].split()[:5] == ["all", "2", "4", "3", "0.750"]
         assert [line.split()[0] for line in table[3:]] == ["a", "b"]

@@ -107,6 +107,8 @@ class Instances:
             raise ValueError(
                 f"expected scores in [0, 1], got {self.scores.min()} to {self.scores.max()}"
             )
+        if count and self.category_ids.min() < 1:
+            raise ValueError(f"expected category_ids of 1 or more, got {self.category_ids.min()}")
         height, width = self.image_shape
         for mask in self.masks:
             rows, cols = mask.slices
@@ -152,7 +154,7 @@ class Instances:
         """Build one object from each label of a (H, W) label image, in ascending order."""
         from scipy import ndimage
 
-        found = ndimage.find_objects(labels)
+        found = ndimage.find_objects(labels) if labels.size else []
         masks = [
             Mask((area[0].start, area[1].start), labels[area] == i)
             for i, area in enumerate(found, start=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -37,12 +38,22 @@ class Progress:
 
 
 @dataclass(slots=True, eq=False)
+class _Remarks:
+    """What the user should know of a plane: pixels without a value by tile, tiles by cap."""
+
+    loose: int = 0
+    non_finite: dict[Tile, int] = field(default_factory=dict)
+    capped: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(slots=True, eq=False)
 class _Plane:
     """What has been found in the plane under way."""
 
     tiles: list[Tile]
     parts: list[Instances] = field(default_factory=list)
     semantic: NDArray[np.int32] | None = None
+    remarks: _Remarks = field(default_factory=_Remarks)
 
 
 class Run:
@@ -86,15 +97,15 @@ class Run:
         self.image, self.segmenter, self.settings = image, segmenter, settings
         self.region = _region(image, region)
         self._channels = used_channels(image, settings)
-        self._planes = list(image.planes() if planes is None else planes)
+        self._planes = _planes(image, planes)
         self._model = model or {"name": settings.model}
         height, width = image.label_shape[-2:]
         self._found = {plane: Instances.empty((height, width)) for plane in image.planes()}
         self._stuff: NDArray[np.int32] | None = None
         self._current: tuple[tuple[int, ...], _Plane, Resampling] | None = None
-        self._tile_size, self._batch = settings.tile_size, settings.batch_size
-        self._capped: dict[int, int] = {}
-        self._loose = self._non_finite = 0
+        self._tile_size = settings.tile_size
+        self._batch = settings.batch_size or segmenter.batch_size
+        self._remarks: dict[tuple[int, ...], _Remarks] = {}
         self._notes: list[str] = []
         self._resolved: dict[str, Any] = {"device": segmenter.device}
         self._complete = False
@@ -113,7 +124,7 @@ class Run:
 
     def result(self) -> Segmentation:
         """Return what has been found so far; `complete` says whether that is all."""
-        self._finish_plane()
+        self._store_plane()
         image = self.image
         return Segmentation(
             raw=tuple(self._found.values()),
@@ -151,15 +162,19 @@ class Run:
                     done = base + len(state.parts)
                     yield Progress(done, total, self._message(plane, done, total))
                 break
-            except DeviceMemoryError:
+            except DeviceMemoryError as error:
                 if self._tile_size <= SMALLEST_TILE:
-                    raise
+                    raise DeviceMemoryError(
+                        f"{error}, even for one tile of {self._tile_size} px: close other "
+                        "programs that use it, or choose the device 'cpu'"
+                    ) from error
                 self._tile_size = max(SMALLEST_TILE, self._tile_size // 2)
                 self._notes.append(
                     f"{self.segmenter.device} ran out of memory: tiles were made smaller "
                     f"({self._tile_size} px)"
                 )
-        self._finish_plane()
+        self._store_plane()
+        self._current = None
 
     def _message(self, plane: tuple[int, ...], done: int, total: int) -> str:
         where = ", ".join(
@@ -176,8 +191,8 @@ class Run:
     ) -> None:
         """Segment the next tiles; take fewer at a time if memory runs out."""
         begin = len(state.parts)
-        tiles = state.tiles[begin : begin + max(1, self._batch)]
-        pictures = [self._read_tile(plane, tile, mapping, resampling) for tile in tiles]
+        tiles = state.tiles[begin : begin + self._batch]
+        pictures = [self._read_tile(plane, tile, mapping, resampling, state) for tile in tiles]
         try:
             predictions = self.segmenter.segment(pictures)
         except DeviceMemoryError:
@@ -197,6 +212,7 @@ class Run:
         tile: Tile,
         mapping: IntensityMapping,
         resampling: Resampling,
+        state: _Plane | None = None,
     ) -> RGB:
         needed = tile if resampling.identity else resampling.needs(tile)
         top, left = self.region.top, self.region.left
@@ -206,8 +222,14 @@ class Run:
             slice(needed.left + left, needed.right + left),
             self._channels,
         )
-        if pixels.dtype.kind == "f":
-            self._non_finite += int(pixels.size - np.count_nonzero(np.isfinite(pixels)))
+        if state is not None and pixels.dtype.kind == "f":
+            bad = ~np.isfinite(pixels)
+            if bad.any():
+                core = resampling.origin_of(core_of(tile, state.tiles, resampling.target))
+                rows = slice(core.top - needed.top, core.bottom - needed.top)
+                cols = slice(core.left - needed.left, core.right - needed.left)
+                bad = bad if bad.ndim == 2 else bad.any(axis=-1)
+                state.remarks.non_finite[tile] = int(np.count_nonzero(bad[rows, cols]))
         return resampling.apply(mapping.apply(pixels), tile)
 
     def _keep(
@@ -216,9 +238,7 @@ class Run:
         part = tighten(prediction.instances)
         state.parts.append(part.shift(tile.top, tile.left, resampling.target))
         if prediction.limit_reached:
-            self._capped[prediction.limit_reached] = (
-                self._capped.get(prediction.limit_reached, 0) + 1
-            )
+            state.remarks.capped[prediction.limit_reached] += 1
         if prediction.semantic is not None:
             if state.semantic is None:
                 state.semantic = np.zeros(resampling.target, np.int32)
@@ -228,15 +248,15 @@ class Run:
                 core.left - tile.left : core.right - tile.left,
             ]
 
-    def _finish_plane(self) -> None:
+    def _store_plane(self) -> None:
         """Merge the tiles done so far and move them to the image's own grid."""
         if self._current is None:
             return
         plane, state, resampling = self._current
-        self._current = None
         done = len(state.parts)
         merged = merge_tiles(resampling.target, state.tiles[:done], state.parts)
-        self._loose += merged.loose if done == len(state.tiles) else 0
+        state.remarks.loose = merged.loose if done == len(state.tiles) else 0
+        self._remarks[plane] = state.remarks
         height, width = self.image.label_shape[-2:]
         top, left = self.region.top, self.region.left
         restored = resampling.restore(merged.instances)
@@ -287,18 +307,11 @@ class Run:
 
     def _guess_diameter(self, mapping: IntensityMapping, own: float) -> float:
         """Median diameter (px) of what the model finds in the middle tile, at two sizes."""
-        plane = self._planes[len(self._planes) // 2]
+        if not self._planes or 0 in self.region.shape:
+            return own
         found: list[float] = []
         for zoom in (1.0, 0.5):
-            resampling = Resampling.by(self.region.shape, zoom)
-            height, width = resampling.target
-            edge = min(self._tile_size, 768)
-            top, left = max(0, (height - edge) // 2), max(0, (width - edge) // 2)
-            tile = Tile(top, left, min(top + edge, height), min(left + edge, width))
-            if 0 in tile.shape:
-                continue
-            picture = self._read_tile(plane, tile, mapping, resampling)
-            instances = self.segmenter.segment([picture])[0].instances
+            instances = self._segment_middle(mapping, zoom)
             areas = [m.area for m in instances.take(instances.scores >= 0.5).masks]
             if len(areas) >= 3:
                 found.append(2 * float(np.sqrt(np.median(areas) / np.pi)) / zoom)
@@ -308,19 +321,53 @@ class Run:
         # What shrinking finds is taken only if it is large: then the full size split it.
         return found[-1] if found[-1] > 3 * own else found[0]
 
+    def _segment_middle(self, mapping: IntensityMapping, zoom: float) -> Instances:
+        """Segment one tile in the middle of the middle plane; a smaller one if memory runs out."""
+        plane = self._planes[len(self._planes) // 2]
+        resampling = Resampling.by(self.region.shape, zoom)
+        height, width = resampling.target
+        edge = min(self._tile_size, 768)
+        while True:
+            top, left = max(0, (height - edge) // 2), max(0, (width - edge) // 2)
+            tile = Tile(top, left, min(top + edge, height), min(left + edge, width))
+            picture = self._read_tile(plane, tile, mapping, resampling)
+            try:
+                return self.segmenter.segment([picture])[0].instances
+            except DeviceMemoryError:
+                if edge <= SMALLEST_TILE:
+                    raise
+                edge = max(SMALLEST_TILE, edge // 2)
+
     def _warnings(self) -> list[str]:
         notes = list(self._notes)
-        for cap, tiles in sorted(self._capped.items()):
+        remarks = self._remarks.values()
+        for cap, tiles in sorted(sum((r.capped for r in remarks), Counter()).items()):
             plural = "tile" if tiles == 1 else "tiles"
             notes.append(f"limit of {cap} objects reached on {tiles} {plural}: use smaller tiles")
-        if self._loose:
+        loose = sum(r.loose for r in remarks)
+        if loose:
             notes.append(
-                f"{self._loose} objects end at a tile's edge without a counterpart beyond it: "
+                f"{loose} objects end at a tile's edge without a counterpart beyond it: "
                 "use larger tiles or more overlap"
             )
-        if self._non_finite:
-            notes.append(f"{self._non_finite} pixels are NaN or infinite and were masked")
+        non_finite = sum(sum(r.non_finite.values()) for r in remarks)
+        if non_finite:
+            notes.append(f"{non_finite} pixels are NaN or infinite and were masked")
         return notes
+
+
+def _planes(image: Image, planes: Sequence[tuple[int, ...]] | None) -> list[tuple[int, ...]]:
+    known = image.planes()
+    if planes is None:
+        return known
+    chosen = [tuple(plane) for plane in planes]
+    unknown = sorted(set(chosen) - set(known))
+    if unknown:
+        raise InputError(
+            f"planes: expected indices along {image.plane_axes or 'no axis'} within "
+            f"{image.plane_shape}, got {unknown[0]}"
+        )
+    return chosen
 
 
 def _region(image: Image, region: tuple[slice, slice] | None) -> Tile:

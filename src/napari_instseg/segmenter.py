@@ -89,6 +89,11 @@ class Segmenter(Protocol):
         """Where it computes, for people: "CPU", "NVIDIA H100 (cuda:0)", ..."""
         ...
 
+    @property
+    def batch_size(self) -> int:
+        """Number of tiles of usual size that the device does well with at a time."""
+        ...
+
     def segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
         """Segment each tile, in its own pixel grid.
 

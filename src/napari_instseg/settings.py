@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral
 from typing import Any
 
 from .segmenter import InputError
 
 OUTPUTS = ("instances", "semantic", "panoptic")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+_FINITE = (-sys.float_info.max, sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +79,11 @@ class Settings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        low, high = self.percentiles
-        size = self.diameter
-        checks = (
-            (
-                "outputs",
-                set(self.outputs) <= set(OUTPUTS) and bool(self.outputs),
-                f"some of {OUTPUTS}",
-            ),
-            ("score_threshold", 0 <= self.score_threshold <= 1, "a number in [0, 1]"),
-            ("percentiles", 0 <= low < high <= 100, "0 <= low < high <= 100"),
-            ("limits", all(a < b for a, b in self.limits or ()), "low < high for each channel"),
-            ("channels", all(c >= 0 for c in self.channels or ()), "channel numbers from 0"),
-            (
-                "diameter",
-                size in (None, "auto") or (not isinstance(size, str) and size > 0),
-                "a number above 0, 'auto', or None for native pixels",
-            ),
-            ("diameter_unit", self.diameter_unit in ("px", "um"), "'px' or 'um'"),
-            ("tile_size", self.tile_size >= 64, "at least 64 px"),
-            ("overlap", 0 <= self.overlap <= self.tile_size // 2, "0 to half of tile_size"),
-            ("batch_size", self.batch_size >= 0, "0 (automatic) or more"),
-        )
-        for name, good, expected in checks:
+        for name, is_good, expected in _CHECKS:
+            try:
+                good = is_good(self)
+            except (TypeError, ValueError):
+                good = False  # Of another kind than the check can look at.
             if not good:
                 raise InputError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
 
@@ -131,4 +117,64 @@ class Settings:
 
 
 def _tuples(value: Any) -> Any:
+    """Lists to tuples, and what NumPy has to plain numbers."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def _is_size(value: Any) -> bool:
+    return not isinstance(value, str) and 0 < value < math.inf
+
+
+def _all(values: tuple[Any, ...], is_good: Callable[[Any], bool]) -> bool:
+    return bool(values) and all(is_good(value) for value in values)
+
+
+def _is_range(pair: tuple[float, float], lowest: float, highest: float) -> bool:
+    low, high = pair
+    return lowest <= low < high <= highest
+
+
+def _is_color(color: tuple[float, ...]) -> bool:
+    return len(color) == 3 and all(0 <= value <= 1 for value in color)
+
+
+def _is_whole(value: Any, lowest: int, highest: float = math.inf) -> bool:
+    return isinstance(value, Integral) and lowest <= int(value) <= highest
+
+
+#: Field, whether its value is good, and what was expected.
+_CHECKS: tuple[tuple[str, Callable[[Settings], bool], str], ...] = (
+    ("outputs", lambda s: bool(s.outputs) and set(s.outputs) <= {*OUTPUTS}, f"some of {OUTPUTS}"),
+    ("score_threshold", lambda s: 0 <= s.score_threshold <= 1, "a number in [0, 1]"),
+    (
+        "channels",
+        lambda s: s.channels is None or _all(s.channels, lambda c: _is_whole(c, 0)),
+        "channel numbers from 0, such as (0, 2)",
+    ),
+    (
+        "colors",
+        lambda s: s.colors is None or _all(s.colors, _is_color),
+        "(red, green, blue) in [0, 1] for each channel",
+    ),
+    (
+        "percentiles",
+        lambda s: _is_range(s.percentiles, 0, 100),
+        "0 <= low < high <= 100",
+    ),
+    (
+        "limits",
+        lambda s: s.limits is None or _all(s.limits, lambda p: _is_range(p, *_FINITE)),
+        "low < high for each channel, such as ((0, 4095),)",
+    ),
+    (
+        "diameter",
+        lambda s: s.diameter in (None, "auto") or _is_size(s.diameter),
+        "a number above 0, 'auto', or None for native pixels",
+    ),
+    ("diameter_unit", lambda s: s.diameter_unit in ("px", "um"), "'px' or 'um'"),
+    ("tile_size", lambda s: _is_whole(s.tile_size, 64), "at least 64 px"),
+    ("overlap", lambda s: _is_whole(s.overlap, 0, s.tile_size // 2), "0 to half of tile_size"),
+    ("batch_size", lambda s: _is_whole(s.batch_size, 0), "0 (automatic) or more"),
+)

@@ -8,10 +8,11 @@ from typing import Any
 import napari
 import pytest
 from gui.fakes import FakeModel
-from napari_instseg.gui.segment_widget import SegmentWidget
-from napari_instseg.gui.worker import ModelHolder
 from qtpy.QtWidgets import QApplication
 from superqt.utils import WorkerBase
+
+from napari_instseg.gui.segment_widget import SegmentWidget
+from napari_instseg.gui.worker import ModelHolder
 
 HEADLESS = sys.platform.startswith("linux") and not (
     os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
@@ -31,8 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def viewer(
     make_napari_viewer: Callable[..., napari.Viewer],
 ) -> Iterator[napari.Viewer]:
-    """A real viewer; no worker outlives it, since one that does aborts the process later."""
-    opened = make_napari_viewer()
+    """A real window; no worker outlives it, since one that does aborts the process later."""
+    opened = make_napari_viewer(show=True)
     yield opened
     WorkerBase.await_workers(10_000)
     QApplication.processEvents()

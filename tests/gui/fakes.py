@@ -6,13 +6,14 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
+
 from napari_instseg.instances import Instances
 from napari_instseg.models.registry import LoadedModel
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmentation import Segmentation
 from napari_instseg.segmenter import RGB, Category, Prediction
 from napari_instseg.settings import Settings
-from scipy import ndimage
 
 NUCLEUS = Category(1, "nucleus")
 
@@ -26,6 +27,7 @@ class FakeModel:
     categories: tuple[Category, ...] = (NUCLEUS,)
     diameter: float | None = 10.0
     device = "a fake device"
+    batch_size = 1
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -86,9 +88,7 @@ def result_of(
         scores = np.linspace(0.9, 0.1, len(found)) if len(found) > 1 else [0.9] * len(found)
         ids = None if category_ids is None else category_ids[: len(found)]
         raw.append(
-            Instances.create(
-                found.image_shape, found.masks, scores=scores, category_ids=ids
-            )
+            Instances.create(found.image_shape, found.masks, scores=scores, category_ids=ids)
         )
     return Segmentation(
         raw=tuple(raw),

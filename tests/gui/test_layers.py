@@ -4,6 +4,7 @@ import dask.array as da
 import napari.layers
 import numpy as np
 import pytest
+
 from napari_instseg.gui import layers as gui_layers
 from napari_instseg.gui.layers import choose_level, image_from_layer, layer_axes, one_plane
 from napari_instseg.ops.axes import Image

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from gui.fakes import result_of, squares
 from napari.components import ViewerModel
+from scipy import ndimage
+
 from napari_instseg.gui.geometry import Origin
 from napari_instseg.gui.layers import add_segmentation, image_from_layer
 from napari_instseg.gui.results import describe, edited, repaint
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmenter import Category
-from scipy import ndimage
 
 SHAPE = (64, 80)
 LABELS = ndimage.label(squares())[0].astype(np.int32)
@@ -66,10 +67,12 @@ def test_labels_lie_on_the_pixels_of_the_image(
     place: tuple[int | None, ...],
 ) -> None:
     viewer = ViewerModel()
-    layer = viewer.add_image(np.zeros(shape, np.uint8), **transforms(len(shape)))
+    layer = viewer.add_image(np.zeros(shape, np.uint8), rgb=False, **transforms(len(shape)))
     (labels,) = show(viewer, layer, axes, outputs=INSTANCES)
     assert labels.data.shape == labels_shape
-    index = [0 if size == 1 else p for p, size in zip(place, _pad(labels_shape, place), strict=True)]
+    index = [
+        0 if size == 1 else p for p, size in zip(place, _pad(labels_shape, place), strict=True)
+    ]
     index = [i for i, p in zip(index, place, strict=True) if p is not None]
     there = layer.data_to_world([0 if p is None else p for p in place])
     here = labels.data_to_world(index)
@@ -144,7 +147,9 @@ def test_a_plane_lies_at_its_place_in_the_stack() -> None:
     origin = Origin("TZYX", plane={"T": 2, "Z": 3})
     (labels,) = add_segmentation(viewer, result, layer, origin=origin, view=True)
     assert labels.data.shape == (1, 1, *SHAPE)
-    np.testing.assert_allclose(labels.data_to_world((0, 0, 3, 5)), layer.data_to_world((2, 3, 3, 5)))
+    np.testing.assert_allclose(
+        labels.data_to_world((0, 0, 3, 5)), layer.data_to_world((2, 3, 3, 5))
+    )
     assert labels.name.endswith("view instances")
 
 
@@ -288,9 +293,7 @@ def test_without_a_layer_the_image_is_found_by_name_and_shape() -> None:
     (labels,) = result.add_to(viewer)
     np.testing.assert_allclose(labels.scale, (3, 3))
     spacing = {"Y": 0.5, "X": 0.25}
-    other = result_of(
-        Image(np.zeros(SHAPE), "YX", spacing, "elsewhere"), LABELS, outputs=INSTANCES
-    )
+    other = result_of(Image(np.zeros(SHAPE), "YX", spacing, "elsewhere"), LABELS, outputs=INSTANCES)
     (alone,) = other.add_to(viewer)
     np.testing.assert_allclose(alone.scale, (0.5, 0.25))
     assert [str(unit) for unit in alone.units] == ["micrometer"] * 2

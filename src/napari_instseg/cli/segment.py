@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import time
-import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..segmenter import InputError, InstsegError
+from ..segmenter import InputError
 from ..settings import Settings
 from . import values
 from .console import INTERRUPTED, Console, UsageError, add_device, add_json, add_quiet
-
-if TYPE_CHECKING:
-    from ..models.registry import LoadedModel
-    from ..ops.axes import Image
+from .jobs import Batch, Job, plan
 
 EPILOG = """\
 For each input, OUTPUT gets <stem>_instances.tif, <stem>_semantic.tif, <stem>_panoptic.tif,
@@ -122,50 +116,22 @@ def _add_run_options(group: Any) -> None:
     )
 
 
-@dataclass(slots=True)
-class Job:
-    """One input, the name of its results, and what became of it."""
-
-    path: Path
-    name: str
-    status: str = "waiting"
-    error: str = ""
-    count: int = 0
-    seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return values that `json` can write."""
-        return {
-            "input": str(self.path),
-            "name": self.name,
-            "status": self.status,
-            "error": self.error or None,
-            "count": self.count if self.status == "done" else None,
-            "seconds": round(self.seconds, 3),
-            "warnings": list(self.warnings),
-            "files": [str(path) for path in self.files],
-        }
-
-
 def run(args: argparse.Namespace) -> int:
     """Segment every input; return the exit status."""
     from ..models.registry import load
 
     console = Console.of(args)
     recipe, settings = read_settings(args)
-    jobs = _plan(args, settings, console)
+    jobs = plan(args, settings, console)
     interrupted, device = False, None
     if any(job.status == "waiting" for job in jobs):
         loaded = load(settings.model, settings.device)
         device = loaded.segmenter.device
         console.note(f"{loaded.name} on {device}")
-        _check_weights(recipe, loaded, console)
+        batch = Batch(loaded, settings, recipe, args, console)
+        batch.check_weights()
         try:
-            for number, job in enumerate(jobs, start=1):
-                if job.status == "waiting":
-                    _try(job, f"{number}/{len(jobs)} ", loaded, settings, recipe, args, console)
+            batch.do(jobs)
         except KeyboardInterrupt:
             interrupted = True
     console.document(
@@ -214,116 +180,6 @@ def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Sett
         return recipe, Settings.from_json({**base, **given})
     except InputError as error:
         raise UsageError(str(error)) from error
-
-
-def _plan(args: argparse.Namespace, settings: Settings, console: Console) -> list[Job]:
-    """List what is to be done, and find out what cannot be before the model is loaded."""
-    from ..io.images import stem_of
-    from ..io.results import result_paths
-    from .inputs import expand, name_results
-
-    paths, left_out = expand(args.inputs)
-    if left_out:
-        console.note(f"left out {left_out} results of earlier runs")
-    jobs = [Job(path, name) for path, name in zip(paths, name_results(paths), strict=True)]
-    for job in jobs:
-        if job.name != stem_of(job.path):
-            console.note(f"{job.path}: results are called {job.name}_..., as names would clash")
-        targets = result_paths(settings.outputs, args.output, job.name)
-        there = [path for path in targets if path.exists()]
-        if args.skip_existing and len(there) == len(targets):
-            job.status, job.files = "skipped", tuple(targets)
-        elif there and not (args.overwrite or args.skip_existing):
-            job.status = "failed"
-            job.error = f"{there[0]} exists: pass --overwrite or --skip-existing"
-    if not paths:
-        raise UsageError("expected images, found none")
-    if args.output.exists() and not args.output.is_dir():
-        raise UsageError(f"--output: {args.output} is a file; expected a folder")
-    return jobs
-
-
-def _try(
-    job: Job,
-    place: str,
-    loaded: LoadedModel,
-    settings: Settings,
-    recipe: Mapping[str, Any] | None,
-    args: argparse.Namespace,
-    console: Console,
-) -> None:
-    """Do one job; whatever is wrong with it does not stop the others."""
-    begin = time.perf_counter()
-    job.status = "failed"
-    try:
-        _segment(job, place, loaded, settings, recipe, args, console)
-        job.status = "done"
-    except (InstsegError, OSError) as error:
-        job.error = str(error)
-    except MemoryError:
-        job.error = f"{job.path}: out of memory"
-    except Exception as error:  # noqa: BLE001 - one input must not take the others with it
-        job.error = f"{job.path}: unexpected {type(error).__name__}: {error}"
-        if not args.traceback:
-            job.error += " (run 'napari-instseg --traceback segment ...' to see where)"
-    if job.error and args.traceback:
-        console.fail(traceback.format_exc())
-    job.seconds = time.perf_counter() - begin
-    if job.status == "done":
-        where = job.files[0]
-        console.say(f"{job.path}: {job.count} objects in {job.seconds:.1f} s -> {where}, ...")
-    for warning in job.warnings:
-        console.note(f"{job.path}: {warning}")
-
-
-def _segment(
-    job: Job,
-    place: str,
-    loaded: LoadedModel,
-    settings: Settings,
-    recipe: Mapping[str, Any] | None,
-    args: argparse.Namespace,
-    console: Console,
-) -> None:
-    from ..io.images import read_image
-    from ..pipeline import Run
-
-    image = read_image(job.path, args.axes)
-    if recipe is not None and args.axes is None:
-        image = _as_in_recipe(image, recipe)
-    if args.pixel_size:
-        image = replace(image, spacing={**image.spacing, **dict.fromkeys("YX", args.pixel_size)})
-    run_ = Run(image, loaded.segmenter, settings, model=loaded.identity)
-    with console.bar(desc=place + job.path.name, unit="tile", leave=False) as bar:
-        for step in run_:
-            bar.total = step.total
-            bar.update(step.done - bar.n)
-    result = run_.result()
-    job.warnings, job.count = result.warnings, result.count
-    job.files = tuple(result.save(args.output, job.name))
-
-
-def _as_in_recipe(image: Image, recipe: Mapping[str, Any]) -> Image:
-    """Read the image of the recipe as it was read then: with the axes and pixel size given."""
-    then = recipe.get("input")
-    if not isinstance(then, Mapping) or then.get("name") != image.name:
-        return image
-    if then.get("shape") != list(image.data.shape):
-        return image
-    spacing = image.spacing or then.get("spacing_um") or {}
-    return replace(image, axes=str(then.get("axes", image.axes)), spacing=spacing)
-
-
-def _check_weights(
-    recipe: Mapping[str, Any] | None, loaded: LoadedModel, console: Console
-) -> None:
-    model = recipe.get("model") if recipe else None
-    then = model.get("sha256") if isinstance(model, Mapping) else None
-    if then and then != loaded.sha256:
-        console.note(
-            f"the recipe was made with other weights ({then[:12]}..., now "
-            f"{loaded.sha256[:12]}...): results will differ"
-        )
 
 
 def _conclude(jobs: list[Job], output: Path, interrupted: bool, console: Console) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..io.atomic import write_text
 from . import values
 from .console import INTERRUPTED, Console, UsageError, add_device, add_json, add_quiet
 
@@ -22,6 +25,8 @@ DEFAULTS: dict[str, Any] = {
     "precision": "auto",
     "category": "object",
 }
+#: Where a run leaves its settings, in its folder.
+SETTINGS = "settings.json"
 
 
 def add_parser(commands: Any) -> None:
@@ -50,9 +55,7 @@ def add_parser(commands: Any) -> None:
     add_json(parser)
 
 
-def _add(
-    parser: argparse.ArgumentParser, name: str, type_: Any, metavar: str, help_: str
-) -> None:
+def _add(parser: argparse.ArgumentParser, name: str, type_: Any, metavar: str, help_: str) -> None:
     choices = ("auto", "float32", "bfloat16") if name == "precision" else None
     parser.add_argument(
         f"--{name.replace('_', '-')}",
@@ -71,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     last: list[Step] = []
     try:
+        _keep(settings, args.output)
         with console.bar(total=settings.iterations, unit="step", desc="training") as bar:
 
             def report(step: Step) -> None:
@@ -90,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
         console.fail(f"napari-instseg train: {error}")
         return 1
     loss = last[0].loss if last else None
-    console.say(f"{weights}: {settings.iterations} iterations" + (f", loss {loss:.3f}" if loss else ""))
+    console.say(
+        f"{weights}: {settings.iterations} iterations" + (f", loss {loss:.3f}" if loss else "")
+    )
     console.document({"weights": str(weights), "iterations": settings.iterations, "loss": loss})
     return 0
 
@@ -101,16 +107,23 @@ def _settings(args: argparse.Namespace) -> TrainSettings:
     from ..training.trainer import TrainSettings
 
     given = {name: getattr(args, name) for name in DEFAULTS if getattr(args, name) is not None}
-    before = _resumed(args.output / "checkpoint.pt") if args.resume else {}
-    chosen = {**before, **given, "device": str(pick_device(args.device))}
+    before = _resumed(args.output / SETTINGS) if args.resume else {}
+    return TrainSettings(**{**before, **given}, device=str(pick_device(args.device)))
+
+
+def _resumed(path: Path) -> dict[str, Any]:
+    """Settings that a run left behind; none if it did not, which the trainer will notice."""
     try:
-        return TrainSettings(**chosen)
-    except TypeError as error:
-        raise UsageError(f"{args.output / 'checkpoint.pt'}: {error}") from error
+        then = json.loads(path.read_text(encoding="utf-8"))
+        return {name: then[name] for name in DEFAULTS if name in then}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
 
 
-def _resumed(checkpoint: Path) -> dict[str, Any]:
-    """Settings in a checkpoint; none if there is none, which the trainer will say."""
-    from ..training.trainer import read_settings
-
-    return read_settings(checkpoint) if checkpoint.is_file() else {}
+def _keep(settings: TrainSettings, output: Path) -> None:
+    """Leave the settings for ``--resume``; a finished or stopped run's are not overwritten."""
+    if not (output / "checkpoint.pt").exists():
+        output.mkdir(parents=True, exist_ok=True)
+        write_text(output / SETTINGS, json.dumps(asdict(settings), indent=2) + "\n")

@@ -47,10 +47,12 @@ class RunProgress(QProgressBar):
             return
         self.setRange(0, total)
         self.setValue(done)
-        if self._activity is not None:
-            if self._activity.total != total:
-                self._activity.total = total
-            self._activity.update(done - self._activity.n)
+        bar = self._activity
+        if bar is not None and bar.total != total:
+            bar.total = total
+        # Each change lets other events in: the run may have ended by now.
+        if bar is not None and bar is self._activity:
+            bar.update(done - bar.n)
 
     def stop(self) -> None:
         """Hide both bars."""

@@ -172,9 +172,10 @@ class SegmentWidget(QWidget):
         return _Request(layer, origin, view, time.perf_counter()), job
 
     def _report(self, done: int, total: int, message: str) -> None:
-        self.progress.update_to(done, total)
         if self.run_button.isEnabled():
             self.status.setText(message[:1].upper() + message[1:])
+        # Last: napari's bars let other events in, the end of this run among them.
+        self.progress.update_to(done, total)
 
     def _show(self, result: Segmentation) -> None:
         """Add or update the layers, and say what was found."""
@@ -257,10 +258,10 @@ class SegmentWidget(QWidget):
         result = shown.segmentation
         if threshold != result.score_threshold:
             result = result.with_score_threshold(threshold)
-        ours = [x for x in shown.layers if x in self.viewer.layers]
+        ours = [x for x in shown.layers if x in self.viewer.layers and (x.visible or hidden)]
         kept = [x for x in ours if edited(x)]
         for labels in ours:
-            if labels not in kept and (labels.visible or hidden):
+            if labels not in kept:
                 repaint(labels, result)
         self.shown[layer.unique_id] = replace(shown, segmentation=result)
         self._say(result)

@@ -18,8 +18,12 @@ from .thin_mask_rcnn import Architecture, build
 from .weights import WeightsFile, fill, read_weights, write_weights
 
 FORMAT = "napari-instseg/thin-mask-rcnn/1"
-#: Masks pasted at a time: bounds memory, whatever the number of objects.
+#: Masks and pixels (of their frames) pasted at a time: bounds memory, whatever the number and
+#: size of the objects.
 PASTE_CHUNK = 256
+PASTE_PIXELS = 4_000_000
+#: What errors say, in lower case, when there is not enough memory.
+MEMORY_ERRORS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 #: Where in a pixel masks are sampled. torchvision cuts the masks that it trains on with an
 #: unaligned RoIAlign, so a network of its kind predicts them half a pixel up and left of the
 #: pixel centre (0.5) that one would sample at.
@@ -55,6 +59,11 @@ class TorchvisionSegmenter:
         """Where it computes, for people."""
         return describe_device(self._device)
 
+    @property
+    def batch_size(self) -> int:
+        """A GPU is kept busy by a few tiles at a time, a CPU's caches by one."""
+        return 4 if self._device.type == "cuda" else 1
+
     @torch.inference_mode()
     def segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
         """Segment tiles; see `Segmenter.segment`."""
@@ -64,6 +73,15 @@ class TorchvisionSegmenter:
             return self._segment(tiles)
 
     def _segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
+        """Segment tiles of one shape together: padding to another's would change the answer."""
+        shapes = [(tile.shape[0], tile.shape[1]) for tile in tiles]
+        found: dict[int, Prediction] = {}
+        for shape in dict.fromkeys(shapes):
+            same = [i for i, other in enumerate(shapes) if other == shape]
+            found |= zip(same, self._segment_alike([tiles[i] for i in same], shape), strict=True)
+        return [found[i] for i in range(len(tiles))]
+
+    def _segment_alike(self, tiles: Sequence[RGB], shape: tuple[int, int]) -> list[Prediction]:
         network = self._network
         batch, _ = network.transform(
             [torch.from_numpy(t).permute(2, 0, 1).to(self._device) for t in tiles], None
@@ -75,8 +93,7 @@ class TorchvisionSegmenter:
         proposals, _ = network.rpn(images, features)
         found, _ = network.roi_heads(features, proposals, images.image_sizes)
         limit = int(network.roi_heads.detections_per_img)
-        shapes: list[tuple[int, int]] = [(t.shape[0], t.shape[1]) for t in tiles]
-        return [_prediction(f, shape, limit) for f, shape in zip(found, shapes, strict=True)]
+        return [_prediction(f, shape, limit) for f in found]
 
 
 def _prediction(found: dict[str, Tensor], shape: tuple[int, int], limit: int) -> Prediction:
@@ -110,7 +127,7 @@ def paste_masks(
     Returns
     -------
     list of N Mask
-        Crops over the whole pixels that each box touches; some may be empty.
+        Crops over the pixels whose centres each box holds (at least one); some may be empty.
 
     References
     ----------
@@ -120,22 +137,33 @@ def paste_masks(
     if len(boxes) == 0:
         return []
     height, width = shape
-    first = boxes[:, :2].floor()
-    size = (boxes[:, 2:].ceil() - first).clamp(min=1)
+    first = boxes[:, :2].round()
+    size = (boxes[:, 2:].round() - first).clamp(min=1)
     # Objects of like size share a chunk, so that its common frame is hardly larger than they.
     order = torch.argsort(size.amax(dim=1))
     corners = torch.cat([first, first + size], dim=1).long().cpu().numpy()
     masks: list[Mask | None] = [None] * len(boxes)
-    for chunk in order.split(PASTE_CHUNK):
+    for chunk in _chunks(order, size):
         sampled = _sample(probabilities[chunk], boxes[chunk], first[chunk], size[chunk])
         pasted = (sampled >= threshold).cpu().numpy()
         for pixels, i in zip(pasted, chunk.tolist(), strict=True):
-            left, top, right, bottom = corners[i]
-            inner_top, inner_left = max(top, 0), max(left, 0)
-            rows = slice(inner_top - top, min(bottom, height) - top)
-            cols = slice(inner_left - left, min(right, width) - left)
-            masks[i] = Mask((int(inner_top), int(inner_left)), pixels[rows, cols].copy())
+            left, top, right, bottom = (int(corner) for corner in corners[i])
+            inner_top, inner_left = min(max(top, 0), height), min(max(left, 0), width)
+            rows = slice(inner_top - top, max(min(bottom, height), inner_top) - top)
+            cols = slice(inner_left - left, max(min(right, width), inner_left) - left)
+            masks[i] = Mask((inner_top, inner_left), pixels[rows, cols].copy())
     return [mask for mask in masks if mask is not None]
+
+
+def _chunks(order: Tensor, size: Tensor) -> Iterator[Tensor]:
+    """Split objects, which are in the order of their size, so that a chunk's frames fit."""
+    begin = 0
+    edges = size.amax(dim=1)[order].tolist()
+    for end in range(1, len(edges) + 1):
+        count = end - begin + 1
+        if end == len(edges) or count > PASTE_CHUNK or count * edges[end] ** 2 > PASTE_PIXELS:
+            yield order[begin:end]
+            begin = end
 
 
 def _sample(masks: Tensor, boxes: Tensor, first: Tensor, size: Tensor) -> Tensor:
@@ -155,7 +183,11 @@ def _sample(masks: Tensor, boxes: Tensor, first: Tensor, size: Tensor) -> Tensor
         ],
         dim=-1,
     )
-    return grid_sample(masks[:, None].float(), grid, align_corners=False)[:, 0]
+    # Zero padding, as torchvision and Detectron2 have it, would shave the object's outermost
+    # pixels off where it touches its box.
+    return grid_sample(masks[:, None].float(), grid, padding_mode="border", align_corners=False)[
+        :, 0
+    ]
 
 
 @contextmanager
@@ -167,9 +199,9 @@ def _memory_errors(device: str) -> Iterator[None]:
         _release_memory()
         raise DeviceMemoryError(f"{device} ran out of memory") from error
     except RuntimeError as error:
-        # The CPU's and MPS's allocators raise a plain RuntimeError.
+        # The CPU's and MPS's allocators, and CUDA's libraries, raise a plain RuntimeError.
         text = str(error).lower()
-        if "out of memory" not in text and "can't allocate memory" not in text:
+        if not any(words in text for words in MEMORY_ERRORS):
             raise
         raise DeviceMemoryError(f"{device} ran out of memory") from error
 
@@ -207,7 +239,10 @@ def load_segmenter(
     """
     weights = read_weights(path, sha256)
     arch, categories, diameter = _describe(weights, path)
-    network = build(arch)
+    try:
+        network = build(arch)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: its description is damaged ({error!r})") from error
     fill(network, weights, path)
     return TorchvisionSegmenter(network, categories, diameter, pick_device(device)), weights.sha256
 
@@ -222,7 +257,9 @@ def _describe(
         arch = Architecture.from_dict(about["architecture"])
         names = [str(name) for name in about["categories"]]
         diameter = float(about["diameter"]) if about.get("diameter") else None
-    except (KeyError, TypeError, ValueError) as error:
+        if diameter is not None and not 0 < diameter < 1e6:
+            raise ValueError(f"diameter {diameter}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: its description is damaged ({error!r})") from error
     if len(names) + 1 != arch.num_classes:
         raise ModelError(

@@ -50,7 +50,10 @@ def read_weights(path: Path, sha256: str | None = None) -> WeightsFile:
     """
     if not path.is_file():
         raise ModelError(f"expected a weights file at {path}; there is none")
-    digest = file_sha256(path)
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
     if sha256 is not None and digest != sha256:
         raise ModelError(
             f"{path} is damaged: expected SHA-256 {sha256}, got {digest}; install the package again"

@@ -146,18 +146,18 @@ class Image:
         (H, W) array without a channel axis, else (H, W, C), in the image's dtype
         """
         where = dict(zip(self.plane_axes, plane, strict=True))
+        first, stop = (0, None) if channels is None else (min(channels), max(channels) + 1)
+        spans = {"Y": rows, "X": cols, SAMPLE: slice(0, 3), CHANNEL: slice(first, stop)}
         key: list[int | slice | EllipsisType] = []
         for axis in self.axes:
-            if axis in where:
-                key.append(int(where[axis]))
-            else:
-                key.append({"Y": rows, "X": cols, SAMPLE: slice(0, 3)}.get(axis, slice(None)))
+            key.append(int(where[axis]) if axis in where else spans[axis])
         part = np.asarray(self.data[tuple(key)])
         kept = [a for a in self.axes if a in "YXCS"]
         order = [kept.index(a) for a in ("Y", "X", CHANNEL, SAMPLE) if a in kept]
         part = part.transpose(order)
         if channels is not None and part.ndim == 3:
-            part = part[..., list(channels)]
+            start = first if CHANNEL in self.axes else 0
+            part = part[..., [c - start for c in channels]]
         return part
 
     def planes(self) -> list[tuple[int, ...]]:

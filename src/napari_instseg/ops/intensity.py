@@ -100,8 +100,9 @@ def _unit(values: NDArray[np.generic], low: float, high: float) -> NDArray[np.fl
     # 32-bit integers and float64 lose their low digits in float32 unless shifted first.
     wide = np.float64 if values.dtype.itemsize >= 4 else np.float32
     shifted: NDArray[np.floating] = values.astype(wide)
-    np.subtract(shifted, low, out=shifted)
-    np.divide(shifted, high - low, out=shifted)
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.subtract(shifted, low, out=shifted)
+        np.divide(shifted, high - low, out=shifted)
     np.clip(shifted, 0, 1, out=shifted)
     # NaN passes through clip.
     unit: NDArray[np.float32] = np.nan_to_num(shifted, copy=False, nan=0.0).astype(np.float32)
@@ -128,7 +129,8 @@ def measure_limits(
     Returns
     -------
     tuple of (low, high), one per channel
-        ``(0.0, 0.0)`` for a channel without any finite pixel.
+        Least and greatest value where the percentiles are the same, as in a dark field with
+        few objects; ``(0.0, 0.0)`` for a channel without any finite pixel.
 
     Raises
     ------
@@ -150,7 +152,9 @@ def measure_limits(
             values = values[np.isfinite(values)].astype(np.float64)
         elif values.dtype.kind == "b":
             values = values.astype(np.uint8)
-        pair = np.percentile(values, percentiles) if values.size else (0.0, 0.0)
+        pair = np.percentile(values, percentiles) if values.size else np.zeros(2)
+        if values.size and pair[0] == pair[1]:
+            pair = np.array([values.min(), values.max()])
         found += [(float(pair[0]), float(pair[1]))] * len(group)
     return tuple(found)
 

@@ -13,7 +13,7 @@ from ..instances import Instances, Mask
 def paint_labels(
     instances: Instances, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)
 ) -> NDArray[np.int32]:
-    """Paint objects 1..N into a window of their plane, the best score on top.
+    """Paint objects 1..N into a window of their plane, the best score (the first) on top.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def paint_labels(
         0 is nothing, n the n-th object.
     """
     labels = np.zeros(shape, np.int32)
-    for i in np.argsort(instances.scores, kind="stable"):
+    for i in np.argsort(-instances.scores, kind="stable")[::-1]:
         mask = instances.masks[i]
         top, left = mask.origin[0] - origin[0], mask.origin[1] - origin[1]
         height, width = mask.pixels.shape

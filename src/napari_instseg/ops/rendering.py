@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from ..instances import Instances
 from ..segmenter import Category
 
+#: An object that better ones hide more than this is another view of them, and left out
+#: (Kirillov et al., "Panoptic Feature Pyramid Networks", CVPR 2019, section 3).
+MIN_VISIBLE = 0.5
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rendering:
@@ -61,7 +65,7 @@ def render(
     categories: Sequence[Category],
     source: str,
 ) -> Rendering:
-    """Paint and list the objects of all planes.
+    """Paint and list the objects of all planes, but those that are mostly hidden.
 
     Parameters
     ----------
@@ -80,28 +84,48 @@ def render(
     Rendering
         Equal scores are ordered by plane, then as they come.
     """
-    scores = np.concatenate([p.scores for p in planes]) if planes else np.empty(0, np.float32)
+    scores = np.concatenate([p.scores for p in planes] or [np.empty(0, np.float32)])
     order = np.argsort(-scores, kind="stable")
-    number = np.empty(len(order), np.int32)
-    number[order] = np.arange(1, len(order) + 1)
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(1, len(order) + 1)
     labels = np.zeros((len(planes), *image_shape), np.int32)
-    area = np.zeros(len(order), np.int64)
-    start = 0
-    for canvas, plane in zip(labels, planes, strict=True):
-        stop = start + len(plane)
-        area[start:stop] = [mask.area for mask in plane.masks]
-        worst_first = start + np.argsort(-number[start:stop], kind="stable")
-        for i in worst_first:
-            mask = plane.masks[i - start]
-            canvas[mask.slices][mask.pixels] = number[i]
-        start = stop
-    visible = np.bincount(labels.ravel(), minlength=len(order) + 1)[1:]
+    visible, area = np.zeros((2, len(order)), np.int64)
+    stops = np.cumsum([len(p) for p in planes], dtype=np.intp)
+    for canvas, plane, stop in zip(labels, planes, stops, strict=True):
+        mine = slice(stop - len(plane), stop)
+        visible[mine], area[mine] = _paint(canvas, plane, rank[mine])
+    kept = order[(visible >= MIN_VISIBLE * area)[order]]
+    if len(kept) < len(order):
+        number = np.zeros(len(order) + 1, np.int32)
+        number[rank[kept]] = np.arange(1, len(kept) + 1)
+        labels = number[labels]
     table = _table(planes, plane_shape, plane_axes, image_shape, categories, source)
-    table["area"] = visible[number - 1]
-    table["hidden_area"] = area - table["area"]
-    table = table.iloc[order].reset_index(drop=True)
-    table.insert(0, "index", np.arange(1, len(order) + 1))
+    table["area"] = visible
+    table["hidden_area"] = area - visible
+    table = table.iloc[kept].reset_index(drop=True)
+    table.insert(0, "index", np.arange(1, len(kept) + 1))
     return Rendering(labels.reshape(*plane_shape, *image_shape), table)
+
+
+def _paint(
+    canvas: NDArray[np.int32], plane: Instances, rank: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Paint a plane's objects, the best first, where nothing is yet; return areas (px).
+
+    Returns
+    -------
+    visible, area : (N,) int64
+        Of each object: pixels not hidden by better ones, and all.
+    """
+    visible, area = np.zeros((2, len(plane)), np.int64)
+    for i in np.argsort(rank):
+        mask = plane.masks[i]
+        window = canvas[mask.slices]
+        free = mask.pixels & (window == 0)
+        visible[i], area[i] = np.count_nonzero(free), mask.area
+        if visible[i] >= MIN_VISIBLE * area[i]:
+            window[free] = rank[i]
+    return visible, area
 
 
 def _table(

@@ -42,6 +42,14 @@ class Resampling:
         left, right = _reach(tile.left, tile.right, self.source[1], self.target[1])
         return Tile(top, left, bottom, right)
 
+    def origin_of(self, tile: Tile) -> Tile:
+        """Return a tile's own part of the source: those of tiles side by side do not overlap."""
+        (height, tall), (width, wide) = _axis(self, 0), _axis(self, 1)
+        rows = (round(row * height / tall) for row in (tile.top, tile.bottom))
+        cols = (round(col * width / wide) for col in (tile.left, tile.right))
+        (top, bottom), (left, right) = rows, cols
+        return Tile(top, left, bottom, right)
+
     def apply(self, part: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
         """Make a tile of the target from the part of the source that `needs` names.
 

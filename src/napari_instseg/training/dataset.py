@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io.images import IMAGE_SUFFIXES, read_image
+from ..io.images import is_image, read_image, read_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ def find_pairs(folder: Path) -> list[Pair]:
                 "'labels', where each image has a label image of the same name)"
             )
     kinds = _read_kinds(folder)
-    by_stem = {path.stem: path for path in labels.iterdir()}
+    by_stem = {path.stem: path for path in labels.iterdir() if is_image(path)}
     pairs = []
     for path in sorted(images.iterdir()):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
+        if not is_image(path):
             continue
         if path.stem not in by_stem:
             raise FileNotFoundError(f"expected a label image named {path.stem} in {labels}")
@@ -68,7 +68,7 @@ def _read_kinds(folder: Path) -> dict[str, str]:
         if index.is_file():
             with index.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
-            return {row["name"]: row.get("kind", "") for row in rows if "name" in row}
+            return {row["name"]: row.get("kind") or "" for row in rows if "name" in row}
     return {}
 
 
@@ -83,7 +83,7 @@ def load_examples(pairs: list[Pair]) -> list[Example]:
     examples = []
     for pair in pairs:
         image = np.asarray(read_image(pair.image).data)
-        labels = np.asarray(read_image(pair.labels).data)
+        labels = read_labels(pair.labels)
         if image.ndim == 3 and image.shape[-1] == 4:
             image = image[..., :3]
         if image.shape[:2] != labels.shape:
@@ -97,8 +97,8 @@ def load_examples(pairs: list[Pair]) -> list[Example]:
 
 def median_diameter(labels: NDArray[np.integer]) -> float:
     """Median diameter (px) of a circle with each object's area; 20 where there is none."""
-    areas = np.bincount(labels.ravel())[1:]
-    areas = areas[areas > 0]
+    # Numbers may be large: no table of all of them.
+    areas = np.unique(labels[labels > 0], return_counts=True)[1]
     return float(2 * np.sqrt(np.median(areas) / np.pi)) if areas.size else 20.0
 
 

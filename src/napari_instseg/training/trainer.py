@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -246,8 +247,14 @@ class _Trainer:
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        """Go on from a checkpoint; nothing that is in the file is run."""
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        except (EOFError, RuntimeError, UnpicklingError) as error:
+            raise ValueError(
+                f"{path} cannot be read as a checkpoint; it may be truncated, or of another kind: "
+                "delete it and begin again"
+            ) from error
         mine = asdict(self.settings)
         different = [
             f"{f.name}: {state['settings'].get(f.name)} then, {mine[f.name]} now"
@@ -310,9 +317,11 @@ class _Log:
         self.path = path
 
     def cut(self, iteration: int) -> None:
-        """Drop rows after ``iteration``: they are about to be done again."""
-        with self.path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))[1:]
+        """Drop rows after ``iteration``, which are about to be done again, and broken ones."""
+        rows: list[list[str]] = []
+        if self.path.is_file():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.reader(file) if len(row) == len(self.columns)][1:]
         self._write("w", [self.columns, *(row for row in rows if int(row[0]) <= iteration)])
 
     def add(self, step: Step) -> None:

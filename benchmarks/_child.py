@@ -1,0 +1,20 @@
+"""The process of one contender: ``python -m benchmarks._child MODULE FUNCTION OPTIONS``."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+
+from ._common import Meter, median, peak_memory
+
+if __name__ == "__main__":
+    module, function, options = sys.argv[1:]
+    meter = Meter()
+    extras = getattr(importlib.import_module(module), function)(meter, **json.loads(options))
+    found = {
+        "seconds": median(meter.seconds),
+        "memory": peak_memory() - meter.before,
+        "extras": extras or {},
+    }
+    print(json.dumps(found), flush=True)

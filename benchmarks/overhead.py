@@ -1,0 +1,105 @@
+"""What the pipeline adds to the model: reading, mapping, merging, painting.
+
+Both do the same tiles in the same batches: the pipeline from the image to all label images and
+the table, the bare model on tiles that were cut and mapped beforehand. They take turns tile by
+tile in one process, so that a busy machine slows both; who goes first changes every tile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ._common import Meter, Result, Row, command, measure, median, mosaic
+
+SIZE = 4096
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Measure both."""
+    size = options.size or SIZE
+    found = measure(
+        pipeline_and_model,
+        size=size,
+        tile_size=options.tile_size,
+        overlap=options.overlap,
+        device=options.device,
+        repeats=options.repeats or 3,
+        memory_limit=options.memory_limit,
+    )
+    title = f"pipeline on {size}²"
+    if found.failure:
+        return Result(title, [Row("napari-instseg", failure=found.failure)])
+    extras = found.extras
+    parts = ", ".join(f"{name} {value:.2f} s" for name, value in extras["parts"].items())
+    rows = [
+        Row("the bare model", extras["bare"], notes=extras["device"], reference=True),
+        Row("napari-instseg", extras["pipeline"], notes=extras["about"]),
+    ]
+    ratios = ", ".join(f"{ratio:.3f}" for ratio in extras["ratios"])
+    return Result(title, rows, [f"ratio in each run: {ratios}; of the pipeline's time: {parts}"])
+
+
+def pipeline_and_model(
+    meter: Meter, size: int, tile_size: int, overlap: int, device: str, repeats: int
+) -> dict[str, Any]:
+    """Let them take turns."""
+    from napari_instseg.models.registry import load
+    from napari_instseg.ops.axes import Image
+    from napari_instseg.ops.intensity import map_intensity
+    from napari_instseg.ops.tiling import plan_tiles
+    from napari_instseg.pipeline import Run
+    from napari_instseg.settings import Settings
+
+    picture, source = mosaic(size)
+    settings = Settings(tile_size=tile_size, overlap=overlap)
+    image, segmenter = Image(picture, "YX"), load("nuclei", device).segmenter
+    mapping = map_intensity(image, settings)
+    tiles = [
+        mapping.apply(image.read((), slice(t.top, t.bottom), slice(t.left, t.right)))
+        for t in plan_tiles((size, size), tile_size, overlap)
+    ]
+    segmenter.segment(tiles[:1])
+    runs = []
+    for _ in range(repeats):
+        parts: dict[str, float] = {"bare": 0.0, "tiles": 0.0}
+        job = Run(image, segmenter, settings)
+        steps = iter(job)
+        next(steps)
+        for number, tile in enumerate(tiles):
+            turns: list[tuple[str, Callable[[], object]]] = [
+                ("tiles", lambda steps=steps: next(steps)),
+                ("bare", lambda tile=tile: segmenter.segment([tile])),
+            ]
+            for name, turn in turns if number % 2 == 0 else turns[::-1]:
+                parts[name] += _timed(turn)
+        # Mapping is chosen in the first tile's step; merging comes after the last one.
+        parts["merge"] = _timed(lambda steps=steps: next(steps, None))
+        started = time.perf_counter()
+        result = job.result()
+        outputs = result.instances, result.semantic, result.panoptic, result.table
+        parts["paint"] = time.perf_counter() - started
+        runs.append(parts)
+    totals = [sum(p.values()) - p["bare"] for p in runs]
+    named = {name: median([p[name] for p in runs]) for name in runs[0] if name != "bare"}
+    named["tiles beyond the model"] = median([p["tiles"] - p["bare"] for p in runs])
+    return {
+        "bare": median([p["bare"] for p in runs]),
+        "pipeline": median(totals),
+        "ratios": [total / p["bare"] for total, p in zip(totals, runs, strict=True)],
+        "parts": named,
+        "device": segmenter.device,
+        "about": f"{len(outputs[3])} objects, {len(tiles)} tiles, {source}",
+    }
+
+
+def _timed(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    command(run, __doc__)

@@ -1,0 +1,166 @@
+"""Pasting and painting objects into a label image, beside torchvision's N x H x W masks.
+
+Both get the same boxes, scores and 28 x 28 masks of ellipses of about 30 px, and give a label
+image with the best object on top. torchvision's way costs 2 x 4 bytes a pixel an object; where
+that is more than the machine has, fewer objects are measured and the figure is scaled up, which
+is said. Its second way takes a few objects at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from ._common import MIB, Measured, Meter, Result, Row, command, measure
+
+SIZE, COUNT, DIAMETER, MASK = 4096, 1000, 30, 28
+#: Objects at a time in torchvision's second way: 1.1 GiB on 4096 x 4096 px.
+CHUNK = 8
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Measure all contenders."""
+    size = options.size or SIZE
+    count = 60 if options.smoke else COUNT
+    repeats = options.repeats or 5
+    limit = options.memory_limit or psutil.virtual_memory().available / MIB * 0.8
+    each = 2 * 4 * size**2 / MIB
+    fitting = max(1, min(count, int(0.8 * limit / each)))
+    common = {"size": size, "count": count, "memory_limit": limit}
+    with tempfile.TemporaryDirectory() as folder:
+        ours = measure(paint_ours, **common, repeats=repeats, save=f"{folder}/ours.npy")
+        centered = measure(
+            paint_ours, **common, repeats=1, save=f"{folder}/centered.npy", target_shift=0.5
+        )
+        whole = measure(paint_torchvision, **common, first=fitting, chunk=fitting, repeats=1)
+        chunks = measure(
+            paint_torchvision, **common, chunk=CHUNK, repeats=1, save=f"{folder}/peer.npy"
+        )
+        labels = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
+    note = ""
+    if fitting < count:
+        whole = _scaled(whole, count / fitting)
+        note = f"scaled up from {fitting} objects: all need {count * each / 1024:.0f} GiB"
+    rows = [
+        _row("napari-instseg", ours, "label image and table", reference=True),
+        _row("torchvision, all masks at once", whole, note),
+        _row(f"torchvision, {CHUNK} masks at a time", chunks),
+    ]
+    remarks = []
+    if "ours" in labels and "peer" in labels:
+        remarks.append(f"same label as torchvision: {agreement(labels['ours'], labels['peer'])}")
+    if not centered.failure and "peer" in labels:
+        shifted = agreement(labels["centered"], labels["peer"])
+        remarks.append(
+            "the two differ on purpose by where in a pixel a mask is sampled "
+            f"(TARGET_SHIFT); sampled at the pixel's centre, for comparison: {shifted}"
+        )
+    return Result(f"painting {count} objects of {DIAMETER} px on {size}²", rows, remarks)
+
+
+def _row(name: str, found: Measured, notes: str = "", reference: bool = False) -> Row:
+    return Row(name, found.seconds, found.memory, notes, reference, found.failure)
+
+
+def _scaled(found: Measured, factor: float) -> Measured:
+    return replace(found, seconds=found.seconds * factor, memory=found.memory * factor)
+
+
+def agreement(a: NDArray[np.int32], b: NDArray[np.int32]) -> str:
+    """Share of all pixels with the same label, and mean IoU of objects of the same number."""
+    same = float((a == b).mean())
+    count = int(max(a.max(), b.max())) + 1
+    shared = np.bincount(a[a == b], minlength=count)[1:]
+    areas = [np.bincount(x.ravel(), minlength=count)[1:] for x in (a, b)]
+    union = areas[0] + areas[1] - shared
+    iou = shared[union > 0] / union[union > 0]
+    return f"{same:.2%} of all pixels, mean IoU of an object {iou.mean():.3f}"
+
+
+# ---------------------------------------------------------------------------------- contenders
+
+
+def objects(size: int, count: int) -> tuple[Any, Any, NDArray[np.float32]]:
+    """Masks (N, 28, 28), boxes (N, 4) and falling scores (N,); the first two as Tensors."""
+    import torch
+
+    random = np.random.default_rng(0)
+    edges = random.uniform(0.7, 1.3, (count, 2)) * DIAMETER
+    first = random.uniform(0, size - edges)
+    boxes = np.concatenate([first, first + edges], axis=1)
+    ticks = (np.arange(MASK) + 0.5) / MASK * 2 - 1
+    angle = random.uniform(0, np.pi, (count, 1, 1))
+    x = np.cos(angle) * ticks + np.sin(angle) * ticks[:, None]
+    y = np.cos(angle) * ticks[:, None] - np.sin(angle) * ticks
+    radius = np.hypot(x, y / random.uniform(0.7, 1, (count, 1, 1)))
+    masks = 1 / (1 + np.exp((radius - 0.9) / 0.08))
+    scores = np.linspace(1, 0.1, count, dtype=np.float32)
+    return torch.from_numpy(masks).float(), torch.from_numpy(boxes).float(), scores
+
+
+def paint_ours(
+    meter: Meter,
+    size: int,
+    count: int,
+    repeats: int,
+    save: str,
+    target_shift: float | None = None,
+) -> None:
+    """Cropped masks, painted by the pipeline's own functions."""
+    import napari_instseg.models.torchvision as backend
+    from napari_instseg.instances import Instances
+    from napari_instseg.ops.rendering import render
+    from napari_instseg.segmenter import Category
+
+    if target_shift is not None:
+        backend.TARGET_SHIFT = target_shift
+    masks, boxes, scores = objects(size, count)
+    shape = (size, size)
+    for _ in range(repeats):
+        with meter.work():
+            crops = backend.paste_masks(masks, boxes, shape)
+            found = Instances.create(shape, crops, scores=scores, boxes=boxes.numpy())
+            rendering = render([found], (), "", shape, (Category(1, "object"),), "benchmark")
+    np.save(save, rendering.labels)
+
+
+def paint_torchvision(
+    meter: Meter,
+    size: int,
+    count: int,
+    repeats: int,
+    chunk: int,
+    first: int | None = None,
+    save: str = "",
+) -> None:
+    """Masks as large as the image; each painted inside its box only, which is the quick way."""
+    from torchvision.models.detection.roi_heads import paste_masks_in_image
+
+    masks, boxes, _ = objects(size, count)
+    masks, boxes = masks[:first, None], boxes[:first]
+    corners = np.concatenate([np.floor(boxes[:, :2]) - 2, np.ceil(boxes[:, 2:]) + 3], axis=1)
+    corners = corners.clip(0, size).astype(int)
+    for _ in range(repeats):
+        with meter.work():
+            labels = np.zeros((size, size), np.int32)
+            for start in reversed(range(0, len(boxes), chunk)):
+                part = slice(start, start + chunk)
+                pasted = paste_masks_in_image(masks[part], boxes[part], (size, size)).numpy()
+                for i in reversed(range(len(pasted))):
+                    left, top, right, bottom = corners[start + i]
+                    inside = pasted[i, 0, top:bottom, left:right] >= 0.5
+                    labels[top:bottom, left:right][inside] = start + i + 1
+                del pasted
+    if save:
+        np.save(save, labels)
+
+
+if __name__ == "__main__":
+    command(run, __doc__)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import Any
+
+import napari
+import numpy as np
+import pytest
+from gui.fakes import FakeModel, squares
+from qtpy.QtWidgets import QMenu
+
+from napari_instseg.gui.commands import segment_active
+from napari_instseg.gui.samples import fluorescence, histology
+from napari_instseg.gui.segment_widget import SegmentWidget
+from napari_instseg.gui.worker import ModelHolder
+from napari_instseg.segmenter import InputError
+
+TITLE = "Segment (Instance Segmentation)"
+ACTIVE = "Segment active layer (Instance Segmentation)"
+
+
+def entries(menu: QMenu) -> dict[str, Any]:
+    """The entries of a menu that has been opened."""
+    menu.aboutToShow.emit()
+    return {action.text().replace("&", ""): action for action in menu.actions()}
+
+
+def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbot: Any) -> None:
+    window = viewer.window
+    plugins = entries(window.plugins_menu)
+    assert TITLE in plugins
+    segment = entries(entries(window.layers_menu)["Segment"].menu())
+    assert set(segment) >= {TITLE, ACTIVE}
+    samples = entries(entries(window.file_menu)["Open Sample"].menu())
+    ours = entries(samples["Instance Segmentation"].menu())
+    assert set(ours) == {"Fluorescence nuclei", "Histology (HE)"}
+
+    command = segment[ACTIVE]
+    assert not command.isEnabled()
+    viewer.add_labels(squares().astype(int))
+    assert not entries(entries(window.layers_menu)["Segment"].menu())[ACTIVE].isEnabled()
+    layer = viewer.add_image(squares(), name="cells")
+    assert entries(entries(window.layers_menu)["Segment"].menu())[ACTIVE].isEnabled()
+
+    plugins[TITLE].trigger()
+    dock = window.dock_widgets[TITLE]
+    widget = dock.inner_widget() if hasattr(dock, "inner_widget") else dock
+    assert isinstance(widget, SegmentWidget)
+    assert widget.form.layer() is layer
+    widget.models = ModelHolder(model.load)
+    command.trigger()
+    qtbot.waitUntil(lambda: "cells instances" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: widget.worker is None, timeout=10_000)
+
+
+def test_samples_open(viewer: napari.Viewer) -> None:
+    (grey,) = viewer.open_sample("napari-instseg", "fluorescence")
+    (color,) = viewer.open_sample("napari-instseg", "histology")
+    assert (grey.name, grey.rgb, grey.data.ndim) == ("fluorescence", False, 2)
+    assert (color.name, color.rgb, color.data.shape[2]) == ("histology", True, 3)
+    for sample in (fluorescence, histology):
+        ((data, options, kind),) = sample()
+        assert kind == "image"
+        assert np.ptp(data) > 50
+        assert min(data.shape[:2]) >= 200
+        assert options["rgb"] == (data.ndim == 3)
+
+
+def test_the_command_says_what_it_expects(viewer: napari.Viewer) -> None:
+    with pytest.raises(InputError, match="expected an active Image layer: click one"):
+        segment_active(None, viewer)
+    labels = viewer.add_labels(squares().astype(int), name="nuclei")
+    with pytest.raises(InputError, match="got the Labels layer 'nuclei'"):
+        segment_active(labels, viewer)

@@ -1,0 +1,68 @@
+"""Tiles cover the plane and overlap; their cores divide it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_instseg.ops.tiling import Tile, core_of, plan_tiles
+
+LAYOUTS = st.tuples(
+    st.tuples(st.integers(0, 60), st.integers(0, 60)), st.integers(1, 25), st.floats(0, 0.99)
+).map(lambda drawn: (drawn[0], drawn[1], int(drawn[1] * drawn[2])))
+
+
+def cover(tiles: list[Tile], shape: tuple[int, int]) -> np.ndarray:
+    count = np.zeros(shape, int)
+    for tile in tiles:
+        count[tile.top : tile.bottom, tile.left : tile.right] += 1
+    return count
+
+
+@given(LAYOUTS)
+def test_tiles_cover_the_plane_and_overlap(layout: tuple[tuple[int, int], int, int]) -> None:
+    shape, size, overlap = layout
+    tiles = plan_tiles(shape, size, overlap)
+    assert np.all(cover(tiles, shape) >= 1)
+    assert {tile.shape for tile in tiles} <= {(min(size, shape[0]), min(size, shape[1]))}
+    assert len(set(tiles)) == len(tiles)
+    for before, after in ((0, 2), (1, 3)):
+        spans = sorted({((t.top, t.left)[before], (t.bottom, t.right)[before]) for t in tiles})
+        shared = [a[1] - b[0] for a, b in zip(spans, spans[1:], strict=False)]
+        assert all(s >= overlap for s in shared), after
+
+
+@given(LAYOUTS)
+def test_cores_divide_the_plane(layout: tuple[tuple[int, int], int, int]) -> None:
+    shape, size, overlap = layout
+    tiles = plan_tiles(shape, size, overlap)
+    cores = [core_of(tile, tiles, shape) for tile in tiles]
+    assert np.all(cover(cores, shape) == 1)
+    assert all(tile.contains(core) for tile, core in zip(tiles, cores, strict=True))
+
+
+def test_a_small_plane_is_one_tile_and_an_empty_one_is_none() -> None:
+    assert plan_tiles((30, 40), 64, 16) == [Tile(0, 0, 30, 40)]
+    assert plan_tiles((64, 64), 64, 16) == [Tile(0, 0, 64, 64)]
+    assert plan_tiles((0, 40), 64, 16) == plan_tiles((40, 0), 64, 16) == []
+
+
+def test_the_last_tile_is_as_large_as_the_others() -> None:
+    assert [(t.left, t.right) for t in plan_tiles((1, 65), 64, 16)] == [(0, 64), (1, 65)]
+    assert [t.left for t in plan_tiles((1, 112), 64, 16)] == [0, 48]
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(10, 10), (10, -1), (10, 11)])
+def test_overlap_is_less_than_a_tile(size: int, overlap: int) -> None:
+    with pytest.raises(ValueError, match=rf"got overlap {overlap}, size {size}"):
+        plan_tiles((100, 100), size, overlap)
+
+
+def test_tiles_that_only_touch_share_nothing() -> None:
+    tile = Tile(0, 0, 4, 4)
+    assert tile.intersection(Tile(4, 0, 8, 4)) is None
+    assert tile.intersection(Tile(3, 2, 8, 9)) == Tile(3, 2, 4, 4)
+    assert tile.contains(Tile(1, 1, 4, 4))
+    assert not tile.contains(Tile(1, 1, 5, 4))

@@ -1,0 +1,583 @@
+"""The command line, with a stand-in for the model where the real one adds nothing but time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import ndimage
+
+import napari_instseg
+from napari_instseg.cli import main
+from napari_instseg.cli.inputs import expand, is_own_result, name_results
+from napari_instseg.cli.train import DEFAULTS
+from napari_instseg.instances import Instances
+from napari_instseg.io.images import read_image, read_labels, write_labels
+from napari_instseg.models import registry
+from napari_instseg.segmenter import Category, Prediction
+from napari_instseg.settings import Settings
+
+DATA = Path(napari_instseg.__file__).parent / "data"
+WEIGHTS = Path(registry.__file__).parent / "data" / "nuclei.safetensors"
+needs_weights = pytest.mark.skipif(
+    not WEIGHTS.is_file(), reason=f"the built-in weights are not there: {WEIGHTS}"
+)
+
+
+class Bright:
+    """Finds what is brighter than half."""
+
+    categories = (Category(1, "nucleus"),)
+    diameter = 20.0
+    device = "a stand-in"
+    batch_size = 1
+
+    def __init__(self):
+        self.calls = 0
+
+    def segment(self, tiles):
+        self.calls += 1
+        return [
+            Prediction(Instances.from_labels(ndimage.label(tile[..., 0] > 0.5)[0]))
+            for tile in tiles
+        ]
+
+
+@pytest.fixture
+def model(monkeypatch):
+    segmenter = Bright()
+    loaded = registry.LoadedModel(segmenter, "nuclei", "nuclei.safetensors", "0" * 64)
+    loads = []
+
+    def load(name, device="auto"):
+        loads.append((name, device))
+        return loaded
+
+    monkeypatch.setattr(registry, "load", load)
+    segmenter.loads = loads
+    return segmenter
+
+
+def squares(count: int = 3) -> np.ndarray:
+    image = np.zeros((40, 60), np.uint8)
+    for i in range(count):
+        image[5 + 10 * i : 11 + 10 * i, 10:16] = 200
+    return image
+
+
+@pytest.fixture
+def folder(tmp_path):
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    for i, name in enumerate(("a", "b", "c"), start=1):
+        np.save(inputs / f"{name}.npy", squares(i))
+    return inputs
+
+
+def segment(*arguments: object) -> int:
+    return main(["segment", *map(str, arguments)])
+
+
+def python(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        **options,
+    )
+
+
+class TestStart:
+    @pytest.mark.parametrize(
+        "arguments",
+        [["--help"], ["models"], ["models", "--json"], ["--version"]]
+        + [[c, "--help"] for c in ("segment", "demo", "models", "train", "evaluate", "doctor")],
+    )
+    def test_neither_torch_nor_napari_is_imported(self, arguments):
+        code = (
+            "import sys\n"
+            "from napari_instseg.cli import main\n"
+            "try:\n"
+            f"    status = main({arguments!r})\n"
+            "except SystemExit as end:\n"
+            "    status = end.code\n"
+            "heavy = {'torch', 'torchvision', 'napari', 'qtpy', 'pandas', 'skimage'}\n"
+            "heavy &= set(sys.modules)\n"
+            "assert not heavy, heavy\n"
+            "sys.exit(status)\n"
+        )
+        done = python("-W", "error", "-c", code)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout
+
+    def test_version(self, capsys):
+        with pytest.raises(SystemExit) as end:
+            main(["--version"])
+        assert end.value.code == 0
+        assert capsys.readouterr().out == f"napari-instseg {napari_instseg.__version__}\n"
+
+    def test_models(self, capsys):
+        assert main(["models"]) == 0
+        assert capsys.readouterr().out.startswith("nuclei: ")
+        assert main(["models", "--json"]) == 0
+        first = json.loads(capsys.readouterr().out)[0]
+        assert first["name"] == "nuclei"
+        assert first["ready"] == (first["needs"] is None)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["fly"],
+            ["segment"],
+            ["segment", "a.tif"],
+            ["segment", "a.tif", "-o", "out", "--outputs", "instances,boxes"],
+            ["segment", "a.tif", "-o", "out", "--score-threshold", "2"],
+            ["segment", "a.tif", "-o", "out", "--diameter", "-3"],
+            ["segment", "a.tif", "-o", "out", "--diameter", "3 mm"],
+            ["segment", "a.tif", "-o", "out", "--percentiles", "99,1"],
+            ["segment", "a.tif", "-o", "out", "--percentiles", "1,101"],
+            ["segment", "a.tif", "-o", "out", "--limits", "5"],
+            ["segment", "a.tif", "-o", "out", "--channel", "-1"],
+            ["segment", "a.tif", "-o", "out", "--channel", "red"],
+            ["segment", "a.tif", "-o", "out", "--tile-size", "10"],
+            ["segment", "a.tif", "-o", "out", "--overlap", "900"],
+            ["segment", "a.tif", "-o", "out", "--pixel-size", "0"],
+            ["segment", "a.tif", "-o", "out", "--overwrite", "--skip-existing"],
+            ["segment", "a.tif", "-o", "out", "--recipe", "no-such.json"],
+            ["train", "data", "-o", "out", "--iterations", "0"],
+            ["train", "data", "-o", "out", "--precision", "float8"],
+        ],
+    )
+    def test_wrong_options_end_with_2_and_say_why(self, arguments, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 2
+        assert "napari-instseg" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_closed_pipe_is_no_error(self):
+        code = "import sys; from napari_instseg.cli import main; sys.exit(main(['models']))"
+        command = [sys.executable, "-u", "-c", code]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.close()
+        message = process.stderr.read()
+        process.stderr.close()
+        assert process.wait(60) == 1
+        assert message == b""
+
+
+class TestSegment:
+    def test_files_of_each_input(self, model, folder, tmp_path, capsys):
+        out = tmp_path / "out"
+        assert segment(folder / "a.npy", folder / "c.npy", "--output", out) == 0
+        endings = ("instances.tif", "semantic.tif", "panoptic.tif", "segments.csv", "recipe.json")
+        expected = {f"{stem}_{ending}" for stem in "ac" for ending in endings}
+        assert {p.name for p in out.iterdir()} == expected
+        labels = read_labels(out / "c_instances.tif")
+        assert np.array_equal(labels > 0, squares(3) > 0)
+        assert labels.max() == 3
+        assert len(pd.read_csv(out / "c_segments.csv")) == 3
+        assert set(np.unique(read_labels(out / "c_semantic.tif"))) == {0, 1}
+        said = capsys.readouterr()
+        assert [line.split(" in ")[0] for line in said.out.splitlines()] == [
+            f"{folder / 'a.npy'}: 1 objects",
+            f"{folder / 'c.npy'}: 3 objects",
+        ]
+        assert "nuclei on a stand-in" in said.err
+        assert model.loads == [("nuclei", "auto")]
+
+    def test_quiet(self, model, folder, tmp_path, capsys):
+        assert segment(folder, "-o", tmp_path / "out", "--quiet") == 0
+        assert capsys.readouterr() == ("", "")
+
+    def test_json(self, model, folder, tmp_path, capsys):
+        (folder / "b.npy").write_bytes(b"nonsense")
+        assert segment(folder, "-o", tmp_path / "out", "--json", "--outputs", "instances") == 1
+        document = json.loads(capsys.readouterr().out)
+        assert document["device"] == "a stand-in"
+        assert [(i["name"], i["status"], i["count"]) for i in document["inputs"]] == [
+            ("a", "done", 1),
+            ("b", "failed", None),
+            ("c", "done", 3),
+        ]
+        assert "b.npy" in document["inputs"][1]["error"]
+        names = [Path(file).name for file in document["inputs"][0]["files"]]
+        assert names == ["a_instances.tif", "a_segments.csv", "a_recipe.json"]
+
+    def test_broken_inputs_do_not_stop_the_others(self, model, folder, tmp_path, capsys):
+        (folder / "b.npy").write_bytes(b"nonsense")
+        out = tmp_path / "out"
+        assert segment(folder / "no.tif", folder / "b.npy", folder / "c.npy", "-o", out) == 1
+        assert sorted(p.name for p in out.glob("*_instances.tif")) == ["c_instances.tif"]
+        lines = capsys.readouterr().err.splitlines()
+        start = lines.index("2 of 3 inputs failed:")
+        assert lines[start + 1] == f"  {folder / 'no.tif'}: no such file"
+        assert lines[start + 2].startswith(f"  {folder / 'b.npy'}: ")
+        assert len(lines) == start + 3
+
+    def test_bugs_do_not_stop_the_others(self, model, folder, tmp_path, capsys, monkeypatch):
+        find = model.segment
+
+        def fail_once(tiles):
+            if model.calls == 0:
+                model.calls += 1
+                raise ZeroDivisionError("oh")
+            return find(tiles)
+
+        monkeypatch.setattr(model, "segment", fail_once)
+        assert segment(folder, "-o", tmp_path / "out") == 1
+        err = capsys.readouterr().err
+        assert "a.npy: unexpected ZeroDivisionError: oh (see where: " in err
+        assert "Traceback" not in err
+        assert {p.name[0] for p in (tmp_path / "out").iterdir()} == {"b", "c"}
+        model.calls = 0
+        assert main(["--traceback", "segment", str(folder / "a.npy"), "-o", str(tmp_path)]) == 1
+        assert "Traceback" in capsys.readouterr().err
+
+    def test_ctrl_c_keeps_what_is_finished(self, model, folder, tmp_path, capsys, monkeypatch):
+        find = model.segment
+
+        def stop_at_second(tiles):
+            if model.calls == 1:
+                raise KeyboardInterrupt
+            return find(tiles)
+
+        monkeypatch.setattr(model, "segment", stop_at_second)
+        out = tmp_path / "out"
+        assert segment(folder, "-o", out, "--json") == 130
+        assert {p.name[:2] for p in out.iterdir()} == {"a_"}
+        said = capsys.readouterr()
+        assert f"stopped: 1 of 3 inputs are finished; results are in {out}" in said.err
+        document = json.loads(said.out)
+        assert document["interrupted"]
+        assert [i["status"] for i in document["inputs"]] == ["done", "waiting", "waiting"]
+
+    def test_results_that_are_there(self, model, folder, tmp_path, capsys):
+        out = tmp_path / "out"
+        assert segment(folder / "a.npy", "-o", out) == 0
+        before = (out / "a_instances.tif").stat().st_mtime_ns
+        assert segment(folder / "a.npy", folder / "b.npy", "-o", out) == 1
+        assert "pass --overwrite or --skip-existing" in capsys.readouterr().err
+        assert (out / "a_instances.tif").stat().st_mtime_ns == before
+        assert (out / "b_instances.tif").is_file()
+        calls = model.calls
+        assert segment(folder / "a.npy", folder / "b.npy", "-o", out, "--skip-existing") == 0
+        assert model.calls == calls
+        assert "2 inputs were skipped" in capsys.readouterr().err
+        (out / "b_recipe.json").unlink()
+        assert segment(folder / "a.npy", folder / "b.npy", "-o", out, "--skip-existing") == 0
+        assert model.calls == calls + 1
+        assert segment(folder / "a.npy", "-o", out, "--overwrite") == 0
+        assert (out / "a_instances.tif").stat().st_mtime_ns > before
+
+    def test_same_stems_get_names_of_their_own(self, model, folder, tmp_path, capsys):
+        other = tmp_path / "other"
+        other.mkdir()
+        np.save(other / "a.npy", squares(2))
+        out = tmp_path / "out"
+        assert segment(folder / "a.npy", other / "a.npy", folder / "b.npy", "-o", out) == 0
+        found = {p.name: read_labels(p).max() for p in out.glob("*_instances.tif")}
+        assert found == {
+            "in_a_instances.tif": 1,
+            "other_a_instances.tif": 2,
+            "b_instances.tif": 2,
+        }
+        assert "results are called in_a_..., as names would clash" in capsys.readouterr().err
+
+    def test_own_results_are_not_inputs(self, model, folder, capsys):
+        assert segment(folder, "-o", folder) == 0
+        capsys.readouterr()
+        assert segment(folder, "-o", folder, "--overwrite") == 0
+        said = capsys.readouterr()
+        assert len(said.out.splitlines()) == 3
+        assert "left out 9 results of earlier runs" in said.err
+
+    def test_every_option_arrives(self, model, tmp_path):
+        data = np.zeros((3, 2, 40, 60), np.float32)
+        data[:, 0] = squares(2)
+        np.save(tmp_path / "x.npy", data)
+        options = [
+            "--axes",
+            "ZCYX",
+            "--pixel-size",
+            "0.5",
+            "--channel",
+            "0",
+            "--channel",
+            "1",
+            "--diameter",
+            "10um",
+            "--limits=-5,100",
+            "--limits",
+            "0,1",
+            "--invert",
+            "--tile-size",
+            "128",
+            "--batch-size",
+            "2",
+            "--score-threshold",
+            "0.25",
+            "--outputs",
+            "semantic,instances",
+            "--device",
+            "cpu",
+        ]
+        assert segment(tmp_path / "x.npy", "-o", tmp_path / "out", *options) == 0
+        recipe = json.loads((tmp_path / "out" / "x_recipe.json").read_text("utf-8"))
+        assert Settings.from_json(recipe["settings"]) == Settings(
+            outputs=("semantic", "instances"),
+            score_threshold=0.25,
+            channels=(0, 1),
+            limits=((-5, 100), (0, 1)),
+            invert=True,
+            diameter=10.0,
+            diameter_unit="um",
+            tile_size=128,
+            overlap=64,
+            batch_size=2,
+            device="cpu",
+        )
+        assert recipe["input"]["axes"] == "ZCYX"
+        assert recipe["resolved"]["diameter_px"] == 20
+        assert model.loads == [("nuclei", "cpu")]
+        labels = read_image(tmp_path / "out" / "x_instances.tif")
+        assert labels.axes == "ZYX"
+        assert labels.spacing == pytest.approx({"Y": 0.5, "X": 0.5})
+
+    def test_percentiles_and_channels(self, model, tmp_path):
+        np.save(tmp_path / "x.npy", np.stack([squares(1), squares(3)]))
+        options = ["--axes", "CYX", "--channel", "1", "--percentiles", "1,99"]
+        assert segment(tmp_path / "x.npy", "-o", tmp_path / "out", *options) == 0
+        recipe = json.loads((tmp_path / "out" / "x_recipe.json").read_text("utf-8"))
+        assert recipe["settings"]["percentiles"] == [1, 99]
+        assert read_labels(tmp_path / "out" / "x_instances.tif").max() == 3
+
+    def test_no_image_at_all(self, model, tmp_path, capsys):
+        (tmp_path / "empty").mkdir()
+        assert segment(tmp_path / "empty", "-o", tmp_path / "out") == 1
+        assert "is a folder; expected an image" in capsys.readouterr().err
+
+    def test_output_is_a_file(self, model, folder):
+        with pytest.raises(SystemExit) as end:
+            segment(folder, "-o", folder / "a.npy")
+        assert end.value.code == 2
+
+    def test_unknown_model(self, folder, tmp_path, capsys):
+        assert segment(folder, "-o", tmp_path / "out", "--model", "cells") == 1
+        assert "there is no model 'cells'" in capsys.readouterr().err
+
+    def test_blank_images(self, model, tmp_path):
+        np.save(tmp_path / "blank.npy", np.full((30, 30), 7, np.uint16))
+        assert segment(tmp_path / "blank.npy", "-o", tmp_path / "out") == 0
+        assert not read_labels(tmp_path / "out" / "blank_panoptic.tif").any()
+
+
+class TestRecipe:
+    def test_gives_the_same_again(self, model, tmp_path):
+        np.save(tmp_path / "x.npy", np.stack([squares(1), squares(3)]))
+        one, two = tmp_path / "one", tmp_path / "two"
+        first = ["--axes", "CYX", "--channel", "1", "--limits", "0,300", "--pixel-size", "0.5"]
+        assert segment(tmp_path / "x.npy", "-o", one, *first) == 0
+        assert segment(tmp_path / "x.npy", "-o", two, "--recipe", one / "x_recipe.json") == 0
+        for path in one.iterdir():
+            assert (two / path.name).read_bytes() == path.read_bytes()
+
+    def test_options_win(self, model, folder, tmp_path, capsys):
+        one, two = tmp_path / "one", tmp_path / "two"
+        assert segment(folder / "a.npy", "-o", one, "--limits", "0,300", "--invert") == 0
+        recipe = one / "a_recipe.json"
+        options = ["--recipe", recipe, "--percentiles", "2,98", "--no-invert"]
+        assert segment(folder / "a.npy", "-o", two, *options) == 0
+        settings = json.loads((two / "a_recipe.json").read_text("utf-8"))["settings"]
+        assert (settings["limits"], settings["percentiles"], settings["invert"]) == (
+            None,
+            [2, 98],
+            False,
+        )
+
+    def test_other_weights_are_said(self, model, folder, tmp_path, capsys):
+        assert segment(folder / "a.npy", "-o", tmp_path / "one") == 0
+        path = tmp_path / "one" / "a_recipe.json"
+        path.write_text(path.read_text("utf-8").replace("0" * 64, "1" * 64), "utf-8")
+        assert segment(folder / "a.npy", "-o", tmp_path / "two", "--recipe", path) == 0
+        assert "other weights (111111111111..., now 000000000000...)" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("content", ["{", '{"settings": {"speed": 3}, "schema": 1}', "[]"])
+    def test_damaged(self, model, folder, tmp_path, content):
+        (tmp_path / "recipe.json").write_text(content, "utf-8")
+        with pytest.raises(SystemExit) as end:
+            segment(folder, "-o", tmp_path / "out", "--recipe", tmp_path / "recipe.json")
+        assert end.value.code == 2
+
+
+class TestInputs:
+    def test_patterns_folders_and_doubles(self, folder, monkeypatch):
+        monkeypatch.chdir(folder)
+        paths, left_out = expand(["b.npy", "*.npy", str(folder), "no*.tif"])
+        assert [p.name for p in paths] == ["b.npy", "a.npy", "c.npy", "no*.tif"]
+        assert left_out == 0
+
+    def test_sub_folders(self, folder):
+        paths, _ = expand([str(folder.parent / "**" / "*.npy")])
+        assert [p.name for p in paths] == ["a.npy", "b.npy", "c.npy"]
+
+    def test_names_with_brackets_are_files_first(self, tmp_path):
+        np.save(tmp_path / "a[1].npy", squares())
+        assert expand([str(tmp_path / "a[1].npy")]) == ([tmp_path / "a[1].npy"], 0)
+
+    def test_own_results(self, tmp_path):
+        path = write_labels(tmp_path / "my_instances.tif", squares().astype(int), "YX")
+        assert not is_own_result(path)
+        (tmp_path / "my_recipe.json").write_text("{}", "utf-8")
+        assert is_own_result(path)
+        assert not is_own_result(tmp_path / "my.tif")
+
+    def test_names(self, tmp_path):
+        def names(*paths):
+            return name_results([tmp_path / path for path in paths])
+
+        assert names("a.tif", "b.ome.tif") == ["a", "b"]
+        assert names("a.tif", "a.png", "c.png") == ["a_tif", "a_png", "c"]
+        assert names("1/A.tif", "2/a.tif", "c.png") == ["1_A", "2_a", "c"]
+        assert names("1/a.tif", "2/a.tif", "2/a.png") == ["1_a_tif", "2_a_tif", "2_a_png"]
+        with pytest.raises(Exception, match="would get the same names"):
+            names("x/1/a.tif", "y/1/a.tif")
+
+
+class TestEvaluate:
+    @pytest.fixture
+    def labels(self, tmp_path):
+        for name in ("truth", "found"):
+            (tmp_path / name).mkdir()
+        for stem, count in (("a", 2), ("b", 3)):
+            truth = ndimage.label(squares(3))[0]
+            np.save(tmp_path / "truth" / f"{stem}.npy", truth)
+            found = np.where(truth <= count, truth, 0)
+            write_labels(tmp_path / "found" / f"{stem}_instances.tif", found, "YX")
+        return str(tmp_path / "found"), str(tmp_path / "truth")
+
+    def test_table(self, labels, capsys):
+        assert main(["evaluate", *labels]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 2
+        assert lines[1].split()[:5] == ["all", "2", "6", "5", "0.833"]
+        assert main(["evaluate", *labels, "--per-image"]) == 0
+        assert [line[:1] for line in capsys.readouterr().out.splitlines()[3:]] == ["a", "b"]
+
+    def test_json(self, labels, tmp_path, capsys):
+        output = tmp_path / "new" / "report.json"
+        assert main(["evaluate", *labels, "--json", "--output", str(output)]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["pooled"]["iou"]["0.5"]["tp"] == 5
+        assert json.loads(output.read_text("utf-8")) == document
+
+    def test_missing(self, labels, capsys):
+        assert main(["evaluate", "nowhere", labels[1]]) == 1
+        assert "napari-instseg evaluate: nowhere: expected a folder" in capsys.readouterr().err
+
+
+class TestTrain:
+    def test_defaults_are_those_of_the_trainer(self):
+        from napari_instseg.training.trainer import TrainSettings
+
+        settings = TrainSettings()
+        assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
+
+    @pytest.fixture
+    def data(self, tmp_path):
+        for name in ("images", "labels"):
+            (tmp_path / "data" / name).mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        for name in ("a", "b"):
+            image = squares(3).repeat(2, 0).repeat(2, 1)
+            noisy = image + rng.integers(0, 9, image.shape).astype(np.uint8)
+            np.save(tmp_path / "data" / "images" / f"{name}.npy", noisy)
+            np.save(tmp_path / "data" / "labels" / f"{name}.npy", ndimage.label(image)[0])
+        return tmp_path / "data"
+
+    def test_a_short_run_can_be_used(self, data, tmp_path, capsys):
+        out = tmp_path / "model"
+        options = [
+            "--iterations",
+            "2",
+            "--batch-size",
+            "1",
+            "--crop-size",
+            "64",
+            "--device",
+            "cpu",
+            "--category",
+            "spot",
+        ]
+        command = ["train", str(data), "--output", str(out)]
+        assert main([*command, *options, "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["iterations"] == 2
+        assert document["loss"] > 0
+        weights = out / "model.safetensors"
+        assert Path(document["weights"]) == weights
+        assert main([*command, *options]) == 1
+        assert "pass --resume" in capsys.readouterr().err
+        assert main([*command, "--resume", "--iterations", "9"]) == 1
+        assert "iterations: 2 then, 9 now" in capsys.readouterr().err
+        assert main([*command, "--resume"]) == 0
+        picture = data / "images" / "a.npy"
+        assert segment(picture, "-o", tmp_path / "out", "--model", weights, "--quiet") == 0
+        recipe = json.loads((tmp_path / "out" / "a_recipe.json").read_text("utf-8"))
+        assert recipe["model"]["file"] == "model.safetensors"
+
+    def test_ctrl_c_says_how_to_go_on(self, data, tmp_path, capsys, monkeypatch):
+        from napari_instseg.training import trainer
+
+        def train(data, output, settings, *, resume, report):
+            report(trainer.Step(7, 1.5, {}, 1e-3, 0.1))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(trainer, "train", train)
+        assert main(["train", str(data), "--output", str(tmp_path / "m"), "--device", "cpu"]) == 130
+        err = capsys.readouterr().err
+        assert "stopped after 7 of 5000 iterations; go on with: napari-instseg train" in err
+        assert "--resume" in err
+
+    def test_missing_data(self, tmp_path, capsys):
+        assert main(["train", str(tmp_path / "no"), "--output", str(tmp_path / "m")]) == 1
+        assert "expected the folder" in capsys.readouterr().err
+
+
+@needs_weights
+class TestRealModel:
+    def test_in_a_process_of_its_own(self, tmp_path):
+        (tmp_path / "broken.png").write_bytes((DATA / "histology.png").read_bytes()[:5000])
+        inputs = [str(DATA / "fluorescence.png"), str(tmp_path / "broken.png")]
+        out = tmp_path / "out"
+        options = ["--output", str(out), "--device", "cpu", "--json"]
+        done = python("-m", "napari_instseg.cli", "segment", *inputs, *options)
+        assert done.returncode == 1, done.stderr
+        assert "1 of 2 inputs failed:" in done.stderr
+        first = json.loads(done.stdout)["inputs"][0]
+        assert 100 <= first["count"] <= 150  # 126 were counted by eye
+        labels = read_labels(out / "fluorescence_instances.tif")
+        table = pd.read_csv(out / "fluorescence_segments.csv")
+        assert labels.max() == len(table) == first["count"]
+        areas = np.bincount(labels.ravel(), minlength=len(table) + 1)[1:]
+        assert areas.tolist() == table["area"].tolist()
+        assert set(table["category"]) == {"nucleus"}
+
+    def test_a_recipe_gives_the_same_labels(self, tmp_path):
+        path, one, two = DATA / "histology.png", tmp_path / "one", tmp_path / "two"
+        assert segment(path, "-o", one, "--score-threshold", "0.7", "--quiet") == 0
+        recipe = one / "histology_recipe.json"
+        assert segment(path, "-o", two, "--recipe", recipe, "--quiet") == 0
+        name = "histology_panoptic.tif"
+        assert (one / name).read_bytes() == (two / name).read_bytes()
