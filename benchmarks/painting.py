@@ -92,8 +92,12 @@ def objects(size: int, count: int) -> tuple[Any, Any, NDArray[np.float32]]:
     import torch
 
     random = np.random.default_rng(0)
+    # One a cell of a grid, so that none hides another and numbers can be compared.
+    columns = int(np.ceil(count**0.5))
+    cells = random.permutation(columns**2)[:count]
     edges = random.uniform(0.7, 1.3, (count, 2)) * DIAMETER
-    first = random.uniform(0, size - edges)
+    corner = np.stack([cells % columns, cells // columns], axis=1) * (size / columns)
+    first = corner + random.uniform(1, size / columns - 1 - edges)
     boxes = np.concatenate([first, first + edges], axis=1)
     ticks = (np.arange(MASK) + 0.5) / MASK * 2 - 1
     angle = random.uniform(0, np.pi, (count, 1, 1))

@@ -65,11 +65,8 @@ def run(options: argparse.Namespace) -> Result:
             _row(peer, measured, folder, number)
             for number, (peer, measured) in enumerate(found.items())
         ]
-    rows.append(
-        Row("untiled (the truth)", truth.seconds, truth.memory, failure=truth.failure)
-        if truth.failure
-        else Row("untiled (the truth)", truth.seconds, truth.memory, _objects(truth))
-    )
+    notes = "" if truth.failure else _objects(truth)
+    rows.append(Row("untiled (truth)", truth.seconds, truth.memory, notes, failure=truth.failure))
     remarks = [
         f"picture of {source}; PQ = SQ × RQ at IoU {IOU} against the network's answer to the "
         "whole picture, with the better of two ways of pasting for each side; painting into a "
@@ -202,18 +199,17 @@ def _scores_of(boxes: NDArray[np.float32], found: Any) -> NDArray[np.float32]:
 def _paste_peer(mask: Any, box: Any, size: int) -> Any:
     """torchvision's own pasting, within a window around the box."""
     import torch
-    from napari_instseg.instances import Mask
     from torchvision.models.detection.roi_heads import paste_masks_in_image
+
+    from napari_instseg.instances import Mask
 
     left, top = (int(value) - 4 for value in box[:2])
     height, width = int(box[3]) + 6 - top, int(box[2]) + 6 - left
     shifted = box - torch.tensor([left, top, left, top])
-    pixels = (
-        paste_masks_in_image(mask[None, None], shifted[None], (height, width))[0, 0] > THRESHOLD
-    )
+    pasted = paste_masks_in_image(mask[None, None], shifted[None], (height, width))[0, 0]
     rows = slice(max(-top, 0), min(height, size - top))
     cols = slice(max(-left, 0), min(width, size - left))
-    return Mask((top + rows.start, left + cols.start), pixels.numpy()[rows, cols].copy())
+    return Mask((top + rows.start, left + cols.start), (pasted >= THRESHOLD).numpy()[rows, cols])
 
 
 def segment_sahi(
@@ -233,9 +229,10 @@ def segment_sahi(
     from contextlib import nullcontext
 
     import torch
-    from napari_instseg.models.registry import load
     from sahi import AutoDetectionModel
     from sahi.predict import get_sliced_prediction
+
+    from napari_instseg.models.registry import load
 
     picture = np.load(Path(folder) / "picture.npy")
     segmenter: Any = load("nuclei", device).segmenter

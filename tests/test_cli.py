@@ -566,7 +566,7 @@ class TestRealModel:
         assert done.returncode == 1, done.stderr
         assert "1 of 2 inputs failed:" in done.stderr
         first = json.loads(done.stdout)["inputs"][0]
-        assert 100 <= first["count"] <= 150  # 126 were counted by eye
+        assert 100 <= first["count"] <= 150  # 126 in the truth of the data set
         labels = read_labels(out / "fluorescence_instances.tif")
         table = pd.read_csv(out / "fluorescence_segments.csv")
         assert labels.max() == len(table) == first["count"]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import types
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image as Pillow
 
-from napari_instseg import demo
+from napari_instseg import api, demo
 from napari_instseg.cli import main
+from napari_instseg.gui import show
+from napari_instseg.instances import Instances
 from napari_instseg.io.images import read_image, read_labels
 from napari_instseg.models import registry
-from napari_instseg.ops.axes import Image
+from napari_instseg.segmenter import Category, Prediction
 
 WEIGHTS = Path(registry.__file__).parent / "data" / "nuclei.safetensors"
 needs_weights = pytest.mark.skipif(
@@ -41,6 +41,18 @@ def test_samples_ship_with_the_package():
     assert "CC0" in text
 
 
+class Nothing:
+    """A model that finds nothing, at once."""
+
+    categories = (Category(1, "nucleus"),)
+    diameter = None
+    device = "a stand-in"
+    batch_size = 1
+
+    def segment(self, tiles):
+        return [Prediction(Instances.empty(tile.shape[:2])) for tile in tiles]
+
+
 @needs_weights
 class TestRun:
     def test_files_and_words(self, tmp_path, monkeypatch, capsys):
@@ -59,19 +71,27 @@ class TestRun:
                 assert picture.size == read_labels(folder / "instances.tif").shape[::-1]
         assert said.count(" s on CPU") == 2
         assert str(output) in said
-        # Twice is no error: the results are the demo's own.
-        assert main(["demo", "--no-viewer", "--device", "cpu"]) == 0
+
+
+class TestViewer:
+    @pytest.fixture(autouse=True)
+    def _model(self, monkeypatch):
+        """A stand-in: what is found does not matter here."""
+        loaded = registry.LoadedModel(Nothing(), "nuclei", "n.safetensors", "0" * 64)
+        monkeypatch.setattr(api, "load", lambda name, device: loaded)
 
     def test_without_a_screen(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(demo, "why_no_viewer", lambda: "there is no screen")
-        monkeypatch.setattr(demo, "show", lambda results: pytest.fail("opened"))
+        monkeypatch.setattr(show, "show", lambda results: pytest.fail("opened"))
         demo.run_demo(tmp_path, device="cpu")
         assert "napari stays shut: there is no screen." in capsys.readouterr().out
+        # Twice is no error: the results are the demo's own.
+        demo.run_demo(tmp_path, device="cpu")
 
     def test_with_a_screen(self, tmp_path, monkeypatch):
         shown = []
         monkeypatch.setattr(demo, "why_no_viewer", lambda: "")
-        monkeypatch.setattr(demo, "show", shown.append)
+        monkeypatch.setattr(show, "show", shown.append)
         results = demo.run_demo(tmp_path, device="cpu")
         assert shown == [results]
         assert [result.image.name for result in results] == ["fluorescence", "histology"]
@@ -91,49 +111,3 @@ def test_why_no_viewer(monkeypatch):
     assert "Qt" in demo.why_no_viewer()
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
     assert "napari-instseg[all]" in demo.why_no_viewer()
-
-
-def test_layers_stand_side_by_side():
-    layers = []
-
-    class Result:
-        def __init__(self, image):
-            self.image = image
-
-        def add_to(self, viewer):
-            names = ("instances", "semantic", "panoptic")
-            added = [types.SimpleNamespace(name=f"{self.image.name} {n}") for n in names]
-            layers.extend(added)
-            return added
-
-    class Viewer:
-        def __init__(self):
-            self.images, self.views = [], 0
-
-        def add_image(self, data, **options):
-            self.images.append((data.shape, options))
-
-        def reset_view(self):
-            self.views += 1
-
-    viewer = Viewer()
-    grey = Image(np.zeros((10, 30), np.uint8), "YX", name="one")
-    color = Image(np.zeros((8, 9, 3), np.uint8), "YXS", name="two")
-    demo.fill_viewer(viewer, [Result(grey), Result(color)], gap=5)
-    assert viewer.images == [
-        ((10, 30), {"rgb": False, "name": "one", "translate": (0, 0)}),
-        ((8, 9, 3), {"rgb": True, "name": "two", "translate": (0, 35)}),
-    ]
-    assert [layer.translate for layer in layers] == [(0, 0)] * 3 + [(0, 35)] * 3
-    assert [layer.visible for layer in layers] == [True, False, False] * 2
-    assert viewer.views == 1
-
-
-def test_mapping_is_the_default_one():
-    image = Image(np.linspace(0, 1000, 400).reshape(20, 20), "YX")
-    rgb = demo.as_rgb(image)
-    assert rgb.shape == (20, 20, 3)
-    assert (rgb.min(), rgb.max()) == (0, 1)
-    color = np.zeros((20, 20, 4), np.uint8)
-    color[..., 0], color[:10, :, 1], color[..., 3] = 100, 200, 255
-    assert demo.as_rgb(Image(color, "YXS"))[0, 0].tolist() == pytest.approx([0.5, 1, 0])

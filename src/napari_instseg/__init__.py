@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import load_model, models, segment
+    from . import models
+    from .api import load_model, segment
     from .instances import Instances, Mask
     from .ops.axes import Image
     from .segmentation import Segmentation
@@ -26,7 +27,6 @@ _HOMES = {
     "Segmentation": "segmentation",
     "Settings": "settings",
     "load_model": "api",
-    "models": "api",
     "segment": "api",
 }
 
@@ -48,6 +48,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
+    if name == "models":
+        return importlib.import_module(".models", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

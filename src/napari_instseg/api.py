@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from tqdm import tqdm
 
 from .io.images import read_image
-from .models.registry import LoadedModel, entries, load
+from .models.registry import LoadedModel, load
 from .ops.axes import Image, guess_axes
 from .pipeline import Run
 from .segmentation import Segmentation
@@ -133,10 +132,3 @@ def as_image(
 def load_model(name: str = "nuclei", device: str = "auto") -> LoadedModel:
     """Load a model once, to pass it to `segment` many times."""
     return load(name, device)
-
-
-def models() -> pd.DataFrame:
-    """List the models: name, title, description, needs ("" if ready), license."""
-    columns = ("name", "title", "description", "needs", "license")
-    rows = [(e.name, e.title, e.description, e.missing(), e.license) for e in entries()]
-    return pd.DataFrame(rows, columns=columns)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .ops.axes import Image
     from .segmentation import Segmentation
 
 DATA = Path(__file__).parent / "data"
@@ -51,6 +46,7 @@ def run_demo(
     from .api import load_model, segment
     from .io.images import read_image
     from .io.results import write_overlay
+    from .ops.intensity import map_intensity
 
     model = load_model("nuclei", device)
     results: list[Segmentation] = []
@@ -61,7 +57,10 @@ def run_demo(
         seconds = time.perf_counter() - begin
         results.append(result)
         result.save(output / folder)
-        write_overlay(output / folder / "overlay.png", as_rgb(image), result.instances)
+        height, width = image.label_shape
+        plane = image.read((), slice(0, height), slice(0, width))
+        rgb = map_intensity(image, result.settings).apply(plane)
+        write_overlay(output / folder / "overlay.png", rgb, result.instances)
         print(f"{image.name}: {result.count} nuclei in {seconds:.1f} s on {model.segmenter.device}")
         for warning in result.warnings:
             print(f"  {warning}")
@@ -70,24 +69,10 @@ def run_demo(
         reason = why_no_viewer()
         print("Close the napari window to end." if not reason else f"napari stays shut: {reason}.")
         if not reason:
+            from .gui.show import show
+
             show(results)
     return results
-
-
-def as_rgb(image: Image) -> NDArray[np.float32]:
-    """Map a 2-D image to RGB as a segmentation does by default.
-
-    Returns
-    -------
-    (H, W, 3) float32 array in [0, 1]
-    """
-    from .ops.intensity import RGB_COLORS, IntensityMapping, channel_colors, measure_limits
-
-    height, width = image.label_shape[-2:]
-    plane = image.read((), slice(0, height), slice(0, width))
-    limits = measure_limits([plane], joint=image.is_rgb)
-    colors = RGB_COLORS if image.is_rgb else channel_colors(image.channel_count)
-    return IntensityMapping(limits, colors).apply(plane)
 
 
 def why_no_viewer() -> str:
@@ -100,35 +85,3 @@ def why_no_viewer() -> str:
     if linux and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return "there is no screen (neither DISPLAY nor WAYLAND_DISPLAY is set)"
     return ""
-
-
-def show(results: list[Segmentation]) -> None:
-    """Open napari on the results, side by side; return when it is closed."""
-    napari: Any = importlib.import_module("napari")
-    viewer = napari.Viewer(title="napari-instseg demo")
-    fill_viewer(viewer, results)
-    napari.run()
-
-
-def fill_viewer(viewer: Any, results: list[Segmentation], gap: int = 20) -> None:
-    """Add each result's image and label layers to a napari viewer, from left to right.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    results : list of Segmentation
-        Of 2-D images.
-    gap : int
-        Between the images, px.
-    """
-    left = 0
-    for result in results:
-        image = result.image
-        options = {"rgb": image.is_rgb, "name": image.name, "translate": (0, left)}
-        viewer.add_image(np.asarray(image.data), **options)
-        for layer in result.add_to(viewer):
-            layer.translate = (0, left)
-            # Of three label layers on top of each other only one can be seen.
-            layer.visible = layer.name.lower().endswith("instances")
-        left += image.label_shape[-1] + gap
-    viewer.reset_view()

@@ -35,7 +35,7 @@ def viewer(
     """A real window; no worker outlives it, since one that does aborts the process later."""
     opened = make_napari_viewer(show=True)
     yield opened
-    WorkerBase.await_workers(10_000)
+    WorkerBase.await_workers(60_000)
     QApplication.processEvents()
 
 
@@ -53,4 +53,4 @@ def dock(viewer: napari.Viewer, model: FakeModel, qtbot: Any) -> Iterator[Segmen
     model.gate.set()
     if widget.worker is not None:
         widget.worker.quit()
-        qtbot.waitUntil(lambda: widget.worker is None, timeout=10_000)
+        qtbot.waitUntil(lambda: widget.worker is None, timeout=60_000)

@@ -42,14 +42,27 @@ def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbo
     assert entries(entries(window.layers_menu)["Segment"].menu())[ACTIVE].isEnabled()
 
     plugins[TITLE].trigger()
-    dock = window.dock_widgets[TITLE]
-    widget = dock.inner_widget() if hasattr(dock, "inner_widget") else dock
+    widget = window.dock_widgets[TITLE]
     assert isinstance(widget, SegmentWidget)
     assert widget.form.layer() is layer
     widget.models = ModelHolder(model.load)
     command.trigger()
-    qtbot.waitUntil(lambda: "cells instances" in viewer.layers, timeout=10_000)
-    qtbot.waitUntil(lambda: widget.worker is None, timeout=10_000)
+    qtbot.waitUntil(lambda: "cells instances" in viewer.layers, timeout=60_000)
+    qtbot.waitUntil(lambda: widget.worker is None, timeout=60_000)
+    assert list(window.dock_widgets) == [TITLE]
+
+
+def test_the_command_opens_the_dock_that_the_menu_knows(
+    viewer: napari.Viewer, model: FakeModel, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    monkeypatch.setattr("napari_instseg.gui.worker._load", model.load)
+    layer = viewer.add_image(squares(), name="cells")
+    segment_active(layer, viewer)
+    (widget,) = viewer.window.dock_widgets.values()
+    assert isinstance(widget, SegmentWidget)
+    assert entries(viewer.window.plugins_menu)[TITLE].isChecked()
+    qtbot.waitUntil(lambda: "cells instances" in viewer.layers, timeout=60_000)
+    qtbot.waitUntil(lambda: widget.worker is None, timeout=60_000)
 
 
 def test_samples_open(viewer: napari.Viewer) -> None:

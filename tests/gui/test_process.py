@@ -87,7 +87,7 @@ def test_the_viewer_stays_alive_during_a_run(viewer: napari.Viewer, qtbot: Any) 
     widget.run_button.click()
     qtbot.waitUntil(lambda: widget.worker is None, timeout=240_000)
     timer.stop()
-    WorkerBase.await_workers(10_000)
+    WorkerBase.await_workers(60_000)
     gaps = np.diff([*beats, time.perf_counter()])
     assert len(beats) > 20
     assert gaps.max() <= 1.0, f"the event loop stood still for {gaps.max():.2f} s"

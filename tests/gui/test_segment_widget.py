@@ -17,6 +17,9 @@ from napari_instseg.gui import layers as gui_layers
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.segmenter import ModelError
 
+#: Long, ms: other work may share the machine.
+WAIT = 60_000
+
 
 def click(qtbot: Any, button: QPushButton) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
@@ -25,7 +28,7 @@ def click(qtbot: Any, button: QPushButton) -> None:
 def run(qtbot: Any, dock: SegmentWidget, button: QPushButton | None = None) -> None:
     """Click Run (or another button) and wait for the end."""
     click(qtbot, button or dock.run_button)
-    qtbot.waitUntil(lambda: dock.worker is None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
 
 
 def named(viewer: napari.Viewer, name: str) -> napari.layers.Labels:
@@ -63,12 +66,12 @@ def test_a_run_from_click_to_layers(
     # The slider repaints from the raw instances: the model is not asked again.
     tiles = model.tiles
     dock.form.threshold.setValue(0.9)
-    qtbot.waitUntil(lambda: instances.data.max() == 2, timeout=2000)
-    qtbot.waitUntil(lambda: len(instances.features) == 2, timeout=2000)
+    qtbot.waitUntil(lambda: instances.data.max() == 2, timeout=WAIT)
+    qtbot.waitUntil(lambda: len(instances.features) == 2, timeout=WAIT)
     assert named(viewer, "cells semantic").features["segments"].tolist() == [2]
     assert instances.metadata["napari_instseg"]["settings"]["score_threshold"] == 0.9
     dock.form.threshold.setValue(0.0)
-    qtbot.waitUntil(lambda: len(instances.features) == 20, timeout=2000)
+    qtbot.waitUntil(lambda: len(instances.features) == 20, timeout=WAIT)
     assert dock.status.text().startswith("20 nuclei")
     assert model.tiles == tiles
 
@@ -98,7 +101,7 @@ def test_hand_edits_survive_slider_and_run(
     instances.fill((8, 8), 99)
     painted = instances.data.copy()
     dock.form.threshold.setValue(0.9)
-    qtbot.waitUntil(lambda: panoptic.data.max() == 2, timeout=2000)
+    qtbot.waitUntil(lambda: panoptic.data.max() == 2, timeout=WAIT)
     np.testing.assert_array_equal(instances.data, painted)
     assert "edited by hand" in dock.status.text()
     run(qtbot, dock)
@@ -114,7 +117,7 @@ def test_progress_in_dock_and_activity_dock_and_cancel(
     small_tiles(dock)
     model.gate.clear()
     click(qtbot, dock.run_button)
-    qtbot.waitUntil(model.entered.is_set, timeout=10_000)
+    qtbot.waitUntil(model.entered.is_set, timeout=WAIT)
     assert dock.run_button.text() == "Cancel"
     assert not dock.view_button.isEnabled()
     assert dock.progress.isVisible()
@@ -122,7 +125,7 @@ def test_progress_in_dock_and_activity_dock_and_cancel(
     click(qtbot, dock.run_button)
     assert not dock.run_button.isEnabled()
     model.gate.set()
-    qtbot.waitUntil(lambda: dock.worker is None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
     assert model.tiles == 1
     assert dock.status.text().startswith("Cancelled: ")
     assert 0 < named(viewer, "cells instances").data.max() <= 16
@@ -136,17 +139,17 @@ def test_progress_in_dock_and_activity_dock_and_cancel(
     model.entered.clear()
     model.gate.clear()
     click(qtbot, dock.run_button)
-    qtbot.waitUntil(model.entered.is_set, timeout=10_000)
+    qtbot.waitUntil(model.entered.is_set, timeout=WAIT)
     next(iter(napari_progress._all_instances)).cancel()
     model.gate.set()
-    qtbot.waitUntil(lambda: dock.worker is None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
     assert dock.status.text().startswith("Cancelled")
 
     # Cancelled before the first tile: the earlier result stays.
     before = named(viewer, "cells instances").data.copy()
     click(qtbot, dock.run_button)
     click(qtbot, dock.run_button)
-    qtbot.waitUntil(lambda: dock.worker is None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
     if "before anything" in dock.status.text():
         np.testing.assert_array_equal(named(viewer, "cells instances").data, before)
 
@@ -299,7 +302,7 @@ def test_segment_view_takes_the_visible_part_of_the_current_plane(
     camera.center, camera.zoom = (0, 32, 32), camera.zoom * 4
     dock.form.threshold.setValue(0)
     QApplication.processEvents()
-    qtbot.waitUntil(lambda: layer.corner_pixels[1, 1] < 256, timeout=5000)
+    qtbot.waitUntil(lambda: layer.corner_pixels[1, 1] < 256, timeout=WAIT)
     run(qtbot, dock, dock.view_button)
     labels = named(viewer, "cells view instances")
     assert labels.data.shape == (1, 256, 256)
@@ -355,7 +358,6 @@ def test_the_dock_fits_its_width_and_more_unfolds(
     dock.form.diameter.choose("value")
     dock.form.intensity.choose("fixed")
     QApplication.processEvents()
-    for box in dock.form.findChildren(__import__("qtpy.QtWidgets").QtWidgets.QWidget): print(type(box).__name__, box.minimumSizeHint().width(), box.minimumWidth(), box.isVisible())
     assert dock.form.minimumSizeHint().width() + 16 <= dock.minimumWidth() <= 320
 
 
@@ -366,10 +368,10 @@ def test_closing_the_dock_cancels_and_lets_go(
     small_tiles(dock)
     model.gate.clear()
     click(qtbot, dock.run_button)
-    qtbot.waitUntil(model.entered.is_set, timeout=10_000)
+    qtbot.waitUntil(model.entered.is_set, timeout=WAIT)
     dock.close()
     model.gate.set()
-    qtbot.waitUntil(lambda: dock.worker is None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
     assert model.tiles == 1
     count = dock.form.layer_choice.count()
     viewer.add_image(squares())
@@ -391,8 +393,8 @@ def test_the_slider_is_fast_with_5000_objects(
         dock.form.blockSignals(True)
         dock.form.threshold.setValue(value)
         dock.form.blockSignals(False)
-        begin = time.perf_counter()
+        begin = time.thread_time()
         dock._repaint(hidden=False)
-        times.append(time.perf_counter() - begin)
-    # The budget is 50 ms; a shared machine may be much slower.
+        times.append(time.thread_time() - begin)
+    # The budget is 50 ms of an idle machine; CPU time leaves others' work out, mostly.
     assert min(times) < 0.1, times

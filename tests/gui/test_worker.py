@@ -33,7 +33,7 @@ class Log:
         self._qtbot = qtbot
 
     def wait(self) -> Log:
-        self._qtbot.waitUntil(lambda: "finished" in self.names, timeout=10_000)
+        self._qtbot.waitUntil(lambda: "finished" in self.names, timeout=60_000)
         return self
 
     def _ended(self, name: str, result: Segmentation | None) -> None:
@@ -80,7 +80,7 @@ def test_cancel_keeps_what_is_done_and_stops_within_a_tile(model: FakeModel, qtb
     model.gate.clear()
     worker = SegmentWorker(Job(Image(squares(16, 16), "YX"), SETTINGS), ModelHolder(model.load))
     log = Log(worker, qtbot)
-    qtbot.waitUntil(model.entered.is_set, timeout=10_000)
+    qtbot.waitUntil(model.entered.is_set, timeout=60_000)
     worker.quit()
     model.gate.set()
     log.wait()

@@ -99,7 +99,9 @@ def test_rgb_is_the_same_by_the_short_and_by_the_long_way() -> None:
 def test_wrong_numbers_of_channels_and_colours_are_named() -> None:
     with pytest.raises(ValueError, match="one colour for each of 2 channels, got 1 colours"):
         IntensityMapping(((0, 1), (0, 1)))
-    with pytest.raises(ValueError, match=r"expected a plane with 1 channels, got shape \(2, 2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"expected a plane with 1 channels, got shape \(2, 2, 3\)"
+    ):
         IntensityMapping(((0, 1),)).apply(np.zeros((2, 2, 3)))
 
 
@@ -227,7 +229,9 @@ def test_a_large_image_is_read_thinly() -> None:
         shape, dtype, read = (40, 20_000, 10_000), np.dtype(np.uint8), 0
 
         def __getitem__(self, key: tuple[int, slice, slice]) -> NDArray[np.uint8]:
-            rows, cols = (range(*k.indices(n)) for k, n in zip(key[1:], self.shape[1:], strict=True))
+            rows, cols = (
+                range(*k.indices(n)) for k, n in zip(key[1:], self.shape[1:], strict=True)
+            )
             self.read += len(rows) * len(cols)
             return np.zeros((len(rows), len(cols)), np.uint8)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import napari.layers
 import napari.viewer
+from qtpy.QtWidgets import QDockWidget
 
 from ..segmenter import InputError
 from .segment_widget import SegmentWidget
 
-PLUGIN, WIDGET = "napari-instseg", "Segment"
+#: The name that the menu entry gives to the dock, so that both mean the same one.
+#: (`Window.add_plugin_dock_widget` would name it after the package, and open a second.)
+DOCK_NAME = "Segment (Instance Segmentation)"
 
 
 def segment_active(
@@ -39,7 +42,19 @@ def segment_active(
             f"expected an active Image layer, got the {type(layer).__name__} layer "
             f"{layer.name!r}: click the picture in the layer list"
         )
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-    if not isinstance(widget, SegmentWidget):
-        raise TypeError(f"expected the Segment dock, got {type(widget).__name__}")
-    widget.segment_layer(layer)
+    _dock(viewer).segment_layer(layer)
+
+
+def _dock(viewer: napari.viewer.Viewer) -> SegmentWidget:
+    """Return the Segment dock, opened if it is not there, shown if it is hidden."""
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, SegmentWidget):
+            parent = widget.parentWidget()
+            while parent is not None and not isinstance(parent, QDockWidget):
+                parent = parent.parentWidget()
+            if parent is not None:
+                parent.show()
+            return widget
+    widget = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(widget, name=DOCK_NAME, area="right")
+    return widget

@@ -235,6 +235,7 @@ class SegmentForm(QWidget):
         self.diameter_value.setRange(0.01, 10_000)
         self.diameter_value.setValue(20)
         self.diameter_unit = Choice((("px", "px"), ("µm", "um")))
+        self.diameter_unit.setMinimumContentsLength(3)
         line.addWidget(self.diameter_value, 2)
         line.addWidget(self.diameter_unit, 1)
         _row(self._details, "", self.diameter_row, "µm needs a layer with scale and units")

@@ -7,8 +7,12 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..segmenter import ModelError, Segmenter
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DATA = Path(__file__).parent / "data"
 INSTALL = 'pip install "napari-instseg[all]"'
@@ -79,6 +83,15 @@ def entries() -> tuple[ModelEntry, ...]:
             license="BSD-3-Clause; trained on BBBC038v1 (CC0)",
         ),
     )
+
+
+def table() -> pd.DataFrame:
+    """List the models: name, title, description, needs ("" if ready), license."""
+    import pandas as pd
+
+    columns = ("name", "title", "description", "needs", "license")
+    rows = [(e.name, e.title, e.description, e.missing(), e.license) for e in entries()]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def find(name: str) -> ModelEntry:

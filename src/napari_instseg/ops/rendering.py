@@ -194,7 +194,7 @@ def add_stuff(
     """
     instances = rendering.instances(count)
     semantic = rendering.semantic(count)
-    table = rendering.table.iloc[:count]
+    table = rendering.table.iloc[:count].copy()
     if stuff is None:
         return semantic, instances, table
     panoptic = instances.copy()

@@ -1,0 +1,86 @@
+"""Make docs/images/*.png: napari's window after a run of the built-in model on each sample.
+
+Run by 'make docs-images'. Without a display: xvfb-run -a -s "-screen 0 1600x1000x24".
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+from qtpy.QtWidgets import QApplication
+
+from napari_instseg.gui.segment_widget import SegmentWidget
+from napari_instseg.models.registry import find
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SIZE = (1360, 860)
+PLUGIN = "napari-instseg"
+PATIENCE_S = 300
+
+
+def wait(until: Callable[[], bool], patience: float = PATIENCE_S) -> None:
+    end = time.monotonic() + patience
+    while not until():
+        if time.monotonic() > end:
+            raise TimeoutError("the run did not end")
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def rest(seconds: float) -> None:
+    """Let the window draw itself."""
+    end = time.monotonic() + seconds
+    wait(lambda: time.monotonic() > end)
+
+
+def fill_canvas(viewer: napari.Viewer) -> None:
+    """Show the image as large as the canvas, without black bars."""
+    viewer.reset_view()
+    rest(0.5)
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    height, width = viewer.layers[0].data.shape[:2]
+    canvas = viewer.screenshot(canvas_only=True, flash=False).shape
+    camera.zoom = max(canvas[0] / height, canvas[1] / width)
+    rest(0.5)
+
+
+def picture(sample: str, file: str, *, more: bool, output: str, opacity: float) -> None:
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.open_sample(PLUGIN, sample)
+    dock = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Segment", area="right")
+    if more:
+        dock.form.more.expand(animate=False)
+    # Twice: the second time tells what a run takes once the model is loaded.
+    for _ in range(2):
+        dock.run_button.click()
+        wait(lambda: dock.worker is None)
+    for layer in viewer.layers[1:]:
+        layer.visible = layer.name.endswith(output)
+        layer.opacity = opacity
+    viewer.layers.selection.active = viewer.layers[f"{sample} {output}"]
+    fill_canvas(viewer)
+    rest(1)
+    print(f"{file}: {dock.status.text()}")
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    viewer.screenshot(str(IMAGES / file), canvas_only=False, flash=False)
+    viewer.close()
+    rest(0.2)
+
+
+def main() -> None:
+    missing = find("nuclei").missing()
+    if missing:
+        sys.exit(f"the built-in model {missing}")
+    picture("fluorescence", "fluorescence.png", more=False, output="instances", opacity=0.55)
+    picture("histology", "histology.png", more=True, output="instances", opacity=0.5)
+    picture("fluorescence", "panoptic.png", more=False, output="panoptic", opacity=0.6)
+
+
+if __name__ == "__main__":
+    main()
