@@ -14,6 +14,7 @@ if __name__ == "__main__":
     extras = getattr(importlib.import_module(module), function)(meter, **json.loads(options))
     found = {
         "seconds": median(meter.seconds),
+        "cpu_seconds": median(meter.cpu_seconds),
         "memory": peak_memory() - meter.before,
         "extras": extras or {},
     }

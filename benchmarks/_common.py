@@ -42,6 +42,7 @@ class Meter:
     """Takes the time and the memory of what a contender does."""
 
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     before: float = 0.0
 
     @contextmanager
@@ -50,9 +51,10 @@ class Meter:
         if not self.seconds:
             reset_peak()
             self.before = psutil.Process().memory_info().rss / MIB
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         yield
         self.seconds.append(time.perf_counter() - start)
+        self.cpu_seconds.append(time.process_time() - cpu_start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ class Measured:
 
     Parameters
     ----------
-    seconds : float
-        Median.
+    seconds, cpu_seconds : float
+        Medians: by the clock, and of all processor cores together.
     memory : float
         Peak resident memory beyond what was loaded before, MiB.
     extras : dict
@@ -72,6 +74,7 @@ class Measured:
     """
 
     seconds: float = float("nan")
+    cpu_seconds: float = float("nan")
     memory: float = float("nan")
     extras: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
@@ -118,7 +121,7 @@ def measure(
         found = json.loads(lines[-1])
     except (IndexError, json.JSONDecodeError):
         return Measured(failure=errors[-1] if errors else f"exit status {process.returncode}")
-    return Measured(found["seconds"], found["memory"], found["extras"])
+    return Measured(found["seconds"], found["cpu_seconds"], found["memory"], found["extras"])
 
 
 def _watch(process: subprocess.Popen[str], limit: float) -> bool:
@@ -221,10 +224,17 @@ class Row:
 
     contender: str
     seconds: float = float("nan")
+    cpu_seconds: float = float("nan")
     memory: float = float("nan")
     notes: str = ""
     reference: bool = False
     failure: str = ""
+
+    @classmethod
+    def of(cls, contender: str, found: Measured, notes: str = "", reference: bool = False) -> Row:
+        """A row of what a process has found out."""
+        figures = found.seconds, found.cpu_seconds, found.memory
+        return cls(contender, *figures, notes, reference, found.failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +249,8 @@ class Result:
 def markdown(results: Sequence[Result]) -> str:
     """One table for all benchmarks, with remarks below."""
     lines = [
-        "| Benchmark | Contender | Time | × time | Memory | × memory | Notes |",
-        "|---|---|--:|--:|--:|--:|---|",
+        "| Benchmark | Contender | Time | × time | CPU | × CPU | Memory | × memory | Notes |",
+        "|---|---|--:|--:|--:|--:|--:|--:|---|",
     ]
     for result in results:
         reference = next((r for r in result.rows if r.reference), Row(""))
@@ -250,6 +260,8 @@ def markdown(results: Sequence[Result]) -> str:
                 row.contender,
                 _time(row.seconds),
                 _ratio(row, row.seconds, reference.seconds),
+                _time(row.cpu_seconds),
+                _ratio(row, row.cpu_seconds, reference.cpu_seconds),
                 _memory(row.memory),
                 _ratio(row, row.memory, reference.memory),
                 "; ".join(filter(None, (row.failure, row.notes))),

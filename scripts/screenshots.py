@@ -48,7 +48,7 @@ def fill_canvas(viewer: napari.Viewer) -> None:
     rest(0.5)
 
 
-def picture(sample: str, file: str, *, more: bool, output: str, opacity: float) -> None:
+def picture(sample: str, file: str, output: str, *, more: bool = False, contour: int = 0) -> None:
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
     viewer.open_sample(PLUGIN, sample)
@@ -62,7 +62,8 @@ def picture(sample: str, file: str, *, more: bool, output: str, opacity: float) 
         wait(lambda: dock.worker is None)
     for layer in viewer.layers[1:]:
         layer.visible = layer.name.endswith(output)
-        layer.opacity = opacity
+        layer.contour = contour
+        layer.opacity = 1 if contour else 0.55
     viewer.layers.selection.active = viewer.layers[f"{sample} {output}"]
     fill_canvas(viewer)
     rest(1)
@@ -77,9 +78,9 @@ def main() -> None:
     missing = find("nuclei").missing()
     if missing:
         sys.exit(f"the built-in model {missing}")
-    picture("fluorescence", "fluorescence.png", more=False, output="instances", opacity=0.55)
-    picture("histology", "histology.png", more=True, output="instances", opacity=0.5)
-    picture("fluorescence", "panoptic.png", more=False, output="panoptic", opacity=0.6)
+    picture("fluorescence", "fluorescence.png", "instances")
+    picture("histology", "histology.png", "instances", more=True, contour=2)
+    picture("fluorescence", "panoptic.png", "panoptic")
 
 
 if __name__ == "__main__":

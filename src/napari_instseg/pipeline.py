@@ -200,7 +200,8 @@ class Run:
                 raise
             self._batch = len(tiles) // 2
             self._notes.append(
-                f"{self.segmenter.device} ran out of memory: {self._batch} tiles at a time"
+                f"{self.segmenter.device} ran out of memory: "
+                + ("one tile at a time" if self._batch == 1 else f"{self._batch} tiles at a time")
             )
             return
         for tile, prediction in zip(tiles, predictions, strict=True):
@@ -254,7 +255,9 @@ class Run:
             return
         plane, state, resampling = self._current
         done = len(state.parts)
-        merged = merge_tiles(resampling.target, state.tiles[:done], state.parts)
+        merged = merge_tiles(
+            resampling.target, state.tiles[:done], state.parts, self.settings.score_threshold
+        )
         state.remarks.loose = merged.loose if done == len(state.tiles) else 0
         self._remarks[plane] = state.remarks
         height, width = self.image.label_shape[-2:]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..io.images import read_image
 
 DATA = Path(__file__).parents[1] / "data"
@@ -22,4 +24,8 @@ def histology() -> list[tuple[Any, dict[str, Any], str]]:
 
 def _sample(file: str, name: str) -> list[tuple[Any, dict[str, Any], str]]:
     image = read_image(DATA / file)
-    return [(image.data, {"name": name, "rgb": image.is_rgb}, "image")]
+    options: dict[str, Any] = {"name": name, "rgb": image.is_rgb}
+    if not image.is_rgb:
+        # The brightest pixels of such pictures are few: without them nuclei are easier to see.
+        options["contrast_limits"] = tuple(np.percentile(np.asarray(image.data), (0.5, 99.5)))
+    return [(image.data, options, "image")]

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, pad
 from torchvision.models.detection.image_list import ImageList
 
 from ..instances import Instances, Mask
@@ -22,6 +22,8 @@ FORMAT = "napari-instseg/thin-mask-rcnn/1"
 #: size of the objects.
 PASTE_CHUNK = 256
 PASTE_PIXELS = 4_000_000
+#: Height and width that the network takes are multiples of this, its largest stride.
+MULTIPLE = 32
 #: What errors say, in lower case, when there is not enough memory.
 MEMORY_ERRORS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 #: Where in a pixel masks are sampled. torchvision cuts the masks that it trains on with an
@@ -84,16 +86,32 @@ class TorchvisionSegmenter:
     def _segment_alike(self, tiles: Sequence[RGB], shape: tuple[int, int]) -> list[Prediction]:
         network = self._network
         batch, _ = network.transform(
-            [torch.from_numpy(t).permute(2, 0, 1).to(self._device) for t in tiles], None
+            [_padded(torch.from_numpy(t).to(self._device)).permute(2, 0, 1) for t in tiles], None
         )
         images = ImageList(
-            batch.tensors.contiguous(memory_format=torch.channels_last), batch.image_sizes
+            batch.tensors.contiguous(memory_format=torch.channels_last), [shape] * len(tiles)
         )
         features = network.backbone(images.tensors)
         proposals, _ = network.rpn(images, features)
         found, _ = network.roi_heads(features, proposals, images.image_sizes)
         limit = int(network.roi_heads.detections_per_img)
         return [_prediction(f, shape, limit) for f in found]
+
+
+def _padded(tile: Tensor) -> Tensor:
+    """Pad (H, W, 3) to the strides of the network with the median, mostly the ground's colour.
+
+    The network's own padding, with the mean it normalises by, would be a grey frame beside a
+    dark image, and things at that edge would be lost.
+    """
+    height, width, _ = tile.shape
+    rows, cols = -height % MULTIPLE, -width % MULTIPLE
+    if rows == cols == 0:
+        return tile
+    padded = pad(tile, (0, 0, 0, cols, 0, rows))
+    ground = tile.flatten(0, 1).median(dim=0).values
+    padded[height:], padded[:, width:] = ground, ground
+    return padded
 
 
 def _prediction(found: dict[str, Tensor], shape: tuple[int, int], limit: int) -> Prediction:

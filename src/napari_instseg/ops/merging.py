@@ -1,7 +1,8 @@
 """Join the objects of overlapping tiles into the objects of their plane.
 
 Two neighbouring tiles see the strip that they share twice. Their objects are compared inside
-that strip alone, where both had the chance to see them, and paired one to one. Then
+that strip, where both had the chance to see them, and paired one to one. Whoever sees an
+object end inside its tile also says that it does not go on outside. Then
 
 - an object that some tile sees whole is taken from the tile that sees it best;
 - an object that every tile cuts is put together from its parts;
@@ -21,6 +22,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..instances import Instances, Mask
 from .masks import overlap_area, paint_labels, union
+from .rendering import MIN_VISIBLE
 from .tiling import Tile
 
 #: Objects of two tiles are one if they share this much of their union inside the strip.
@@ -30,6 +32,8 @@ MAX_COVERED = 0.5
 #: An object that ends this close (px) to an edge of its tile counts as cut by it: a model's
 #: mask often stops just short of the edge.
 CUT_MARGIN = 1
+#: How much the score of an object that every tile cuts counts against those seen whole.
+CUT_TRUST = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +45,10 @@ class Merged:
 
 
 def merge_tiles(
-    plane_shape: tuple[int, int], tiles: Sequence[Tile], parts: Sequence[Instances]
+    plane_shape: tuple[int, int],
+    tiles: Sequence[Tile],
+    parts: Sequence[Instances],
+    shown: float = 0.0,
 ) -> Merged:
     """Join what was found in each tile.
 
@@ -51,6 +58,8 @@ def merge_tiles(
         Height and width, px.
     tiles : sequence of Tile
     parts : sequence of Instances, one a tile, in plane coordinates
+    shown : float
+        Objects with a lower score do not count as loose.
 
     Returns
     -------
@@ -62,11 +71,14 @@ def merge_tiles(
         return Merged(Instances.empty(plane_shape))
     if len(tiles) == 1:
         return Merged(parts[0])
+    parts = [_uncovered(part, tile) for part, tile in zip(parts, tiles, strict=True)]
     everything = Instances.concatenate(parts)
     owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     first = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
     depth = _depths(everything, owner, tiles, plane_shape)
-    joined = _Groups(len(everything))
+    cut = depth <= CUT_MARGIN
+    joined = _Groups(owner, cut)
+    alike: list[tuple[float, int, int]] = []
     conflicts: set[tuple[int, int]] = set()
     refuted = np.zeros(len(everything), bool)
     loose = np.zeros(len(everything), bool)
@@ -76,20 +88,36 @@ def merge_tiles(
             continue
         ids = [_touching(everything, range(first[t], first[t + 1]), strip) for t in (a, b)]
         table = _cross_table(everything, ids[0], ids[1], strip)
-        pairs = _match(table)
-        for i, j in pairs:
-            joined.join(ids[0][i], ids[1][j])
+        beyond = [_beyond(everything, members, strip) for members in ids]
+        iou = _iou(table, beyond, [cut[members] for members in ids])
+        pairs = _match(iou)
+        alike += [(-iou[i, j], ids[0][i], ids[1][j]) for i, j in pairs]
         shared = zip(*np.nonzero(table[1:, 1:]), strict=True)
         conflicts.update((ids[0][i], ids[1][j]) for i, j in shared)
         matched = ({i for i, _ in pairs}, {j for _, j in pairs})
         for side, other in ((0, b), (1, a)):
             seen = table.sum(axis=1 - side)[1:]
             for k, index in enumerate(ids[side]):
-                if k in matched[side] or depth[index] > CUT_MARGIN or seen[k] == 0:
+                if k in matched[side] or not cut[index] or seen[k] == 0:
                     continue
                 inside = tiles[other].contains(_bounds(everything, index))
                 (refuted if inside else loose)[index] = True
-    return _resolve(everything, depth, joined, conflicts, refuted, loose)
+    for _, i, j in sorted(alike):
+        joined.join(i, j)
+    return _resolve(everything, depth, joined, conflicts, refuted, loose, shown)
+
+
+def _uncovered(part: Instances, tile: Tile) -> Instances:
+    """Leave out what better objects of the same tile mostly hide: other views of them."""
+    taken = np.zeros(tile.shape, bool)
+    kept = []
+    for i in np.argsort(-part.scores, kind="stable"):
+        mask = part.masks[i].shift(-tile.top, -tile.left)
+        window = taken[mask.slices]
+        if np.count_nonzero(mask.pixels & ~window) >= MIN_VISIBLE * mask.area:
+            window |= mask.pixels
+            kept.append(int(i))
+    return part if len(kept) == len(part) else part.take(sorted(kept))
 
 
 def _neighbours(tiles: Sequence[Tile]) -> list[tuple[int, int]]:
@@ -150,23 +178,44 @@ def _cross_table(
     return np.bincount(codes, minlength=rows * cols).reshape(rows, cols)
 
 
-def _match(table: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """One-to-one pairs with the largest total IoU, each at least `MIN_IOU`."""
+def _beyond(instances: Instances, ids: list[int], strip: Tile) -> NDArray[np.int64]:
+    """Pixels of each object outside the strip, which the other tile cannot see."""
+    (top, left), shape = (strip.top, strip.left), strip.shape
+    inside = Mask((top, left), np.ones(shape, bool))
+    masks = [instances.masks[i] for i in ids]
+    return np.array([m.area - overlap_area(m, inside) for m in masks], np.int64)
+
+
+def _iou(
+    table: NDArray[np.int64],
+    beyond: Sequence[NDArray[np.int64]],
+    cut: Sequence[NDArray[np.bool_]],
+) -> NDArray[np.float64]:
+    """IoU of each pair inside the strip.
+
+    What lies beyond it counts, too, for a pair whose other object is not cut: that one ends
+    inside its tile.
+    """
     shared = table[1:, 1:]
-    if shared.size == 0:
-        return []
     total = table[1:].sum(axis=1)[:, np.newaxis] + table[:, 1:].sum(axis=0)[np.newaxis] - shared
-    iou = np.where(total > 0, shared / np.maximum(total, 1), 0)
-    iou[iou < MIN_IOU] = 0
+    total = total + beyond[0][:, np.newaxis] * ~cut[1] + beyond[1] * ~cut[0][:, np.newaxis]
+    return np.asarray(shared / np.maximum(total, 1), np.float64)
+
+
+def _match(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """One-to-one pairs with the largest total IoU, each at least `MIN_IOU`."""
+    iou = np.where(iou < MIN_IOU, 0, iou)
     pairs = zip(*linear_sum_assignment(iou, maximize=True), strict=True)
     return [(int(i), int(j)) for i, j in pairs if iou[i, j] > 0]
 
 
 class _Groups:
-    """Union-find over object numbers."""
+    """Union-find over object numbers, where a tile sees an object once, or several cut parts."""
 
-    def __init__(self, count: int) -> None:
-        self.parent = list(range(count))
+    def __init__(self, owner: NDArray[np.intp], cut: NDArray[np.bool_]) -> None:
+        self.parent = list(range(len(owner)))
+        self.whole_in = [set() if c else {t} for t, c in zip(owner.tolist(), cut, strict=True)]
+        self.seen_in = [{t} for t in owner.tolist()]
 
     def find(self, i: int) -> int:
         while self.parent[i] != i:
@@ -175,8 +224,12 @@ class _Groups:
         return i
 
     def join(self, i: int, j: int) -> None:
-        a, b = self.find(i), self.find(j)
-        self.parent[max(a, b)] = min(a, b)
+        a, b = sorted((self.find(i), self.find(j)))
+        if a == b or self.seen_in[a] & self.seen_in[b] & (self.whole_in[a] | self.whole_in[b]):
+            return
+        self.parent[b] = a
+        self.whole_in[a] |= self.whole_in[b]
+        self.seen_in[a] |= self.seen_in[b]
 
     def members(self) -> dict[int, list[int]]:
         groups: dict[int, list[int]] = defaultdict(list)
@@ -212,6 +265,7 @@ def _resolve(
     conflicts: set[tuple[int, int]],
     refuted: NDArray[np.bool_],
     loose: NDArray[np.bool_],
+    shown: float,
 ) -> Merged:
     """Make one object of each group, then settle the groups that claim the same pixels."""
     scores = everything.scores
@@ -227,8 +281,9 @@ def _resolve(
             rivals[a].add(b)
             rivals[b].add(a)
 
-    def rank(root: int) -> tuple[bool, float, int]:
-        return not candidates[root].whole, -float(scores[candidates[root].best]), root
+    def rank(root: int) -> tuple[float, int]:
+        candidate = candidates[root]
+        return -float(scores[candidate.best]) * (1 if candidate.whole else CUT_TRUST), root
 
     kept: set[int] = set()
     for root in sorted(candidates, key=rank):
@@ -246,4 +301,5 @@ def _resolve(
         boxes=np.array([candidate.box for candidate in result]).reshape(-1, 4),
     )
     ends = {joined.find(int(i)) for i in np.flatnonzero(loose)}
-    return Merged(instances, sum(root in ends and not candidates[root].whole for root in kept))
+    open_ended = (candidates[root] for root in kept & ends)
+    return Merged(instances, sum(not c.whole and scores[c.best] >= shown for c in open_ended))
