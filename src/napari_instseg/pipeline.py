@@ -23,6 +23,9 @@ from .segmentation import Segmentation
 from .segmenter import RGB, DeviceMemoryError, InputError, Prediction, Segmenter
 from .settings import Settings
 
+#: Tiles begin at multiples of this (px), which networks' strides divide, and their edges are
+#: multiples of it.
+GRID = 32
 #: Tiles are not made smaller than this (px) when memory runs out.
 SMALLEST_TILE = 256
 PACKAGES = ("napari-instseg", "torch", "torchvision", "numpy", "scipy", "scikit-image")
@@ -150,9 +153,9 @@ class Run:
     ) -> Iterator[Progress]:
         """Segment one plane; start it again with smaller tiles if memory runs out."""
         while True:
-            tiles = plan_tiles(
-                resampling.target, self._tile_size, min(self.settings.overlap, self._tile_size // 2)
-            )
+            size = self._tile_size - self._tile_size % GRID
+            overlap = min(self.settings.overlap, size // 2)
+            tiles = plan_tiles(resampling.target, size, overlap, GRID)
             state = _Plane(tiles)
             self._current = plane, state, resampling
             total, base = len(tiles) * len(self._planes), len(tiles) * number

@@ -46,7 +46,7 @@ class Settings:
     diameter_unit : {"px", "um"}
         µm needs an image with a known pixel size.
     tile_size, overlap : int
-        In px of the (rescaled) plane.
+        In px of the (rescaled) plane; tiles are rounded down to a multiple of 32 px.
     batch_size : int
         Tiles at a time; 0 chooses by device.
     device : {"auto", "cpu", "cuda", "mps"} or a torch device

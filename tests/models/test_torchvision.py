@@ -42,11 +42,11 @@ def smooth_masks(count: int, size: int = 28, seed: int = 0) -> torch.Tensor:
     return torch.tensor(np.array(masks).reshape(-1, size, size), dtype=torch.float32)
 
 
-def random_boxes(count: int, shape: tuple[int, int], seed: int = 0) -> torch.Tensor:
-    rng = np.random.default_rng(seed)
+def random_boxes(count: int, shape: tuple[int, int], least: float = 3) -> torch.Tensor:
+    rng = np.random.default_rng(0)
     height, width = shape
     corner = rng.uniform(0, 0.7, (count, 2)) * (width, height)
-    size = rng.uniform(3, 0.3 * min(shape), (count, 2))
+    size = rng.uniform(least, 0.3 * min(shape), (count, 2))
     return torch.tensor(np.concatenate([corner, corner + size], axis=1), dtype=torch.float32)
 
 
@@ -57,12 +57,12 @@ def full(mask: Mask, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def slow(mask: NDArray[np.float64], box: NDArray[np.float64], shape: tuple[int, int]) -> np.ndarray:
-    """Bilinear sampling of one mask at every pixel of the image, pixel by pixel."""
+    """Bilinear sampling of one mask at every pixel whose centre is in its box, one by one."""
     side = len(mask)
     left, top, right, bottom = box
     value = np.zeros(shape)
-    for row in range(max(0, int(np.floor(top))), min(shape[0], int(np.ceil(bottom)))):
-        for col in range(max(0, int(np.floor(left))), min(shape[1], int(np.ceil(right)))):
+    for row, col in np.ndindex(shape):
+        if top <= row + 0.5 < bottom and left <= col + 0.5 < right:
             v = (row + TARGET_SHIFT - top) / (bottom - top) * side - 0.5
             u = (col + TARGET_SHIFT - left) / (right - left) * side - 0.5
             v, u = np.clip([v, u], 0, side - 1)
@@ -77,6 +77,7 @@ def slow(mask: NDArray[np.float64], box: NDArray[np.float64], shape: tuple[int, 
 def test_pasting_is_bilinear_sampling() -> None:
     shape = (70, 90)
     masks, boxes = smooth_masks(12, 8), random_boxes(12, shape)
+    masks[6:] = 1 - masks[6:]  # Corners are inside, too.
     for pasted, mask, box in zip(paste_masks(masks, boxes, shape), masks, boxes, strict=True):
         value = slow(mask.double().numpy(), box.double().numpy(), shape)
         expected = value >= 0.5
@@ -88,23 +89,23 @@ def test_pasting_is_torchvisions_but_for_the_place_in_the_pixel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shape = (200, 220)
-    masks, boxes = smooth_masks(40), random_boxes(40, shape)
+    masks, boxes = smooth_masks(40), random_boxes(40, shape, least=12)
     theirs = paste_masks_in_image(masks[:, None], boxes, shape)[:, 0].numpy() >= 0.5
     # torchvision samples at pixel centres of boxes that it rounds: about half a pixel from ours.
-    for shift, least in ((TARGET_SHIFT, 0.6), (0.5, 0.75)):
+    for shift, least in ((TARGET_SHIFT, 0.7), (0.5, 0.8)):
         monkeypatch.setattr(ours, "TARGET_SHIFT", shift)
         pasted = [full(m, shape) for m in paste_masks(masks, boxes, shape)]
         iou = [(a & b).sum() / (a | b).sum() for a, b in zip(pasted, theirs, strict=True)]
         assert min(iou) > least
-        assert np.median(iou) > 0.88
+        assert np.median(iou) > 0.9
 
 
 def test_a_full_mask_fills_its_box() -> None:
-    boxes = torch.tensor([[2.0, 3.0, 7.0, 5.0], [4.5, 0.2, 6.5, 1.8]])
+    boxes = torch.tensor([[2.0, 3.0, 7.0, 5.0], [4.6, 0.2, 6.6, 1.8]])
     pasted = paste_masks(torch.ones(2, 28, 28), boxes, (9, 9))
     assert [m.slices for m in pasted] == [
         (slice(3, 5), slice(2, 7)),
-        (slice(0, 2), slice(4, 7)),
+        (slice(0, 2), slice(5, 7)),
     ]
     assert all(m.pixels.all() for m in pasted)
 
@@ -316,7 +317,7 @@ def test_other_errors_pass() -> None:
 def test_devices_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type == ours.available_devices()[0]
-    with pytest.raises(InputError, match="device: expected auto or one of .*, got 'gpu9x'"):
+    with pytest.raises(InputError, match=r"device: expected auto or one of .*, got 'gpu9x'"):
         pick_device("gpu9x")
-    with pytest.raises(InputError, match="device: 'meta' is not there; this machine has .*cpu"):
+    with pytest.raises(InputError, match=r"device: 'meta' is not there; this machine has .*cpu"):
         pick_device("meta")

@@ -23,22 +23,27 @@ def cover(tiles: list[Tile], shape: tuple[int, int]) -> np.ndarray:
     return count
 
 
-@given(LAYOUTS)
-def test_tiles_cover_the_plane_and_overlap(layout: tuple[tuple[int, int], int, int]) -> None:
+@given(LAYOUTS, st.integers(1, 8))
+def test_tiles_cover_the_plane_and_overlap(
+    layout: tuple[tuple[int, int], int, int], grid: int
+) -> None:
     shape, size, overlap = layout
-    tiles = plan_tiles(shape, size, overlap)
+    tiles = plan_tiles(shape, size, overlap, grid)
     assert np.all(cover(tiles, shape) >= 1)
-    assert {tile.shape for tile in tiles} <= {(min(size, shape[0]), min(size, shape[1]))}
+    for tile in tiles:
+        for edge, side in zip(tile.shape, shape, strict=True):
+            assert min(size, side) - grid < edge <= size
+        assert size - overlap < grid or tile.top % grid == tile.left % grid == 0
     assert len(set(tiles)) == len(tiles)
     for spans in ({(t.top, t.bottom) for t in tiles}, {(t.left, t.right) for t in tiles}):
         neighbours = itertools.pairwise(sorted(spans))
         assert all(stop - start >= overlap for (_, stop), (start, _) in neighbours)
 
 
-@given(LAYOUTS)
-def test_cores_divide_the_plane(layout: tuple[tuple[int, int], int, int]) -> None:
+@given(LAYOUTS, st.integers(1, 8))
+def test_cores_divide_the_plane(layout: tuple[tuple[int, int], int, int], grid: int) -> None:
     shape, size, overlap = layout
-    tiles = plan_tiles(shape, size, overlap)
+    tiles = plan_tiles(shape, size, overlap, grid)
     cores = [core_of(tile, tiles, shape) for tile in tiles]
     assert np.all(cover(cores, shape) == 1)
     assert all(tile.contains(core) for tile, core in zip(tiles, cores, strict=True))
@@ -53,6 +58,12 @@ def test_a_small_plane_is_one_tile_and_an_empty_one_is_none() -> None:
 def test_the_last_tile_is_as_large_as_the_others() -> None:
     assert [(t.left, t.right) for t in plan_tiles((1, 65), 64, 16)] == [(0, 64), (1, 65)]
     assert [t.left for t in plan_tiles((1, 112), 64, 16)] == [0, 48]
+
+
+def test_tiles_begin_on_the_grid() -> None:
+    spans = [(t.left, t.right) for t in plan_tiles((1, 360), 256, 96, 32)]
+    assert spans == [(0, 256), (128, 360)]
+    assert [t.left for t in plan_tiles((1, 400), 128, 40, 32)] == [0, 64, 128, 192, 256, 288]
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(10, 10), (10, -1), (10, 11)])

@@ -31,7 +31,7 @@ class Tile:
         return self.intersection(other) == other
 
 
-def plan_tiles(shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
+def plan_tiles(shape: tuple[int, int], size: int, overlap: int, grid: int = 1) -> list[Tile]:
     """Cover a plane with tiles of one size, row by row.
 
     Parameters
@@ -42,7 +42,11 @@ def plan_tiles(shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
         Largest edge of a tile, px.
     overlap : int
         What neighbours share at least, px; the last tile of a row or column shares more,
-        so that it is as large as the others.
+        so that it is as large as the others (or smaller by less than ``grid``).
+    grid : int
+        Tiles begin at multiples of this, px: a network that works in strides then sees every
+        object in the same place of its grid, whatever the tile. Left aside where it exceeds
+        ``size - overlap``.
 
     Returns
     -------
@@ -64,16 +68,18 @@ def plan_tiles(shape: tuple[int, int], size: int, overlap: int) -> list[Tile]:
     height, width = shape
     return [
         Tile(top, left, min(top + size, height), min(left + size, width))
-        for top in _starts(height, size, overlap)
-        for left in _starts(width, size, overlap)
+        for top in _starts(height, size, overlap, grid)
+        for left in _starts(width, size, overlap, grid)
     ]
 
 
-def _starts(length: int, size: int, overlap: int) -> list[int]:
+def _starts(length: int, size: int, overlap: int, grid: int) -> list[int]:
     if length <= 0:
         return []
-    last = max(length - size, 0)
-    return [*range(0, last, size - overlap), last]
+    step, last = size - overlap, max(length - size, 0)
+    if step >= grid:
+        step, last = step - step % grid, last + -last % grid
+    return [*range(0, last, step), last]
 
 
 def core_of(tile: Tile, tiles: Sequence[Tile], shape: tuple[int, int]) -> Tile:
