@@ -32,7 +32,7 @@ def test_tiles_cover_the_plane_and_overlap(
     assert np.all(cover(tiles, shape) >= 1)
     for tile in tiles:
         for edge, side in zip(tile.shape, shape, strict=True):
-            assert min(size, side) - grid < edge <= size
+            assert min(side, overlap + 1) <= edge <= min(size, side)
         assert size - overlap < grid or tile.top % grid == tile.left % grid == 0
     assert len(set(tiles)) == len(tiles)
     for spans in ({(t.top, t.bottom) for t in tiles}, {(t.left, t.right) for t in tiles}):
@@ -55,15 +55,20 @@ def test_a_small_plane_is_one_tile_and_an_empty_one_is_none() -> None:
     assert plan_tiles((0, 40), 64, 16) == plan_tiles((40, 0), 64, 16) == []
 
 
-def test_the_last_tile_is_as_large_as_the_others() -> None:
-    assert [(t.left, t.right) for t in plan_tiles((1, 65), 64, 16)] == [(0, 64), (1, 65)]
-    assert [t.left for t in plan_tiles((1, 112), 64, 16)] == [0, 48]
+def lefts_and_rights(width: int, *args: int) -> list[tuple[int, int]]:
+    return [(t.left, t.right) for t in plan_tiles((1, width), *args)]
+
+
+def test_tiles_are_no_larger_than_their_number_needs() -> None:
+    assert lefts_and_rights(64, 64, 16) == [(0, 64)]
+    assert lefts_and_rights(65, 64, 16) == [(0, 41), (25, 65)]
+    assert lefts_and_rights(112, 64, 16) == [(0, 64), (48, 112)]
+    assert lefts_and_rights(2048, 1024, 128) == [(0, 768), (640, 1408), (1280, 2048)]
 
 
 def test_tiles_begin_on_the_grid() -> None:
-    spans = [(t.left, t.right) for t in plan_tiles((1, 360), 256, 96, 32)]
-    assert spans == [(0, 256), (128, 360)]
-    assert [t.left for t in plan_tiles((1, 400), 128, 40, 32)] == [0, 64, 128, 192, 256, 288]
+    assert lefts_and_rights(360, 256, 96, 32) == [(0, 256), (160, 360)]
+    assert [left for left, _ in lefts_and_rights(400, 128, 40, 32)] == [0, 64, 128, 192, 256, 320]
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(10, 10), (10, -1), (10, 11)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Tile:
 
 
 def plan_tiles(shape: tuple[int, int], size: int, overlap: int, grid: int = 1) -> list[Tile]:
-    """Cover a plane with tiles of one size, row by row.
+    """Cover a plane with overlapping tiles of one size, row by row.
 
     Parameters
     ----------
@@ -41,8 +42,7 @@ def plan_tiles(shape: tuple[int, int], size: int, overlap: int, grid: int = 1) -
     size : int
         Largest edge of a tile, px.
     overlap : int
-        What neighbours share at least, px; the last tile of a row or column shares more,
-        so that it is as large as the others (or smaller by less than ``grid``).
+        What neighbours share, px.
     grid : int
         Tiles begin at multiples of this, px: a network that works in strides then sees every
         object in the same place of its grid, whatever the tile. Left aside where it exceeds
@@ -51,7 +51,8 @@ def plan_tiles(shape: tuple[int, int], size: int, overlap: int, grid: int = 1) -
     Returns
     -------
     list of Tile
-        Empty for an empty plane.
+        As few as cover the plane, and no larger than their number needs. Empty for an empty
+        plane.
 
     Raises
     ------
@@ -60,26 +61,30 @@ def plan_tiles(shape: tuple[int, int], size: int, overlap: int, grid: int = 1) -
 
     Examples
     --------
-    >>> [tile.left for tile in plan_tiles((100, 250), 100, 10)]
-    [0, 90, 150]
+    >>> [(tile.left, tile.right) for tile in plan_tiles((100, 250), 100, 10)]
+    [(0, 90), (80, 170), (160, 250)]
     """
     if not 0 <= overlap < size:
         raise ValueError(f"expected 0 <= overlap < size, got overlap {overlap}, size {size}")
     height, width = shape
     return [
-        Tile(top, left, min(top + size, height), min(left + size, width))
-        for top in _starts(height, size, overlap, grid)
-        for left in _starts(width, size, overlap, grid)
+        Tile(top, left, bottom, right)
+        for top, bottom in _spans(height, size, overlap, grid)
+        for left, right in _spans(width, size, overlap, grid)
     ]
 
 
-def _starts(length: int, size: int, overlap: int, grid: int) -> list[int]:
+def _spans(length: int, size: int, overlap: int, grid: int) -> list[tuple[int, int]]:
+    """Begin and end of the tiles along one axis."""
     if length <= 0:
         return []
-    step, last = size - overlap, max(length - size, 0)
-    if step >= grid:
-        step, last = step - step % grid, last + -last % grid
-    return [*range(0, last, step), last]
+    longest, new = size - overlap, max(length - overlap, 1)
+    grid = grid if longest >= grid else 1
+    # What each tile adds to those before it: shared out evenly, then rounded up to the grid.
+    count = ceil(new / (longest - longest % grid))
+    step = ceil(new / count / grid) * grid
+    starts = range(0, new, step)
+    return [(start, min(start + step + overlap, length)) for start in starts]
 
 
 def core_of(tile: Tile, tiles: Sequence[Tile], shape: tuple[int, int]) -> Tile:
