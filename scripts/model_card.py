@@ -26,6 +26,7 @@ from napari_instseg.ops.intensity import map_intensity
 from napari_instseg.training.dataset import find_pairs, load_examples
 
 EDGE = 256
+COLUMNS = 4
 CARD = Path(__file__).with_suffix(".md")
 
 
@@ -137,20 +138,19 @@ def panel(
 
 def save_sheet(path: Path, results: list[tuple[Score, NDArray[np.uint8]]], at: float) -> None:
     """Four images a kind, beginning at a share of the way from the worst to the best AP."""
-    sheets = []
+    rows = []
     for kind in sorted({score.kind for score, _ in results}):
         members = sorted((r for r in results if r[0].kind == kind), key=lambda r: ap(r[0]))
-        first = min(int(at * len(members)), max(0, len(members) - 4))
-        for score, picture in members[first : first + 4]:
-            sheets.append((f"{kind} {score.name}  AP {ap(score):.2f}", picture))
-    columns = 4
-    rows = -(-len(sheets) // columns)
-    canvas = Pillow.new("RGB", (columns * (EDGE + 4), rows * (EDGE + 18)), "white")
+        first = min(int(at * len(members)), max(0, len(members) - COLUMNS))
+        rows.append(members[first : first + COLUMNS])
+    canvas = Pillow.new("RGB", (COLUMNS * (EDGE + 4), len(rows) * (EDGE + 18)), "white")
     pen = ImageDraw.Draw(canvas)
-    for i, (caption, picture) in enumerate(sheets):
-        x, y = i % columns * (EDGE + 4), i // columns * (EDGE + 18)
-        canvas.paste(Pillow.fromarray(picture), (x, y + 14))
-        pen.text((x + 2, y + 1), caption, fill="black")
+    for i, row in enumerate(rows):
+        for j, (score, picture) in enumerate(row):
+            x, y = j * (EDGE + 4), i * (EDGE + 18)
+            canvas.paste(Pillow.fromarray(picture), (x, y + 14))
+            caption = f"{score.kind} {score.name}  AP {ap(score):.2f}"
+            pen.text((x + 2, y + 1), caption, fill="black")
     canvas.quantize(128).save(path, optimize=True)
 
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from .io.images import read_image
 from .models.registry import LoadedModel, load
-from .ops.axes import Image, guess_axes
+from .ops.axes import Image, guess_axes, looks_rgb
 from .pipeline import Run
 from .segmentation import Segmentation
 from .segmenter import InputError
@@ -37,7 +37,8 @@ def segment(
         A name that `models` lists, the path of a weights file, or what `load_model` gave.
     axes : str, optional
         One letter a dimension, such as "ZYX", "CYX" or "YXS" (S = RGB samples); guessed by
-        the number of dimensions if not given. Not for layers and `Image`, which have their own.
+        the number of dimensions if not given, with S where the last one is 3 or 4 long. Not for
+        layers and `Image`, which have their own.
     spacing : mapping of str to float, optional
         µm per pixel by axis letter.
     recipe : mapping, optional
@@ -126,7 +127,8 @@ def as_image(
             "expected an array, a path, an Image or a napari Image layer, got "
             f"{type(image).__name__}"
         )
-    return Image(image, axes or guess_axes(image.shape), spacing or {})
+    found = guess_axes(image.shape, looks_rgb(image.shape)) if axes is None else axes.upper()
+    return Image(image, found, spacing or {})
 
 
 def load_model(name: str = "nuclei", device: str = "auto") -> LoadedModel:

@@ -14,6 +14,8 @@ from ..segmenter import InputError
 
 #: Axis letters with a meaning of their own: rows, columns, channels, RGB(A) samples.
 CHANNEL, SAMPLE = "C", "S"
+#: Sides shorter than this (px) are not taken for rows or columns of a colour picture.
+SMALLEST_RGB = 5
 
 
 class ArrayLike(Protocol):
@@ -163,6 +165,17 @@ class Image:
     def planes(self) -> list[tuple[int, ...]]:
         """Index of every plane, in C order; one empty index for a 2-D image."""
         return list(np.ndindex(*self.plane_shape))
+
+
+def looks_rgb(shape: Sequence[int]) -> bool:
+    """Whether an array of unknown axes is taken for a colour picture: 3 or 4 samples last.
+
+    Examples
+    --------
+    >>> looks_rgb((64, 64, 3)), looks_rgb((64, 64, 4)), looks_rgb((64, 3, 3)), looks_rgb((9, 3))
+    (True, True, False, False)
+    """
+    return len(shape) > 2 and shape[-1] in (3, 4) and min(shape[-3:-1]) >= SMALLEST_RGB
 
 
 def guess_axes(shape: Sequence[int], rgb: bool = False) -> str:
