@@ -177,8 +177,10 @@ def test_twenty_touching_cells_stay_twenty() -> None:
     shape = (60, 120)
     tiles = [Tile(0, 0, 60, 64), Tile(0, 48, 60, 120)]
     cells = [(2, 50 + 0, 8, 60)] + [(8 + 6 * i, 50, 14 + 6 * i, 60) for i in range(7)]
-    a = boxes_instances(shape, *((t, l, b, r, 0.9) for t, l, b, r in cells))
-    b = boxes_instances(shape, *((t + 1, l, b + 1, r, 0.8) for t, l, b, r in cells))
+    a = boxes_instances(shape, *((*cell, 0.9) for cell in cells))
+    b = boxes_instances(
+        shape, *((top + 1, left, bottom + 1, right, 0.8) for top, left, bottom, right in cells)
+    )
     assert len(merge_tiles(shape, tiles, [a, b]).instances) == len(cells)
 
 
@@ -187,6 +189,57 @@ def test_an_object_cut_everywhere_without_a_counterpart_is_named() -> None:
     parts = [boxes_instances(shape, (2, 4, 18, 24, 0.9)), Instances.empty(shape)]
     merged = merge_tiles(shape, [LEFT, RIGHT], parts)
     assert (len(merged.instances), merged.loose) == (1, 1)
+
+
+def test_an_object_that_is_not_shown_is_not_named() -> None:
+    parts = [boxes_instances((20, 40), (2, 4, 18, 24, 0.4)), Instances.empty((20, 40))]
+    assert merge_tiles((20, 40), [LEFT, RIGHT], parts, shown=0.5).loose == 0
+    assert merge_tiles((20, 40), [LEFT, RIGHT], parts, shown=0.4).loose == 1
+
+
+def test_objects_that_look_alike_in_the_strip_alone_stay_two() -> None:
+    # Both cover the strip; one goes on to the left, and the other ends where it begins.
+    parts = [
+        boxes_instances((20, 40), (5, 4, 12, 22, 0.9)),
+        boxes_instances((20, 40), (5, 18, 12, 22, 0.3)),
+    ]
+    merged = merge_tiles((20, 40), [LEFT, RIGHT], parts).instances
+    assert merged.masks[0].slices == (slice(5, 12), slice(4, 22))
+
+
+def test_a_chain_of_likenesses_does_not_swallow_neighbours() -> None:
+    # Each is like the next (IoU over 1/2), in turns of the two tiles; the ends are not alike.
+    shape, tiles = (40, 80), [Tile(0, 0, 40, 60), Tile(0, 20, 40, 80)]
+    a = boxes_instances(shape, (4, 26, 10, 36, 0.9), (10, 26, 16, 36, 0.9), (16, 26, 22, 36, 0.9))
+    b = boxes_instances(shape, (6, 26, 12, 36, 0.8), (12, 26, 18, 36, 0.8))
+    assert len(merge_tiles(shape, tiles, [a, b]).instances) == 3
+    # Four tiles could close the chain through a third one: no tile sees one object as two.
+    four = plan_tiles((60, 60), 40, 20)
+    one = boxes_instances((60, 60), (22, 22, 30, 38, 0.9), (30, 22, 38, 38, 0.9))
+    other = boxes_instances((60, 60), (25, 22, 33, 38, 0.8))
+    merged = merge_tiles((60, 60), four, [one, other, other, one]).instances
+    assert len(merged) == 2
+
+
+def test_another_view_of_a_better_object_is_not_stitched() -> None:
+    # Below it, in its own tile, lies a lesser version that only the other tile could confirm.
+    parts = [
+        boxes_instances((20, 40), (5, 14, 12, 22, 0.9), (5, 15, 12, 24, 0.2)),
+        boxes_instances((20, 40), (5, 16, 12, 26, 0.1)),
+    ]
+    merged = merge_tiles((20, 40), [LEFT, RIGHT], parts).instances
+    assert merged.scores.max() == pytest.approx(0.9)
+    assert len(merged) == 1
+
+
+def test_what_is_seen_whole_but_hardly_believed_does_not_beat_a_cut_object() -> None:
+    # A large object that both tiles cut, and a doubtful one in the middle of it.
+    parts = [
+        boxes_instances((20, 40), (2, 8, 18, 24, 0.9)),
+        boxes_instances((20, 40), (2, 18, 18, 24, 0.1)),
+    ]
+    merged = merge_tiles((20, 40), [LEFT, RIGHT], parts).instances
+    assert merged.scores.max() == pytest.approx(0.9)
 
 
 def test_one_tile_is_no_tiling() -> None:
