@@ -13,6 +13,7 @@ from torch.nn.functional import grid_sample, pad
 from torchvision.models.detection.image_list import ImageList
 
 from ..instances import Instances, Mask
+from ..ops.masks import solid
 from ..segmenter import RGB, Category, DeviceMemoryError, InputError, ModelError, Prediction
 from .thin_mask_rcnn import Architecture, build
 from .weights import WeightsFile, fill, read_weights, write_weights
@@ -33,7 +34,7 @@ TARGET_SHIFT = 0.0
 
 
 class TorchvisionSegmenter:
-    """A Mask R-CNN that gives cropped masks, never N x H x W.
+    """A Mask R-CNN that gives cropped masks, each one part without holes; never N x H x W.
 
     Parameters
     ----------
@@ -116,9 +117,11 @@ def _padded(tile: Tensor) -> Tensor:
 
 def _prediction(found: dict[str, Tensor], shape: tuple[int, int], limit: int) -> Prediction:
     boxes = found["boxes"]
+    # Where objects overlap, a network of this size leaves holes and crumbs in its masks.
+    masks = [solid(mask) for mask in paste_masks(found["masks"][:, 0], boxes, shape)]
     instances = Instances.create(
         shape,
-        paste_masks(found["masks"][:, 0], boxes, shape),
+        masks,
         scores=found["scores"].clamp(0, 1).cpu().numpy(),
         category_ids=found["labels"].cpu().numpy(),
         boxes=boxes.cpu().numpy(),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ..instances import Instances, Mask
 
@@ -93,3 +94,25 @@ def with_masks(
         category_ids=instances.category_ids[kept],
         boxes=(instances.boxes if boxes is None else boxes)[kept],
     )
+
+
+def solid(mask: Mask) -> Mask:
+    """Keep the largest connected part of a mask (4 neighbours), and fill the holes in it.
+
+    Examples
+    --------
+    >>> ring = np.array([[1, 1, 1, 0, 0], [1, 0, 1, 0, 1], [1, 1, 1, 0, 0]], bool)
+    >>> solid(Mask((0, 0), ring)).pixels.astype(int)
+    array([[1, 1, 1, 0, 0],
+           [1, 1, 1, 0, 0],
+           [1, 1, 1, 0, 0]])
+    """
+    parts, count = ndimage.label(mask.pixels)
+    if count == 0:
+        return mask
+    largest = parts == 1 if count == 1 else parts == np.bincount(parts.ravel())[1:].argmax() + 1
+    # With a rim around it, all background but the holes is one part, that of the corner.
+    outside, grounds = ndimage.label(np.pad(~largest, 1, constant_values=True))
+    if count == grounds == 1:
+        return mask
+    return Mask(mask.origin, (outside != outside[0, 0])[1:-1, 1:-1])
