@@ -213,33 +213,40 @@ def test_a_chain_of_likenesses_does_not_swallow_neighbours() -> None:
     a = boxes_instances(shape, (4, 26, 10, 36, 0.9), (10, 26, 16, 36, 0.9), (16, 26, 22, 36, 0.9))
     b = boxes_instances(shape, (6, 26, 12, 36, 0.8), (12, 26, 18, 36, 0.8))
     assert len(merge_tiles(shape, tiles, [a, b]).instances) == 3
-    # Four tiles could close the chain through a third one: no tile sees one object as two.
-    four = plan_tiles((60, 60), 40, 20)
-    one = boxes_instances((60, 60), (22, 22, 30, 38, 0.9), (30, 22, 38, 38, 0.9))
-    other = boxes_instances((60, 60), (25, 22, 33, 38, 0.8))
-    merged = merge_tiles((60, 60), four, [one, other, other, one]).instances
-    assert len(merged) == 2
 
 
-def test_another_view_of_a_better_object_is_not_stitched() -> None:
-    # Below it, in its own tile, lies a lesser version that only the other tile could confirm.
+def test_a_chain_through_three_tiles_does_not_join_two_objects_of_one() -> None:
+    # All lie where the four tiles meet; each is like the next, and the first tile sees two.
+    shape = (60, 60)
+    objects = [
+        boxes_instances(shape, (20, 24, 30, 36, 0.9), (27, 24, 37, 36, 0.8)),
+        boxes_instances(shape, (22, 24, 32, 36, 0.7)),
+        boxes_instances(shape, (24, 24, 34, 36, 0.7)),
+        Instances.empty(shape),
+    ]
+    merged = merge_tiles(shape, plan_tiles(shape, 40, 20), objects).instances
+    assert merged.scores.tolist() == pytest.approx([0.9, 0.8])
+
+
+def test_another_view_of_a_better_object_is_left_out() -> None:
     parts = [
-        boxes_instances((20, 40), (5, 14, 12, 22, 0.9), (5, 15, 12, 24, 0.2)),
-        boxes_instances((20, 40), (5, 16, 12, 26, 0.1)),
+        boxes_instances((20, 40), (5, 10, 12, 15, 0.9), (5, 11, 12, 16, 0.2)),
+        Instances.empty((20, 40)),
     ]
     merged = merge_tiles((20, 40), [LEFT, RIGHT], parts).instances
-    assert merged.scores.max() == pytest.approx(0.9)
-    assert len(merged) == 1
+    assert merged.scores.tolist() == pytest.approx([0.9])
 
 
 def test_what_is_seen_whole_but_hardly_believed_does_not_beat_a_cut_object() -> None:
-    # A large object that both tiles cut, and a doubtful one in the middle of it.
     parts = [
-        boxes_instances((20, 40), (2, 8, 18, 24, 0.9)),
-        boxes_instances((20, 40), (2, 18, 18, 24, 0.1)),
+        boxes_instances((20, 40), (6, 14, 14, 24, 0.9)),
+        boxes_instances((20, 40), (0, 18, 20, 38, 0.1)),
     ]
     merged = merge_tiles((20, 40), [LEFT, RIGHT], parts).instances
-    assert merged.scores.max() == pytest.approx(0.9)
+    assert merged.scores.tolist() == pytest.approx([0.9, 0.1])
+    parts[1] = boxes_instances((20, 40), (0, 18, 20, 38, 0.7))
+    merged = merge_tiles((20, 40), [LEFT, RIGHT], parts).instances
+    assert merged.scores.tolist() == pytest.approx([0.7])
 
 
 def test_one_tile_is_no_tiling() -> None:
