@@ -217,14 +217,15 @@ def test_a_chain_of_likenesses_does_not_swallow_neighbours() -> None:
 
 def test_a_chain_through_three_tiles_does_not_join_two_objects_of_one() -> None:
     # All lie where the four tiles meet; each is like the next, and the first tile sees two.
-    shape = (60, 60)
+    shape = (120, 120)
     objects = [
-        boxes_instances(shape, (20, 24, 30, 36, 0.9), (27, 24, 37, 36, 0.8)),
-        boxes_instances(shape, (22, 24, 32, 36, 0.7)),
-        boxes_instances(shape, (24, 24, 34, 36, 0.7)),
+        boxes_instances(shape, (45, 50, 57, 70, 0.9), (57, 50, 69, 70, 0.8)),
+        boxes_instances(shape, (49, 50, 61, 70, 0.7)),
+        boxes_instances(shape, (53, 50, 65, 70, 0.7)),
         Instances.empty(shape),
     ]
-    merged = merge_tiles(shape, plan_tiles(shape, 40, 20), objects).instances
+    tiles = [Tile(top, left, top + 80, left + 80) for top in (0, 40) for left in (0, 40)]
+    merged = merge_tiles(shape, tiles, objects).instances
     assert merged.scores.tolist() == pytest.approx([0.9, 0.8])
 
 
