@@ -615,3 +615,17 @@ def _no_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
+
+
+def test_a_diameter_far_below_the_models_own_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"expected at least 1.2 px .* enlarge the image 200 times"
+    ):
+        segment(brightness(FIELD), segmenter=ComponentSegmenter(diameter=20.0), diameter=0.1)
+
+
+def test_label_images_are_read_only() -> None:
+    result = segment(brightness(FIELD))
+    for labels in (result.instances, result.semantic, result.panoptic):
+        with pytest.raises(ValueError, match="read-only"):
+            labels[0, 0] = 1

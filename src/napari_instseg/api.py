@@ -19,7 +19,7 @@ from .settings import Settings
 
 def segment(
     image: Any,
-    model: str | LoadedModel = "nuclei",
+    model: str | LoadedModel | None = None,
     *,
     axes: str | None = None,
     spacing: Mapping[str, float] | None = None,
@@ -33,8 +33,9 @@ def segment(
     ----------
     image : array, Image, path, or napari Image layer
         bool, integer or float pixels; NumPy, dask and Zarr arrays are read tile by tile.
-    model : str or LoadedModel
-        A name that `models` lists, the path of a weights file, or what `load_model` gave.
+    model : str or LoadedModel, optional
+        A name that `models` lists, the path of a weights file, or what `load_model` gave;
+        by default that of the recipe, else "nuclei".
     axes : str, optional
         One letter a dimension, such as "ZYX", "CYX" or "YXS" (S = RGB samples); guessed by
         the number of dimensions if not given, with S where the last one is 3 or 4 long. Not for
@@ -65,20 +66,16 @@ def segment(
     >>> result.instances.max(), len(result.table)  # doctest: +SKIP
     (127, 127)
     """
-    if isinstance(model, str):
-        settings["model"] = model
-    else:
-        settings["model"] = model.name
     if recipe is not None:
         settings = {**recipe_settings(recipe), **settings}
-        if model == "nuclei":
-            settings["model"] = recipe_settings(recipe).get("model", model)
+    if model is not None:
+        settings["model"] = model if isinstance(model, str) else model.name
     try:
         chosen = Settings.from_json(settings)
     except InputError as error:
         raise InputError(f"segment(): {error}") from error
     prepared = as_image(image, axes, spacing)
-    loaded = load(chosen.model, chosen.device) if isinstance(model, str) else model
+    loaded = model if isinstance(model, LoadedModel) else load(chosen.model, chosen.device)
     run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
     with tqdm(disable=not progress, unit="tile", desc=prepared.name) as bar:
         for step in run:

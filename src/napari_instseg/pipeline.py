@@ -26,6 +26,8 @@ from .settings import Settings
 #: Tiles begin at multiples of this (px), which networks' strides divide, and their edges are
 #: multiples of it.
 GRID = 32
+#: An image is not enlarged more than this to match object sizes.
+MAX_ZOOM = 16.0
 #: Tiles are not made smaller than this (px) when memory runs out.
 SMALLEST_TILE = 256
 PACKAGES = ("napari-instseg", "torch", "torchvision", "numpy", "scipy", "scikit-image")
@@ -309,7 +311,13 @@ class Run:
                     )
                 diameter /= size
         self._resolved["diameter_px"] = diameter
-        return own / diameter
+        zoom = own / diameter
+        if zoom > MAX_ZOOM:
+            raise InputError(
+                f"diameter: expected at least {own / MAX_ZOOM:.2g} px for {settings.model!r}, got "
+                f"{diameter:.2g} px, which would enlarge the image {zoom:.0f} times"
+            )
+        return zoom
 
     def _guess_diameter(self, mapping: IntensityMapping, own: float) -> float:
         """Median diameter (px) of what the model finds in the middle tile, at two sizes."""

@@ -29,6 +29,8 @@ RECIPE_SCHEMA = 1
 class Segmentation:
     """Objects of an image as label images and a table, rendered when first asked for.
 
+    Label images are read-only, since results at other thresholds share them: copy to edit.
+
     Parameters
     ----------
     raw : tuple of Instances
@@ -84,7 +86,7 @@ class Segmentation:
     @cached_property
     def instances(self) -> NDArray[np.int32]:
         """Label image (int32, `image.label_shape`): objects 1..N by falling score, 0 nothing."""
-        return self.rendering.instances(self.count)
+        return _read_only(self.rendering.instances(self.count))
 
     @cached_property
     def _combined(self) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
@@ -95,12 +97,12 @@ class Segmentation:
     @property
     def semantic(self) -> NDArray[np.int32]:
         """Label image (int32, `image.label_shape`) of category ids, 0 is void."""
-        return self._combined[0]
+        return _read_only(self._combined[0])
 
     @property
     def panoptic(self) -> NDArray[np.int32]:
         """Label image (int32, `image.label_shape`): objects as in `instances`, then stuff."""
-        return self._combined[1]
+        return _read_only(self._combined[1])
 
     @property
     def table(self) -> pd.DataFrame:
@@ -152,3 +154,8 @@ class Segmentation:
         from .gui.layers import add_segmentation
 
         return add_segmentation(viewer, self)
+
+
+def _read_only(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    labels.setflags(write=False)
+    return labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.axes import ArrayLike, Image, guess_axes
+from ..ops.axes import ArrayLike, Image, guess_axes, looks_rgb
 from ..segmenter import InputError
 from .labels import write_labels
 from .tiff import read_tiff
@@ -38,8 +38,6 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
-#: Sides shorter than this are not taken for rows or columns of a colour picture.
-_SMALLEST_RGB = 5
 
 
 def read_image(path: str | Path, axes: str | None = None) -> Image:
@@ -156,7 +154,7 @@ def _read(path: Path, *, palette: bool = True) -> tuple[ArrayLike, str, dict[str
         if not is_zarr(path):
             raise InputError("is a folder; expected an image file or a Zarr folder")
         data, axes, spacing = read_zarr(path)
-        return data, axes or _guess_axes(data), spacing
+        return data, axes or guess_axes(data.shape, looks_rgb(data.shape)), spacing
     if path.stat().st_size == 0:
         raise InputError("the file is empty")
     if suffix in (".tif", ".tiff"):
@@ -165,14 +163,8 @@ def _read(path: Path, *, palette: bool = True) -> tuple[ArrayLike, str, dict[str
         return *_read_picture(path, palette=palette), {}
     if suffix == ".npy":
         array = _read_npy(path)
-        return array, _guess_axes(array), {}
+        return array, guess_axes(array.shape, looks_rgb(array.shape)), {}
     raise InputError(f"unknown kind of file; expected one of {', '.join(IMAGE_SUFFIXES)}")
-
-
-def _guess_axes(data: ArrayLike) -> str:
-    shape: Sequence[int] = data.shape
-    rgb = len(shape) > 2 and shape[-1] in (3, 4) and min(shape[-3:-1]) >= _SMALLEST_RGB
-    return guess_axes(shape, rgb)
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
