@@ -23,8 +23,7 @@ from .segmentation import Segmentation
 from .segmenter import RGB, DeviceMemoryError, InputError, Prediction, Segmenter
 from .settings import Settings
 
-#: Tiles begin at multiples of this (px), which networks' strides divide, and their edges are
-#: multiples of it.
+#: Tiles begin at multiples of this (px), which networks' strides divide.
 GRID = 32
 #: An image is not enlarged more than this to match object sizes.
 MAX_ZOOM = 16.0

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tiny import TINY
 from torchvision.models.detection.roi_heads import paste_masks_in_image, project_masks_on_boxes
 from torchvision.ops import masks_to_boxes
 
 from napari_instseg.instances import Instances, Mask
 from napari_instseg.models import torchvision as ours
 from napari_instseg.models.registry import load
-from napari_instseg.models.thin_mask_rcnn import Architecture, build
+from napari_instseg.models.thin_mask_rcnn import build
 from napari_instseg.models.torchvision import (
     TARGET_SHIFT,
     TorchvisionSegmenter,
@@ -274,15 +275,7 @@ def test_the_frame_around_a_tile_is_of_the_grounds_colour(segmenter: Segmenter) 
 
 def tiny_segmenter() -> TorchvisionSegmenter:
     torch.manual_seed(0)
-    arch = Architecture(
-        stem_width=4,
-        widths=(4, 4, 4, 4),
-        depths=(1, 1, 1, 1),
-        fpn_width=4,
-        box_width=8,
-        mask_layers=(4,),
-    )
-    return TorchvisionSegmenter(build(arch), (Category(1, "cell"),), None, torch.device("cpu"))
+    return TorchvisionSegmenter(build(TINY), (Category(1, "cell"),), None, torch.device("cpu"))
 
 
 def test_the_cap_is_reported_when_it_is_reached() -> None:

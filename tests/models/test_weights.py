@@ -12,20 +12,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny import TINY
 
-from napari_instseg.models.thin_mask_rcnn import Architecture, build
+from napari_instseg.models.thin_mask_rcnn import build
 from napari_instseg.models.torchvision import FORMAT, load_segmenter, save_weights
 from napari_instseg.models.weights import METADATA_KEY, file_sha256, read_weights, write_weights
 from napari_instseg.segmenter import ModelError
-
-TINY = Architecture(
-    stem_width=4,
-    widths=(4, 4, 4, 4),
-    depths=(1, 1, 1, 1),
-    fpn_width=4,
-    box_width=8,
-    mask_layers=(4,),
-)
 
 
 @pytest.fixture(scope="module")

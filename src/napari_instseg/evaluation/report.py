@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.images import is_image, read_labels, stem_of
+from ..io.index import read_kinds
 from ..segmenter import InputError
 from .matching import THRESHOLDS, Score, match_labels, pool
 
@@ -141,7 +141,7 @@ def evaluate_folders(
     truths = _label_files(truth)
     candidates = _label_files(predicted)
     pairs = _pair(truths, candidates, predicted)
-    kinds = _read_kinds(truth)
+    kinds = read_kinds((truth, *truth.resolve().parents[:2]))
     used = {path for _, path in pairs}
     unused = [p.name for p in candidates if p not in used and not _is_other_output(p, used)]
     scores = [_compare(t, p, thresholds, kinds.get(stem_of(t), "")) for t, p in pairs]
@@ -197,14 +197,3 @@ def _is_other_output(path: Path, used: set[Path]) -> bool:
     return output in ("semantic", "panoptic") and any(
         stem_of(other) == f"{base}_instances" for other in used
     )
-
-
-def _read_kinds(folder: Path) -> dict[str, str]:
-    """Kinds by name from the nearest index.csv: in the folder, or up to two above it."""
-    for place in (folder, *folder.resolve().parents[:2]):
-        index = place / "index.csv"
-        if index.is_file():
-            with index.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            return {row["name"]: row["kind"] for row in rows if row.get("name") and row.get("kind")}
-    return {}

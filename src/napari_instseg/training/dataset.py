@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io.images import is_image, read_image, read_labels
+from ..io.index import read_kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def find_pairs(folder: Path) -> list[Pair]:
                 f"expected the folder {needed} (training data is a folder with 'images' and "
                 "'labels', where each image has a label image of the same name)"
             )
-    kinds = _read_kinds(folder)
+    kinds = read_kinds((folder, folder.parent))
     by_stem = {path.stem: path for path in labels.iterdir() if is_image(path)}
     pairs = []
     for path in sorted(images.iterdir()):
@@ -61,15 +61,6 @@ def find_pairs(folder: Path) -> list[Pair]:
     if not pairs:
         raise FileNotFoundError(f"found no images in {images}")
     return pairs
-
-
-def _read_kinds(folder: Path) -> dict[str, str]:
-    for index in (folder / "index.csv", folder.parent / "index.csv"):
-        if index.is_file():
-            with index.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            return {row["name"]: row.get("kind") or "" for row in rows if "name" in row}
-    return {}
 
 
 def load_examples(pairs: list[Pair]) -> list[Example]:
