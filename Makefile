@@ -28,12 +28,19 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	@$(PIP) install --editable ".[$*]"
 	@touch "$@"
 
+# Detectron2 has no wheels: the program installs it. A second time it finds it there.
+.PRECIOUS: $(VENV)/.installed-%
+$(VENV)/.detectron2-%: $(VENV)/.installed-%
+	@echo "Installing Detectron2 into $(VENV)"
+	@$(BIN)/napari-instseg install detectron2 --quiet
+	@touch "$@"
+
 # Without what it depends on (TensorFlow): only its scores are read, to check ours against.
-$(VENV)/.installed-stardist: $(VENV)/.installed-test
+$(VENV)/.installed-stardist: $(VENV)/.detectron2-test
 	@$(PIP) install --no-deps "stardist>=0.9"
 	@touch "$@"
 
-demo: $(VENV)/.installed-all
+demo: $(VENV)/.detectron2-all
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then sh scripts/setup-x.sh --desktop || true; fi
 	@$(BIN)/napari-instseg demo $(ARGS)
 

@@ -114,25 +114,28 @@ def paint_ours(
     folder: str,
 ) -> None:
     """Cropped masks, painted by the pipeline's own functions."""
-    import napari_instseg.models.torchvision as backend
     from napari_instseg.instances import Instances
+    from napari_instseg.models.pasting import paste_masks
+    from napari_instseg.models.torchvision import PASTING
     from napari_instseg.ops.rendering import render
     from napari_instseg.segmenter import Category
 
     shape = (size, size)
 
-    def paint(masks: Any, boxes: Any, scores: NDArray[np.float32]) -> NDArray[np.int32]:
-        crops = backend.paste_masks(masks, boxes, shape)
+    def paint(
+        masks: Any, boxes: Any, scores: NDArray[np.float32], options: dict[str, Any]
+    ) -> NDArray[np.int32]:
+        crops = paste_masks(masks, boxes, shape, **options)
         found = Instances.create(shape, crops, scores=scores, boxes=boxes.numpy())
         return render([found], (), "", shape, (Category(1, "object"),), "benchmark").labels
 
     masks, boxes, scores = objects(size, count)
     for _ in range(repeats):
         with meter.work():
-            labels = paint(masks, boxes, scores)
+            labels = paint(masks, boxes, scores, PASTING)
     np.save(f"{folder}/ours.npy", labels)
-    backend.TARGET_SHIFT = 0.5
-    np.save(f"{folder}/centered.npy", paint(masks, boxes, scores))
+    centered = {**PASTING, "sample_at": 0.5}
+    np.save(f"{folder}/centered.npy", paint(masks, boxes, scores, centered))
 
 
 def paint_torchvision(

@@ -165,9 +165,9 @@ def segment_untiled(meter: Meter, folder: str, tile_size: int, device: str) -> d
     inputs: list[Any] = []
     paste = backend.paste_masks
 
-    def remember(masks: Any, boxes: Any, *rest: Any) -> Any:
+    def remember(masks: Any, boxes: Any, shape: tuple[int, int], **options: Any) -> Any:
         inputs.append((masks.cpu(), boxes.cpu()))
-        return paste(masks, boxes, *rest)
+        return paste(masks, boxes, shape, **options)
 
     backend.paste_masks = remember
     with meter.work():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.measure import label as label_components
 
 from napari_instseg.instances import Instances, Mask
-from napari_instseg.segmenter import RGB, Category, DeviceMemoryError, Prediction
+from napari_instseg.segmenter import RGB, Category, DeviceMemoryError, Prediction, Rules
 
 
 def draw(picture: str) -> NDArray[np.int32]:
@@ -35,6 +35,7 @@ class ComponentSegmenter:
     categories = (Category(1, "object"),)
     device = "CPU"
     batch_size = 1
+    rules = Rules()
 
     def __init__(self, diameter: float | None = None, memory: int = 1 << 60) -> None:
         self.diameter = diameter

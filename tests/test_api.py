@@ -166,6 +166,10 @@ def test_a_progress_bar_is_shown_when_asked_for(
 
 def test_models_are_listed() -> None:
     table = nis.models()
-    assert list(table.columns) == ["name", "title", "description", "needs", "license"]
-    assert table["name"].iloc[0] == "nuclei"
-    assert table["needs"].iloc[0] == ""
+    first = table.iloc[0].to_dict()
+    assert (first["name"], first["needs"], first["here"], first["group"]) == (
+        *("nuclei", "", True, "built-in"),
+    )
+    panoptic = table[table["outputs"].str.contains("panoptic") & (table["group"] == "zoo")]
+    assert {"COCO"} <= set(panoptic["trained_on"])
+    assert (panoptic["size_mb"] > 50).all()

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from napari_instseg import doctor
 from napari_instseg.cli import main
 from napari_instseg.doctor import Finding, examine, format_report
 from napari_instseg.models import registry
+from napari_instseg.models.detectron2 import bridges, install
+from napari_instseg.segmenter import ModelError
 
 
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
@@ -119,6 +122,43 @@ class TestWeights:
         finding = by_name(examine())["weights"]
         assert finding.status == "missing"
         assert "nuclei.sha256" in finding.detail
+
+    def test_files_of_models_that_did_not_come_with_it(self, entry, monkeypatch):
+        """Those of the zoo are downloaded when they are needed; the user's own should be there."""
+        zoo, yours = replace(entry, group="zoo"), replace(entry, group="yours")
+        monkeypatch.setattr(registry, "entries", lambda: (zoo,))
+        assert doctor._weights() == []
+        monkeypatch.setattr(registry, "entries", lambda: (yours,))
+        remedy = 'napari-instseg models remove "mine"'
+        assert doctor._weights() == [Finding("model mine", "note", f"no file {entry.path}", remedy)]
+
+
+class TestDetectron2:
+    def finding(self, monkeypatch, found: install.State, error: str = "") -> Finding:
+        def load():
+            if error:
+                raise ModelError(error)
+
+        monkeypatch.setattr(install, "state", lambda: found)
+        monkeypatch.setattr(bridges, "load", load)
+        return doctor._detectron2()[0]
+
+    def test_missing(self, monkeypatch):
+        finding = self.finding(monkeypatch, install.State(), "not looked at")
+        assert (finding.status, finding.remedy) == ("note", "napari-instseg install detectron2")
+
+    def test_ours(self, monkeypatch):
+        state = install.State(True, "0.6", "/there", False, "this program")
+        finding = self.finding(monkeypatch, state)
+        assert finding.status == "ok"
+        assert finding.detail == "0.6, without its compiled extension, installed by this program"
+
+    def test_broken(self, monkeypatch):
+        state = install.State(True, "0.7", "/there", True, "user")
+        finding = self.finding(monkeypatch, state, "undefined symbol")
+        assert finding.status == "missing"
+        assert "0.7, with its compiled extension, installed by you: undefined" in finding.detail
+        assert finding.remedy.endswith("uninstall detectron2 && napari-instseg install detectron2")
 
 
 class TestWindows:

@@ -497,7 +497,8 @@ def test_a_run_that_starts_a_plane_again_counts_its_remarks_once() -> None:
     data = np.full((256, 600), np.nan)
     result = segment(data, segmenter=Grumpy(7), tile_size=512, overlap=0)
     assert result.warnings[1:] == (
-        "limit of 7 objects reached on 3 tiles: use smaller tiles",
+        "limit of 7 objects reached on 3 tiles: objects with scores below 1.00 may be missing "
+        "there; use smaller tiles",
         f"{256 * 600} pixels are NaN or infinite and were masked",
     )
 
@@ -526,11 +527,9 @@ def test_a_limit_that_was_reached_is_told_with_its_number_of_tiles() -> None:
         segment(data, segmenter=Capped(cap), tile_size=64, overlap=0, limits=UNIT).warnings
         for cap in (1, 2, 3)
     ]
-    assert told == [
-        ("limit of 1 objects reached on 3 tiles: use smaller tiles",),
-        ("limit of 2 objects reached on 2 tiles: use smaller tiles",),
-        (),
-    ]
+    text = "limit of {} objects reached on {} tiles: objects with scores below 1.00 may be missing "
+    text += "there; use smaller tiles"
+    assert told == [(text.format(1, 3),), (text.format(2, 2),), ()]
 
 
 def test_objects_without_a_counterpart_are_told_if_they_are_shown() -> None:

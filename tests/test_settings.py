@@ -16,7 +16,9 @@ from napari_instseg.segmenter import InputError
 from napari_instseg.settings import OUTPUTS, Settings
 
 CHOICES = {
-    "model": "mine.safetensors",
+    "model": "mine.yaml",
+    "weights": "mine.pth",
+    "categories": "names.txt",
     "outputs": ("semantic", "instances"),
     "score_threshold": 0.25,
     "channels": (2, 0),
@@ -30,6 +32,7 @@ CHOICES = {
     "overlap": 64,
     "batch_size": 4,
     "device": "cpu",
+    "precision": "float32",
 }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from tqdm import tqdm
 
 from .io.images import read_image
-from .models.registry import LoadedModel, load
+from .models.entry import LoadedModel
+from .models.registry import load, load_for
 from .ops.axes import Image, guess_axes, looks_rgb
 from .pipeline import Run
 from .segmentation import Segmentation
@@ -19,8 +20,10 @@ from .settings import Settings
 
 def segment(
     image: Any,
-    model: str | LoadedModel | None = None,
+    model: str | Path | LoadedModel | None = None,
     *,
+    weights: str | Path | None = None,
+    categories: str | Path | None = None,
     axes: str | None = None,
     spacing: Mapping[str, float] | None = None,
     recipe: Mapping[str, Any] | None = None,
@@ -33,9 +36,11 @@ def segment(
     ----------
     image : array, Image, path, or napari Image layer
         bool, integer or float pixels; NumPy, dask and Zarr arrays are read tile by tile.
-    model : str or LoadedModel, optional
-        A name that `models` lists, the path of a weights file, or what `load_model` gave;
-        by default that of the recipe, else "nuclei".
+    model : str, path or LoadedModel, optional
+        A name that `models` lists, the path of a weights file or of a Detectron2 config, or
+        what `load_model` gave; by default that of the recipe, else "nuclei".
+    weights, categories : path, optional
+        The checkpoint, and a file with the categories' names, that go with a Detectron2 config.
     axes : str, optional
         One letter a dimension, such as "ZYX", "CYX" or "YXS" (S = RGB samples); guessed by
         the number of dimensions if not given, with S where the last one is 3 or 4 long. Not for
@@ -69,13 +74,18 @@ def segment(
     if recipe is not None:
         settings = {**recipe_settings(recipe), **settings}
     if model is not None:
-        settings["model"] = model if isinstance(model, str) else model.name
+        settings["model"] = model.name if isinstance(model, LoadedModel) else str(model)
+    settings |= {
+        name: str(path)
+        for name, path in (("weights", weights), ("categories", categories))
+        if path is not None
+    }
     try:
         chosen = Settings.from_json(settings)
     except InputError as error:
         raise InputError(f"segment(): {error}") from error
     prepared = as_image(image, axes, spacing)
-    loaded = model if isinstance(model, LoadedModel) else load(chosen.model, chosen.device)
+    loaded = model if isinstance(model, LoadedModel) else load_for(chosen)
     run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
     with tqdm(disable=not progress, unit="tile", desc=prepared.name) as bar:
         for step in run:
@@ -128,6 +138,19 @@ def as_image(
     return Image(image, found, spacing or {})
 
 
-def load_model(name: str = "nuclei", device: str = "auto") -> LoadedModel:
-    """Load a model once, to pass it to `segment` many times."""
-    return load(name, device)
+def load_model(
+    name: str | Path = "nuclei",
+    device: str = "auto",
+    *,
+    weights: str | Path | None = None,
+    categories: str | Path | None = None,
+    precision: str = "auto",
+) -> LoadedModel:
+    """Load a model once, to pass it to `segment` many times; see there for what it takes."""
+    return load(
+        str(name),
+        device,
+        precision=precision,
+        weights=None if weights is None else str(weights),
+        categories=None if categories is None else str(categories),
+    )

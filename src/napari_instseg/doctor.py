@@ -13,7 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .models.entry import ModelEntry
 
 #: Without these nothing runs: the name to import, the package to install.
 NEEDED = {
@@ -24,6 +27,8 @@ NEEDED = {
     "tifffile": "tifffile",
     "imagecodecs": "imagecodecs",
     "PIL": "pillow",
+    "platformdirs": "platformdirs",
+    "yaml": "pyyaml",
     "safetensors": "safetensors",
     "tqdm": "tqdm",
 }
@@ -80,7 +85,7 @@ def examine() -> list[Finding]:
     findings = [_python(), _self()]
     findings += [_package(name, package, needed=True) for name, package in NEEDED.items()]
     findings += [_package(name, package, needed=False) for name, package in OPTIONAL.items()]
-    for check in (_torch, _weights, _viewer):
+    for check in (_torch, _weights, _detectron2, _viewer):
         findings += _guarded(check)
     return findings
 
@@ -185,26 +190,51 @@ def _device(torch: Any) -> Finding:
 
 
 def _weights() -> list[Finding]:
+    """Look at the weights that come with the program, and for the files of the user's models."""
+    from .models.entry import BUILT_IN, YOURS
     from .models.registry import entries
 
-    findings = []
-    for entry in entries():
-        name = f"model {entry.name}"
-        again = f"{PIP} --force-reinstall --no-deps napari-instseg"
-        if not entry.path.is_file():
-            findings.append(Finding(name, "missing", f"no file {entry.path}", again))
-            continue
-        with entry.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if entry.sha256 is not None and digest != entry.sha256:
-            detail = (
-                f"{entry.path} is damaged (SHA-256 {digest[:12]}..., not {entry.sha256[:12]}...)"
-            )
-            findings.append(Finding(name, "missing", detail, again))
-        else:
-            megabytes = entry.path.stat().st_size / 1e6
-            findings.append(Finding(name, "ok", f"{megabytes:.1f} MB, SHA-256 as expected"))
+    known = entries()
+    findings = [_built_in(entry) for entry in known if entry.group == BUILT_IN]
+    for entry in known:
+        if entry.group == YOURS and not entry.present:
+            remedy = f'napari-instseg models remove "{entry.name}"'
+            findings.append(Finding(f"model {entry.name}", "note", f"no file {entry.path}", remedy))
     return findings
+
+
+def _built_in(entry: ModelEntry) -> Finding:
+    name = f"model {entry.name}"
+    again = f"{PIP} --force-reinstall --no-deps napari-instseg"
+    if not entry.present:
+        return Finding(name, "missing", f"no file {entry.path}", again)
+    with entry.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if entry.sha256 is not None and digest != entry.sha256:
+        detail = f"{entry.path} is damaged (SHA-256 {digest[:12]}..., not {entry.sha256[:12]}...)"
+        return Finding(name, "missing", detail, again)
+    megabytes = entry.path.stat().st_size / 1e6
+    return Finding(name, "ok", f"{megabytes:.1f} MB, SHA-256 as expected")
+
+
+def _detectron2() -> list[Finding]:
+    """Import it if it is there: that it can be found says little of a package of 2021."""
+    from .models.detectron2 import bridges, install
+    from .segmenter import ModelError
+
+    found = install.state()
+    if not found.installed:
+        detail = "not installed; needed for the models of its zoo and your own ones"
+        return [Finding("Detectron2", "note", detail, install.COMMAND)]
+    build = "with" if found.compiled else "without"
+    whose = "this program" if found.by == "this program" else "you"
+    detail = f"{found.version}, {build} its compiled extension, installed by {whose}"
+    try:
+        bridges.load()
+    except ModelError as error:
+        remedy = f'"{sys.executable}" -m pip uninstall detectron2 && {install.COMMAND}'
+        return [Finding("Detectron2", "missing", f"{detail}: {error}", remedy)]
+    return [Finding("Detectron2", "ok", detail)]
 
 
 def _viewer() -> list[Finding]:

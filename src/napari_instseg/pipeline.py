@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -20,8 +20,15 @@ from .ops.merging import merge_tiles
 from .ops.scaling import Resampling
 from .ops.tiling import Tile, core_of, plan_tiles
 from .segmentation import Segmentation
-from .segmenter import RGB, DeviceMemoryError, InputError, Prediction, Segmenter
-from .settings import Settings
+from .segmenter import (
+    RGB,
+    DeviceMemoryError,
+    InputError,
+    Prediction,
+    ResizingSegmenter,
+    Segmenter,
+)
+from .settings import AS_TRAINED, AUTO, Settings
 
 #: Tiles begin at multiples of this (px), which networks' strides divide.
 GRID = 32
@@ -29,7 +36,10 @@ GRID = 32
 MAX_ZOOM = 16.0
 #: Tiles are not made smaller than this (px) when memory runs out.
 SMALLEST_TILE = 256
-PACKAGES = ("napari-instseg", "torch", "torchvision", "numpy", "scipy", "scikit-image")
+PACKAGES = (
+    *("napari-instseg", "torch", "torchvision", "detectron2"),
+    *("numpy", "scipy", "scikit-image"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,14 @@ class Progress:
 
 @dataclass(slots=True, eq=False)
 class _Remarks:
-    """What the user should know of a plane: pixels without a value by tile, tiles by cap."""
+    """What the user should know of a plane.
+
+    Pixels without a value by tile; by cap, the lowest score within it of each tile that has it.
+    """
 
     loose: int = 0
     non_finite: dict[Tile, int] = field(default_factory=dict)
-    capped: Counter[int] = field(default_factory=Counter)
+    capped: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +111,7 @@ class Run:
         region: tuple[slice, slice] | None = None,
         planes: Sequence[tuple[int, ...]] | None = None,
     ) -> None:
-        self.image, self.segmenter, self.settings = image, segmenter, settings
+        self.image, self.segmenter, self.settings = image, _resizing(segmenter, settings), settings
         self.region = _region(image, region)
         self._channels = used_channels(image, settings)
         self._planes = _planes(image, planes)
@@ -143,6 +156,7 @@ class Run:
             stuff=None if self._stuff is None else self._stuff.reshape(image.label_shape),
             warnings=tuple(self._warnings()),
             complete=self._complete,
+            rules=self.segmenter.rules,
         )
 
     def _segment_plane(
@@ -243,7 +257,8 @@ class Run:
         part = tighten(prediction.instances)
         state.parts.append(part.shift(tile.top, tile.left, resampling.target))
         if prediction.limit_reached:
-            state.remarks.capped[prediction.limit_reached] += 1
+            weakest = float(prediction.instances.scores.min(initial=1.0))
+            state.remarks.capped[prediction.limit_reached].append(weakest)
         if prediction.semantic is not None:
             if state.semantic is None:
                 state.semantic = np.zeros(resampling.target, np.int32)
@@ -260,7 +275,11 @@ class Run:
         plane, state, resampling = self._current
         done = len(state.parts)
         merged = merge_tiles(
-            resampling.target, state.tiles[:done], state.parts, self.settings.score_threshold
+            resampling.target,
+            state.tiles[:done],
+            state.parts,
+            self.settings.score_threshold,
+            self.segmenter.rules.min_visible,
         )
         state.remarks.loose = merged.loose if done == len(state.tiles) else 0
         self._remarks[plane] = state.remarks
@@ -290,14 +309,14 @@ class Run:
     def _zoom(self, mapping: IntensityMapping) -> float:
         """Factor that brings the image's objects to the size the model knows."""
         settings, own = self.settings, self.segmenter.diameter
-        if settings.diameter is None:
+        if settings.diameter in (None, AS_TRAINED):
             return 1.0
         if own is None:
             raise InputError(
                 f"diameter: the model {settings.model!r} has no object size of its own; "
                 "use None (native)"
             )
-        if settings.diameter == "auto":
+        if settings.diameter == AUTO:
             diameter = self._guess_diameter(mapping, own)
         else:
             diameter = float(settings.diameter)
@@ -354,9 +373,13 @@ class Run:
     def _warnings(self) -> list[str]:
         notes = list(self._notes)
         remarks = self._remarks.values()
-        for cap, tiles in sorted(sum((r.capped for r in remarks), Counter()).items()):
-            plural = "tile" if tiles == 1 else "tiles"
-            notes.append(f"limit of {cap} objects reached on {tiles} {plural}: use smaller tiles")
+        for cap in sorted({cap for r in remarks for cap in r.capped}):
+            scores = [score for r in remarks for score in r.capped.get(cap, ())]
+            plural = "tile" if len(scores) == 1 else "tiles"
+            notes.append(
+                f"limit of {cap} objects reached on {len(scores)} {plural}: objects with scores "
+                f"below {max(scores):.2f} may be missing there; use smaller tiles"
+            )
         loose = sum(r.loose for r in remarks)
         if loose:
             notes.append(
@@ -367,6 +390,17 @@ class Run:
         if non_finite:
             notes.append(f"{non_finite} pixels are NaN or infinite and were masked")
         return notes
+
+
+def _resizing(segmenter: Segmenter, settings: Settings) -> Segmenter:
+    if settings.diameter != AS_TRAINED:
+        return segmenter
+    if not isinstance(segmenter, ResizingSegmenter):
+        raise InputError(
+            f"diameter: the model {settings.model!r} was not trained on pictures of one size; "
+            "expected None (native), 'auto' or a number instead of 'as trained'"
+        )
+    return segmenter.as_trained()
 
 
 def _planes(image: Image, planes: Sequence[tuple[int, ...]] | None) -> list[tuple[int, ...]]:

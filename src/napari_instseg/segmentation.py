@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .instances import Instances
 from .ops.axes import Image
 from .ops.rendering import Rendering, add_stuff, render
-from .segmenter import Category
+from .segmenter import Category, Rules
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Segmentation:
         What the user should know, such as a limit that was reached.
     complete : bool
         False if the run was cancelled.
+    rules : Rules
+        How the model's objects and stuff become label images.
     """
 
     raw: tuple[Instances, ...]
@@ -58,6 +60,7 @@ class Segmentation:
     stuff: NDArray[np.integer[Any]] | None = None
     warnings: tuple[str, ...] = ()
     complete: bool = True
+    rules: Rules = Rules()
 
     @property
     def score_threshold(self) -> float:
@@ -76,6 +79,7 @@ class Segmentation:
             (height, width),
             self.categories,
             self.settings.model,
+            self.rules,
         )
 
     @property
@@ -91,7 +95,12 @@ class Segmentation:
     @cached_property
     def _combined(self) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
         return add_stuff(
-            self.rendering, self.count, self.stuff, self.categories, self.settings.model
+            self.rendering,
+            self.count,
+            self.stuff,
+            self.categories,
+            self.settings.model,
+            self.rules,
         )
 
     @property
@@ -109,7 +118,7 @@ class Segmentation:
         """One row a segment; ``index`` is its value in `instances` and `panoptic`.
 
         Columns: index, category_id, category, is_thing, score (in [0, 1]), area and
-        hidden_area (px; hidden by better objects), row_min, col_min, row_max, col_max (px,
+        hidden_area (px; hidden by better objects), is_box (the mask is all of a box), row_min, col_min, row_max, col_max (px,
         half-open), one column a plane axis (z, t, ...), touches_edge, source (the model).
         """
         return self._combined[2]

@@ -70,6 +70,27 @@ class Prediction:
     limit_reached: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a model's objects and stuff become label images.
+
+    Parameters
+    ----------
+    boxes_only : bool
+        The model finds boxes; each object's mask is all of its box.
+    min_visible : float
+        An object of which better ones leave less than this share is another view of them, and
+        left out; in [0, 1] (Kirillov et al., "Panoptic Feature Pyramid Networks", CVPR 2019,
+        section 3).
+    min_stuff_area : int
+        A stuff category with fewer pixels in a plane is left out there, px.
+    """
+
+    boxes_only: bool = False
+    min_visible: float = 0.5
+    min_stuff_area: int = 0
+
+
 @runtime_checkable
 class Segmenter(Protocol):
     """A loaded model. Pure: the same tiles give the same predictions."""
@@ -82,6 +103,11 @@ class Segmenter(Protocol):
     @property
     def diameter(self) -> float | None:
         """Median object diameter (px) that the model was trained on; None if it has none."""
+        ...
+
+    @property
+    def rules(self) -> Rules:
+        """How its objects and stuff become label images."""
         ...
 
     @property
@@ -102,4 +128,13 @@ class Segmenter(Protocol):
         DeviceMemoryError
             If the device has not enough memory for these tiles.
         """
+        ...
+
+
+@runtime_checkable
+class ResizingSegmenter(Segmenter, Protocol):
+    """A model that was trained on pictures of one size, and can resize tiles to it."""
+
+    def as_trained(self) -> Segmenter:
+        """Return the same model, resizing each tile as in its training."""
         ...

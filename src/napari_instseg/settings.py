@@ -13,6 +13,10 @@ from .segmenter import InputError
 
 OUTPUTS = ("instances", "semantic", "panoptic")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "half")
+AUTO, AS_TRAINED = "auto", "as trained"
+#: What decides which model is loaded, and how: two runs that agree in these share it.
+MODEL_FIELDS = ("model", "weights", "categories", "device", "precision")
 _FINITE = (-sys.float_info.max, sys.float_info.max)
 
 
@@ -23,7 +27,10 @@ class Settings:
     Parameters
     ----------
     model : str
-        A registered name, or the path of a weights file.
+        A registered name, or the path of a weights file or of a Detectron2 config.
+    weights, categories : str, optional
+        Paths of the checkpoint, and of a file with the categories' names, that go with a
+        Detectron2 config.
     outputs : tuple of str
         Of "instances", "semantic" and "panoptic".
     score_threshold : float
@@ -40,9 +47,11 @@ class Settings:
         image's units.
     invert : bool
         Swap dark and light first.
-    diameter : float or "auto", optional
-        Typical object diameter in the image; None ("native") leaves the pixels as they are,
-        "auto" measures it with a first pass.
+    diameter : float, "auto" or "as trained", optional
+        Typical object diameter in the image, which is resized to the size that the model
+        knows; None ("native") leaves the pixels as they are, "auto" measures the diameter with
+        a first pass, "as trained" resizes each tile to the picture size of the model's
+        training, whatever the objects' size (Detectron2).
     diameter_unit : {"px", "um"}
         µm needs an image with a known pixel size.
     tile_size, overlap : int
@@ -51,6 +60,9 @@ class Settings:
         Tiles at a time; 0 chooses by device.
     device : {"auto", "cpu", "cuda", "mps"} or a torch device
         "auto" takes CUDA, then MPS, then CPU.
+    precision : {"auto", "float32", "half"}
+        Number format of the network: "auto" takes half precision (bfloat16 or float16 with
+        autocast) on NVIDIA GPUs that are fast at it, "half" on any device.
 
     Raises
     ------
@@ -64,6 +76,8 @@ class Settings:
     """
 
     model: str = "nuclei"
+    weights: str | None = None
+    categories: str | None = None
     outputs: tuple[str, ...] = OUTPUTS
     score_threshold: float = 0.5
     channels: tuple[int, ...] | None = None
@@ -77,6 +91,7 @@ class Settings:
     overlap: int = 128
     batch_size: int = 0
     device: str = "auto"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         for name, is_good, expected in _CHECKS:
@@ -110,6 +125,11 @@ class Settings:
             return cls(**{name: _tuples(value) for name, value in values.items()})
         except TypeError as error:
             raise InputError(f"settings: {error}") from error
+
+    @property
+    def model_key(self) -> tuple[str | None, ...]:
+        """What decides which model is loaded, and how."""
+        return tuple(getattr(self, name) for name in MODEL_FIELDS)
 
     def replace(self, **changes: Any) -> Settings:
         """Return a copy with some fields changed."""
@@ -170,11 +190,12 @@ _CHECKS: tuple[tuple[str, Callable[[Settings], bool], str], ...] = (
     ),
     (
         "diameter",
-        lambda s: s.diameter in (None, "auto") or _is_size(s.diameter),
-        "a number above 0, 'auto', or None for native pixels",
+        lambda s: s.diameter in (None, AUTO, AS_TRAINED) or _is_size(s.diameter),
+        "a number above 0, 'auto', 'as trained', or None for native pixels",
     ),
     ("diameter_unit", lambda s: s.diameter_unit in ("px", "um"), "'px' or 'um'"),
     ("tile_size", lambda s: _is_whole(s.tile_size, 64), "at least 64 px"),
     ("overlap", lambda s: _is_whole(s.overlap, 0, s.tile_size // 2), "0 to half of tile_size"),
+    ("precision", lambda s: s.precision in PRECISIONS, f"one of {PRECISIONS}"),
     ("batch_size", lambda s: _is_whole(s.batch_size, 0), "0 (automatic) or more"),
 )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from napari_instseg.instances import Instances
-from napari_instseg.models.registry import LoadedModel
+from napari_instseg.models.entry import LoadedModel, Report
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmentation import Segmentation
-from napari_instseg.segmenter import RGB, Category, Prediction
+from napari_instseg.segmenter import RGB, Category, Prediction, Rules
 from napari_instseg.settings import Settings
 
 NUCLEUS = Category(1, "nucleus")
@@ -28,6 +29,10 @@ class FakeModel:
     diameter: float | None = 10.0
     device = "a fake device"
     batch_size = 1
+    rules = Rules()
+    #: Weights of this size are downloaded first, in 10 ms a MB.
+    download_mb = 0
+    resized = False
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -38,11 +43,20 @@ class FakeModel:
         self.loads: list[tuple[str, str]] = []
         self.tiles = 0
 
-    def load(self, name: str, device: str) -> LoadedModel:
-        self.loads.append((name, device))
+    def load(self, settings: Settings, report: Report | None = None) -> LoadedModel:
+        self.loads.append((settings.model, settings.device))
         if self.load_error is not None:
             raise self.load_error
-        return LoadedModel(self, name, "fake.safetensors", "0" * 64)
+        for done in range(self.download_mb):
+            self.entered.set()
+            if report is not None:
+                report(done * 1_000_000, self.download_mb * 1_000_000, "downloading fake.pkl")
+            time.sleep(0.01)
+        return LoadedModel(self, settings.model, "fake.safetensors", "0" * 64)
+
+    def as_trained(self) -> FakeModel:
+        self.resized = True
+        return self
 
     def segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
         self.tiles += len(tiles)
@@ -79,6 +93,7 @@ def result_of(
     category_ids: Sequence[int] | None = None,
     stuff: np.ndarray | None = None,
     threshold: float = 0.5,
+    rules: Rules | None = None,
 ) -> Segmentation:
     """A result with the objects of a label image; scores fall from 0.9 to 0.1 in each plane."""
     planes = labels.reshape(-1, *labels.shape[-2:])
@@ -97,4 +112,5 @@ def result_of(
         settings=Settings(outputs=outputs, score_threshold=threshold),
         details={"model": {"name": "fake"}, "resolved": {"device": "a fake device"}},
         stuff=stuff,
+        rules=rules or Rules(),
     )

@@ -9,12 +9,14 @@ from gui.fakes import FakeModel, squares
 from qtpy.QtWidgets import QMenu
 
 from napari_instseg.gui.commands import segment_active
+from napari_instseg.gui.models_widget import ModelsWidget
 from napari_instseg.gui.samples import fluorescence, histology
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.gui.worker import ModelHolder
 from napari_instseg.segmenter import InputError
 
 TITLE = "Segment (Instance Segmentation)"
+MODELS = "Models (Instance Segmentation)"
 ACTIVE = "Segment active layer (Instance Segmentation)"
 
 
@@ -26,8 +28,8 @@ def entries(menu: QMenu) -> dict[str, Any]:
 
 def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbot: Any) -> None:
     window = viewer.window
-    plugins = entries(window.plugins_menu)
-    assert TITLE in plugins
+    plugins = entries(entries(window.plugins_menu)["Instance Segmentation"].menu())
+    assert set(plugins) == {"Segment", "Models"}
     segment = entries(entries(window.layers_menu)["Segment"].menu())
     assert set(segment) >= {TITLE, ACTIVE}
     samples = entries(entries(window.file_menu)["Open Sample"].menu())
@@ -41,7 +43,10 @@ def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbo
     layer = viewer.add_image(squares(), name="cells")
     assert entries(entries(window.layers_menu)["Segment"].menu())[ACTIVE].isEnabled()
 
-    plugins[TITLE].trigger()
+    plugins["Models"].trigger()
+    assert isinstance(window.dock_widgets[MODELS], ModelsWidget)
+    window.remove_dock_widget(window.dock_widgets[MODELS])
+    plugins["Segment"].trigger()
     widget = window.dock_widgets[TITLE]
     assert isinstance(widget, SegmentWidget)
     assert widget.form.layer() is layer
@@ -60,7 +65,8 @@ def test_the_command_opens_the_dock_that_the_menu_knows(
     segment_active(layer, viewer)
     (widget,) = viewer.window.dock_widgets.values()
     assert isinstance(widget, SegmentWidget)
-    assert entries(viewer.window.plugins_menu)[TITLE].isChecked()
+    plugins = entries(entries(viewer.window.plugins_menu)["Instance Segmentation"].menu())
+    assert plugins["Segment"].isChecked()
     qtbot.waitUntil(lambda: "cells instances" in viewer.layers, timeout=60_000)
     qtbot.waitUntil(lambda: widget.worker is None, timeout=60_000)
 

@@ -43,11 +43,15 @@ def in_new_process(body: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_opening_the_dock_leaves_torch_unloaded() -> None:
+def test_opening_the_docks_leaves_torch_unloaded() -> None:
     done = in_new_process(
         """
         dock.form.more.expand()
-        loaded = [name for name in ("torch", "torchvision", "triton") if name in sys.modules]
+        dock.form.model.open()
+        _, models = viewer.window.add_plugin_dock_widget("napari-instseg", "Models")
+        QApplication.processEvents()
+        heavy = ("torch", "torchvision", "triton", "detectron2")
+        loaded = [name for name in heavy if name in sys.modules]
         assert not loaded, loaded
         """
     )
@@ -80,8 +84,8 @@ def test_the_viewer_stays_alive_during_a_run(viewer: napari.Viewer, qtbot: Any) 
     viewer.window.add_dock_widget(widget, name="Segment", area="right")
     rng = np.random.default_rng(0)
     viewer.add_image(rng.integers(0, 255, (384, 384), np.uint8))
-    widget.form.tile_size.setValue(256)
-    widget.form.overlap.setValue(32)
+    widget.form.more.tile_size.setValue(256)
+    widget.form.more.overlap.setValue(32)
     beats = [time.perf_counter()]
     timer = QTimer()
     timer.timeout.connect(lambda: beats.append(time.perf_counter()))

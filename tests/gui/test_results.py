@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from napari_instseg.gui.geometry import Origin
 from napari_instseg.gui.layers import add_segmentation, image_from_layer
-from napari_instseg.gui.results import describe, edited, repaint
+from napari_instseg.gui.links import edited
+from napari_instseg.gui.results import describe, repaint
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmenter import Category
 

@@ -36,8 +36,8 @@ def named(viewer: napari.Viewer, name: str) -> napari.layers.Labels:
 
 
 def small_tiles(dock: SegmentWidget) -> None:
-    dock.form.tile_size.setValue(64)
-    dock.form.overlap.setValue(16)
+    dock.form.more.tile_size.setValue(64)
+    dock.form.more.overlap.setValue(16)
 
 
 def last_notification() -> str:
@@ -58,7 +58,7 @@ def test_a_run_from_click_to_layers(
     assert str(instances.units[0]) == "micrometer"
     assert dock.status.text().startswith("13 nuclei · ")
     assert dock.status.text().endswith(" s · a fake device")
-    assert dock.form.device.itemText(0) == "Automatic (a fake device)"
+    assert dock.form.more.device.itemText(0) == "Automatic (a fake device)"
     assert dock.run_button.text() == "Run"
     assert dock.view_button.isEnabled()
     assert not dock.progress.isVisible()
@@ -193,19 +193,19 @@ def test_what_does_not_fit_is_said_before_a_run(
     click(qtbot, dock.run_button)
     assert "expected an image layer" in last_notification()
     viewer.add_image(squares())
-    form.axes.setText("ZYX")
+    form.more.axes.setText("ZYX")
     click(qtbot, dock.run_button)
     assert "2 dimensions" in last_notification()
-    form.axes.clear()
+    form.more.axes.clear()
     for box in form.outputs.values():
         box.setChecked(False)
     click(qtbot, dock.run_button)
     assert "outputs: expected some of" in last_notification()
     form.outputs["instances"].setChecked(True)
-    form.percentiles.set_value(90, 10)
+    form.more.percentiles.set_value(90, 10)
     click(qtbot, dock.run_button)
     assert "percentiles" in last_notification()
-    form.percentiles.set_value(0, 100)
+    form.more.percentiles.set_value(0, 100)
     viewer.dims.ndisplay = 3
     click(qtbot, dock.view_button)
     assert "2-D view" in last_notification()
@@ -221,33 +221,36 @@ def test_the_form_becomes_settings(viewer: napari.Viewer, dock: SegmentWidget) -
     viewer.add_image(
         np.zeros((3, 32, 32), np.uint16), axis_labels=("c", "y", "x"), contrast_limits=(10, 500)
     )
-    assert form.axes.placeholderText() == "CYX"
-    assert [form.channel.itemText(i) for i in range(4)] == ["All", "0", "1", "2"]
-    form.channel.choose(2)
-    form.intensity.choose("layer")
-    form.invert.setChecked(True)
-    form.diameter.choose("value")
-    form.diameter_value.setValue(12.5)
-    form.diameter_unit.choose("um")
-    form.tile_size.setValue(512)
-    form.overlap.setValue(64)
-    form.device.choose("cpu")
+    assert form.more.axes.placeholderText() == "CYX"
+    assert [form.more.channel.itemText(i) for i in range(4)] == ["All", "0", "1", "2"]
+    form.more.channel.choose(2)
+    form.more.intensity.choose("layer")
+    form.more.invert.setChecked(True)
+    form.more.diameter.choose("value")
+    form.more.diameter_value.setValue(12.5)
+    form.more.diameter_unit.choose("um")
+    form.more.tile_size.setValue(512)
+    form.more.overlap.setValue(64)
+    form.more.device.choose("cpu")
     settings = form.settings()
     assert settings.channels == (2,)
     assert settings.limits == ((10.0, 500.0),)
     assert settings.invert
     assert (settings.diameter, settings.diameter_unit) == (12.5, "um")
     assert (settings.tile_size, settings.overlap, settings.device) == (512, 64, "cpu")
-    form.intensity.choose("fixed")
-    form.limits.set_value(1, 2)
+    assert settings.precision == "auto"
+    form.more.precision.choose("float32")
+    assert form.settings().precision == "float32"
+    form.more.intensity.choose("fixed")
+    form.more.limits.set_value(1, 2)
     assert form.settings().limits == ((1.0, 2.0),)
-    form.diameter.choose("auto")
+    form.more.diameter.choose("auto")
     assert form.settings().diameter == "auto"
-    form.tile_size.setValue(64)
-    assert form.overlap.value() == 32
+    form.more.tile_size.setValue(64)
+    assert form.more.overlap.value() == 32
     # Typed axes decide what is a channel.
-    form.axes.setText("ZYX")
-    assert form.channel.count() == 1
+    form.more.axes.setText("ZYX")
+    assert form.more.channel.count() == 1
     assert form.settings().channels is None
 
 
@@ -265,30 +268,6 @@ def test_layers_come_and_go(viewer: napari.Viewer, dock: SegmentWidget) -> None:
     assert choice.currentText() == "uno"
     viewer.layers.remove(one)
     assert choice.layer() is two
-
-
-def test_models_and_weights_files(
-    viewer: napari.Viewer,
-    dock: SegmentWidget,
-    model: FakeModel,
-    qtbot: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    choice = dock.form.model
-    assert choice.name() == "nuclei"
-    answers = iter(["", "/data/mine.safetensors"])
-    monkeypatch.setattr(
-        "napari_instseg.gui.fields.QFileDialog.getOpenFileName", lambda *_: (next(answers), "")
-    )
-    last = choice.count() - 1
-    choice.activated.emit(last)
-    assert choice.name() == "nuclei"
-    choice.activated.emit(last)
-    assert choice.name() == "/data/mine.safetensors"
-    assert choice.currentText() == "mine.safetensors"
-    viewer.add_image(squares())
-    run(qtbot, dock)
-    assert model.loads == [("/data/mine.safetensors", "auto")]
 
 
 def test_segment_view_takes_the_visible_part_of_the_current_plane(
@@ -355,8 +334,8 @@ def test_the_dock_fits_its_width_and_more_unfolds(
     click(qtbot, more.toggleButton())
     assert more.isExpanded()
     assert more.text() == "▾ More"
-    dock.form.diameter.choose("value")
-    dock.form.intensity.choose("fixed")
+    dock.form.more.diameter.choose("value")
+    dock.form.more.intensity.choose("fixed")
     QApplication.processEvents()
     assert dock.form.minimumSizeHint().width() + 16 <= dock.minimumWidth() <= 320
 
@@ -382,7 +361,7 @@ def test_the_slider_is_fast_with_5000_objects(
     viewer: napari.Viewer, dock: SegmentWidget, qtbot: Any
 ) -> None:
     viewer.add_image(squares(71, 71, pitch=29, size=20), name="many")
-    dock.form.tile_size.setValue(4096)
+    dock.form.more.tile_size.setValue(4096)
     dock.form.threshold.setValue(0)
     run(qtbot, dock)
     labels = named(viewer, "many instances")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -100,14 +102,50 @@ def test_cancel_while_the_model_loads(model: FakeModel, qtbot: Any) -> None:
     assert model.tiles == 0
 
 
+def test_cancel_during_a_download(model: FakeModel, qtbot: Any) -> None:
+    model.download_mb = 2000
+    worker = SegmentWorker(Job(Image(squares(), "YX"), SETTINGS), ModelHolder(model.load))
+    log = Log(worker, qtbot)
+    qtbot.waitUntil(lambda: len(log.steps) > 3, timeout=60_000)
+    worker.quit()
+    begin = time.monotonic()
+    log.wait()
+    assert time.monotonic() - begin < 5
+    assert log.names == ["started", "aborted", "finished"]
+    assert log.result is None
+    assert log.steps[:2] == [
+        (0, 0, "loading model"),
+        (0, 2000, "downloading fake.pkl: 0 of 2000 MB"),
+    ]
+
+
 def test_the_model_stays_warm(model: FakeModel) -> None:
     holder = ModelHolder(model.load)
-    assert not holder.holds("nuclei", "auto")
-    assert holder.get("nuclei", "auto") is holder.get("nuclei", "auto")
-    assert holder.holds("nuclei", "auto")
-    holder.get("nuclei", "cpu")
-    holder.get("other", "cpu")
-    assert model.loads == [("nuclei", "auto"), ("nuclei", "cpu"), ("other", "cpu")]
+    assert not holder.holds(SETTINGS)
+    assert holder.get(SETTINGS) is holder.get(SETTINGS.replace(tile_size=512))
+    assert holder.holds(SETTINGS)
+    assert holder.name == "nuclei"
+    others = (
+        SETTINGS.replace(device="cpu"),
+        SETTINGS.replace(precision="float32"),
+        SETTINGS.replace(model="a.yaml", weights="one.pth"),
+        SETTINGS.replace(model="a.yaml", weights="two.pth"),
+    )
+    for other in others:
+        assert not holder.holds(other)
+        holder.get(other)
+    assert [name for name, _ in model.loads] == ["nuclei"] * 3 + ["a.yaml"] * 2
+
+
+def test_a_released_model_is_gone_and_comes_again(model: FakeModel) -> None:
+    holder = ModelHolder(lambda settings, report: FakeModel().load(settings, report))
+    kept = weakref.ref(holder.get(SETTINGS).segmenter)
+    assert kept() is not None
+    holder.release()
+    assert kept() is None
+    assert (holder.name, holder.holds(SETTINGS)) == ("", False)
+    holder.release()
+    assert holder.get(SETTINGS).name == "nuclei"
 
 
 def test_one_plane_and_region(model: FakeModel, qtbot: Any) -> None:

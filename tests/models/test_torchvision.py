@@ -14,14 +14,15 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image, project
 from torchvision.ops import masks_to_boxes
 
 from napari_instseg.instances import Instances, Mask
-from napari_instseg.models import torchvision as ours
+from napari_instseg.models.devices import available_devices, pick_device
+from napari_instseg.models.pasting import paste_masks
 from napari_instseg.models.registry import load
 from napari_instseg.models.thin_mask_rcnn import build
 from napari_instseg.models.torchvision import (
+    PASTING,
     TARGET_SHIFT,
     TorchvisionSegmenter,
-    paste_masks,
-    pick_device,
+    _padded,
 )
 from napari_instseg.segmenter import (
     RGB,
@@ -80,23 +81,23 @@ def test_pasting_is_bilinear_sampling() -> None:
     shape = (70, 90)
     masks, boxes = smooth_masks(12, 8), random_boxes(12, shape)
     masks[6:] = 1 - masks[6:]  # Corners are inside, too.
-    for pasted, mask, box in zip(paste_masks(masks, boxes, shape), masks, boxes, strict=True):
+    for pasted, mask, box in zip(
+        paste_masks(masks, boxes, shape, **PASTING), masks, boxes, strict=True
+    ):
         value = slow(mask.double().numpy(), box.double().numpy(), shape)
         expected = value >= 0.5
         clear = abs(value - 0.5) > 1e-5
         np.testing.assert_array_equal(full(pasted, shape)[clear], expected[clear])
 
 
-def test_pasting_is_torchvisions_but_for_the_place_in_the_pixel(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_pasting_is_torchvisions_but_for_the_place_in_the_pixel() -> None:
     shape = (200, 220)
     masks, boxes = smooth_masks(40), random_boxes(40, shape, least=12)
     theirs = paste_masks_in_image(masks[:, None], boxes, shape)[:, 0].numpy() >= 0.5
     # torchvision samples at pixel centres of boxes that it rounds: about half a pixel from ours.
     for shift, least in ((TARGET_SHIFT, 0.7), (0.5, 0.8)):
-        monkeypatch.setattr(ours, "TARGET_SHIFT", shift)
-        pasted = [full(m, shape) for m in paste_masks(masks, boxes, shape)]
+        options = {**PASTING, "sample_at": shift}
+        pasted = [full(m, shape) for m in paste_masks(masks, boxes, shape, **options)]
         iou = [(a & b).sum() / (a | b).sum() for a, b in zip(pasted, theirs, strict=True)]
         assert min(iou) > least
         assert np.median(iou) > 0.9
@@ -104,7 +105,7 @@ def test_pasting_is_torchvisions_but_for_the_place_in_the_pixel(
 
 def test_a_full_mask_fills_its_box() -> None:
     boxes = torch.tensor([[2.0, 3.0, 7.0, 5.0], [4.6, 0.2, 6.6, 1.8]])
-    pasted = paste_masks(torch.ones(2, 28, 28), boxes, (9, 9))
+    pasted = paste_masks(torch.ones(2, 28, 28), boxes, (9, 9), **PASTING)
     assert [m.slices for m in pasted] == [
         (slice(3, 5), slice(2, 7)),
         (slice(0, 2), slice(5, 7)),
@@ -119,7 +120,7 @@ def test_what_a_network_learns_is_pasted_where_it_was() -> None:
     truth = torch.tensor(np.array(discs), dtype=torch.uint8)
     boxes = masks_to_boxes(truth) + torch.tensor([0, 0, 1, 1])
     learned = project_masks_on_boxes(truth, boxes, torch.arange(2), 28)
-    for mask, disc in zip(paste_masks(learned, boxes, (64, 64)), discs, strict=True):
+    for mask, disc in zip(paste_masks(learned, boxes, (64, 64), **PASTING), discs, strict=True):
         pasted = full(mask, (64, 64))
         assert (pasted & disc).sum() / (pasted | disc).sum() > 0.95
         shift = np.mean(np.nonzero(pasted), axis=1) - np.mean(np.nonzero(disc), axis=1)
@@ -127,8 +128,8 @@ def test_what_a_network_learns_is_pasted_where_it_was() -> None:
 
 
 def test_no_objects_and_empty_masks() -> None:
-    assert paste_masks(torch.zeros(0, 28, 28), torch.zeros(0, 4), (9, 9)) == []
-    (mask,) = paste_masks(torch.zeros(1, 28, 28), torch.tensor([[1.0, 1, 5, 5]]), (9, 9))
+    assert paste_masks(torch.zeros(0, 28, 28), torch.zeros(0, 4), (9, 9), **PASTING) == []
+    (mask,) = paste_masks(torch.zeros(1, 28, 28), torch.tensor([[1.0, 1, 5, 5]]), (9, 9), **PASTING)
     assert mask.area == 0
 
 
@@ -148,7 +149,9 @@ def test_no_objects_and_empty_masks() -> None:
 )
 def test_masks_at_and_beyond_the_border_are_cut(box: tuple[float, ...]) -> None:
     shape = (9, 10)
-    masks = paste_masks(torch.ones(1, 28, 28), torch.tensor([box], dtype=torch.float32), shape)
+    masks = paste_masks(
+        torch.ones(1, 28, 28), torch.tensor([box], dtype=torch.float32), shape, **PASTING
+    )
     instances = Instances.create(shape, masks)  # Checks that they are inside.
     left, top, right, bottom = box
     expected = np.zeros(shape, bool)
@@ -160,9 +163,9 @@ def test_masks_at_and_beyond_the_border_are_cut(box: tuple[float, ...]) -> None:
 def test_many_masks_come_back_in_their_order() -> None:
     shape = (300, 300)
     masks, boxes = smooth_masks(600), random_boxes(600, shape)
-    together = paste_masks(masks, boxes, shape)
+    together = paste_masks(masks, boxes, shape, **PASTING)
     for i in (0, 1, 299, 599):
-        (alone,) = paste_masks(masks[i : i + 1], boxes[i : i + 1], shape)
+        (alone,) = paste_masks(masks[i : i + 1], boxes[i : i + 1], shape, **PASTING)
         assert together[i].origin == alone.origin
         np.testing.assert_array_equal(together[i].pixels, alone.pixels)
 
@@ -188,7 +191,7 @@ def test_memory_does_not_grow_with_the_image(edge: int, count: int) -> None:
     boxes = torch.cat([corner, corner + edge], dim=1)
     tracemalloc.start()
     with Largest() as largest:
-        masks = paste_masks(smooth_masks(1).expand(count, 28, 28), boxes, shape)
+        masks = paste_masks(smooth_masks(1).expand(count, 28, 28), boxes, shape, **PASTING)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     pixels = sum(mask.pixels.size for mask in masks)
@@ -263,14 +266,14 @@ def test_no_tiles_give_no_predictions(segmenter: Segmenter) -> None:
 
 def test_the_frame_around_a_tile_is_of_the_grounds_colour(segmenter: Segmenter) -> None:
     tile = torch.from_numpy(nuclei((40, 50)))
-    padded = ours._padded(tile)
+    padded = _padded(tile)
     assert padded.shape == (64, 64, 3)
     torch.testing.assert_close(padded[:40, :50], tile)
     ground = tile.reshape(-1, 3).median(dim=0).values
     assert (padded[40:] == ground).all()
     assert (padded[:, 50:] == ground).all()
     fits = torch.zeros(64, 32, 3)
-    assert ours._padded(fits) is fits
+    assert _padded(fits) is fits
 
 
 def tiny_segmenter() -> TorchvisionSegmenter:
@@ -324,7 +327,7 @@ def test_other_errors_pass() -> None:
 
 def test_devices_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert pick_device("cpu") == torch.device("cpu")
-    assert pick_device("auto").type == ours.available_devices()[0]
+    assert pick_device("auto").type == available_devices()[0]
     with pytest.raises(InputError, match=r"device: expected auto or one of .*, got 'gpu9x'"):
         pick_device("gpu9x")
     with pytest.raises(InputError, match=r"device: 'meta' is not there; this machine has .*cpu"):

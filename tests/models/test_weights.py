@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from tiny import TINY
 
 from napari_instseg.models.thin_mask_rcnn import build
-from napari_instseg.models.torchvision import FORMAT, load_segmenter, save_weights
+from napari_instseg.models.torchvision import FORMAT, read_segmenter, save_weights
 from napari_instseg.models.weights import METADATA_KEY, file_sha256, read_weights, write_weights
 from napari_instseg.segmenter import ModelError
 
@@ -54,7 +54,7 @@ def test_weights_come_back_with_their_description(path: Path, network: torch.nn.
     assert {t.dtype for t in weights.tensors.values()} == {torch.float16}
     for name, value in weights.tensors.items():
         assert torch.equal(value, state[name].half())
-    segmenter, digest = load_segmenter(path, "cpu", weights.sha256)
+    segmenter, digest = read_segmenter(path, "cpu", weights.sha256)
     assert digest == weights.sha256
     assert [(c.id, c.name) for c in segmenter.categories] == [(1, "cell")]
     assert (segmenter.diameter, segmenter.device) == (20, "CPU")
@@ -81,7 +81,7 @@ def test_a_damaged_header_is_named(path: Path, where: int) -> None:
     content[where : where + 4] = b"\xff\x00\xff{"
     path.write_bytes(bytes(content))
     with pytest.raises(ModelError, match=r"mine\.safetensors"):
-        load_segmenter(path, "cpu")
+        read_segmenter(path, "cpu")
 
 
 def test_a_flipped_bit_is_found_by_its_sum(path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_flipped_bit_is_found_by_its_sum(path: Path) -> None:
     path.write_bytes(bytes(content))
     message = rf"mine\.safetensors is damaged: expected SHA-256 {good}, got .*install the package"
     with pytest.raises(ModelError, match=message):
-        load_segmenter(path, "cpu", good)
+        read_segmenter(path, "cpu", good)
 
 
 def test_safetensors_of_another_program_are_named(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path, protocol: int) -> None:
         else:
             path.write_bytes(content)
         with pytest.raises(ModelError, match=r"evil\.safetensors cannot be read"):
-            load_segmenter(path, "cpu")
+            read_segmenter(path, "cpu")
         assert not trace.exists()
     pickle.loads(pickle.dumps(Bomb(trace), protocol))
     assert trace.exists()  # It would have worked.
@@ -144,14 +144,14 @@ def test_missing_unknown_and_misshapen_tensors_are_named(path: Path) -> None:
         rf"unknown extra\.weight; of another shape {names[1]}: {shape}"
     )
     with pytest.raises(ModelError, match=message):
-        load_segmenter(path, "cpu")
+        read_segmenter(path, "cpu")
 
 
 def test_of_many_missing_tensors_five_are_named(path: Path) -> None:
     names = sorted(read_weights(path).tensors)
     rewrite(path, **dict.fromkeys(names[:20]))
     with pytest.raises(ModelError, match=rf"missing {names[0]}, .* and 15 more$"):
-        load_segmenter(path, "cpu")
+        read_segmenter(path, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_description_that_does_not_fit_is_named(
 ) -> None:
     rewrite(path, about(path, **changes))
     with pytest.raises(ModelError, match=message) as error:
-        load_segmenter(path, "cpu")
+        read_segmenter(path, "cpu")
     assert str(path) in str(error.value)
 
 
@@ -187,12 +187,12 @@ def test_a_description_without_a_part_is_named(path: Path) -> None:
         changed.write_bytes(path.read_bytes())
         rewrite(changed, described)
         with pytest.raises(ModelError, match=rf"damaged \(KeyError\('{name}'\)\)"):
-            load_segmenter(changed, "cpu")
+            read_segmenter(changed, "cpu")
 
 
 def test_a_model_may_have_no_diameter(path: Path) -> None:
     rewrite(path, about(path, diameter=None))
-    assert load_segmenter(path, "cpu")[0].diameter is None
+    assert read_segmenter(path, "cpu")[0].diameter is None
 
 
 @pytest.mark.parametrize("bad", [1e6, np.inf, np.nan])

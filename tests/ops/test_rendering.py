@@ -13,7 +13,7 @@ from napari_instseg.instances import Instances, Mask
 from napari_instseg.ops.axes import Image
 from napari_instseg.ops.rendering import Rendering, add_stuff, render
 from napari_instseg.segmentation import Segmentation
-from napari_instseg.segmenter import Category
+from napari_instseg.segmenter import Category, Rules
 from napari_instseg.settings import Settings
 
 CATEGORIES = (Category(1, "cell"), Category(2, "nucleus"), Category(3, "tissue", is_thing=False))
@@ -51,6 +51,7 @@ def test_the_table_has_a_row_an_object() -> None:
         "score": pytest.approx([0.9, 0.7, 0.2]),
         "area": [6, 6, 2],
         "hidden_area": [0, 2, 0],
+        "is_box": [False] * 3,
         "row_min": [0, 0, 3],
         "col_min": [3, 0, 0],
         "row_max": [3, 2, 4],
@@ -226,3 +227,43 @@ def test_a_changed_table_is_the_callers_own() -> None:
     result = field(overlapping(), score_threshold=0.5)
     result.table["index"] = 0
     assert result.with_score_threshold(0.1).table["index"].tolist() == [1, 2, 3]
+
+
+def test_how_much_must_be_visible_is_the_models_rule() -> None:
+    whole = Mask((0, 0), np.ones((2, 6), bool))
+    right = Mask((0, 3), np.ones((2, 3), bool))
+    found = Instances.create((2, 6), [right, whole, right], scores=[0.9, 0.8, 0.7])
+
+    def areas(rules: Rules) -> list[tuple[int, int]]:
+        rendering = render([found], (), "", (2, 6), CATEGORIES, "model", rules)
+        table = rendering.table
+        return list(zip(table["area"], table["hidden_area"], strict=True))
+
+    assert areas(Rules()) == [(6, 0), (6, 6)]
+    assert areas(Rules(min_visible=0.6)) == [(6, 0)]
+    assert areas(Rules(min_visible=0.0)) == [(6, 0), (6, 6), (0, 6)]
+
+
+def test_a_box_models_objects_are_marked() -> None:
+    found = overlapping()
+    rendering = render([found], (), "", found.image_shape, CATEGORIES, "m", Rules(boxes_only=True))
+    assert rendering.table["is_box"].all()
+
+
+def test_small_stuff_is_left_out_of_its_plane() -> None:
+    stuff = np.zeros((2, 4, 5), np.int32)
+    stuff[0, :2], stuff[1, 0, :3] = 9, 9
+    empty = Instances.empty((4, 5))
+    ground = (Category(9, "ground", is_thing=False),)
+    rendering = render([empty, empty], (2,), "Z", (4, 5), ground, "model")
+
+    def area(least: int) -> list[int]:
+        _, panoptic, table = add_stuff(
+            rendering, 0, stuff, ground, "model", Rules(min_stuff_area=least)
+        )
+        assert np.count_nonzero(panoptic) == table["area"].sum()
+        return list(table["area"])
+
+    assert area(0) == area(3) == [13]
+    assert area(4) == area(10) == [10]
+    assert area(11) == []

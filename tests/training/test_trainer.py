@@ -15,7 +15,7 @@ import torch
 from PIL import Image as Pillow
 
 from napari_instseg.models.thin_mask_rcnn import Architecture
-from napari_instseg.models.torchvision import TorchvisionSegmenter, load_segmenter
+from napari_instseg.models.torchvision import TorchvisionSegmenter, read_segmenter
 from napari_instseg.models.weights import read_weights
 from napari_instseg.segmenter import Category
 from napari_instseg.training.trainer import (
@@ -200,7 +200,7 @@ def test_the_loss_falls_and_the_weights_give_what_was_trained(data: Path, tmp_pa
         path = run(data, tmp_path, settings)
     losses = [float(row[1]) for row in rows(tmp_path)[1:]]
     assert np.mean(losses[-8:]) < 0.75 * np.mean(losses[:8])
-    loaded, _ = load_segmenter(path, "cpu")
+    loaded, _ = read_segmenter(path, "cpu")
     assert loaded.categories == (Category(1, "disc"),)
     # The file holds float16: compare with the same network, rounded.
     rounded = kept[0].averaged

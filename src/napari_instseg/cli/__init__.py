@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..segmenter import InstsegError
-from . import demo, doctor, evaluate, models, segment, train
+from . import demo, doctor, evaluate, install, models, segment, train
 from .console import INTERRUPTED, UsageError
 
 DESCRIPTION = """\
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--traceback", action="store_true", help="show where in the program an error arose"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (segment, demo, models, train, evaluate, doctor):
+    for command in (segment, demo, models, train, evaluate, install, doctor):
         command.add_parser(commands)
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,3 +82,14 @@ def add_device(parser: argparse.ArgumentParser, default: str | None = "auto") ->
         metavar="DEVICE",
         help="auto (CUDA, then MPS, then CPU; the default), cpu, cuda, cuda:1, mps",
     )
+
+
+def follow(bar: Any) -> Callable[[int, int, str], None]:
+    """Return what shows the progress of a download (`models.entry.Report`) in a tqdm bar."""
+
+    def report(done: int, total: int, message: str) -> None:
+        bar.set_description(message, refresh=False)
+        bar.total = total or None
+        bar.update(done - bar.n)
+
+    return report

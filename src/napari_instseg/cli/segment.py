@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..segmenter import InputError
-from ..settings import Settings
+from ..settings import PRECISIONS, Settings
 from . import values
-from .console import INTERRUPTED, Console, UsageError, add_device, add_json, add_quiet
+from .console import INTERRUPTED, Console, UsageError, add_device, add_json, add_quiet, follow
 from .jobs import Batch, Job, plan
 
 EPILOG = """\
@@ -36,8 +36,11 @@ def add_parser(commands: Any) -> None:
     add(
         "--model",
         metavar="MODEL",
-        help=f"a name from 'models', or a weights file (default: {default.model})",
+        help="a name from 'models', a weights file, or a Detectron2 config (.yaml) "
+        f"(default: {default.model})",
     )
+    add("--weights", metavar="FILE", help="the checkpoint that belongs to a config: .pth or .pkl")
+    add("--categories", metavar="FILE", help="names for a config's classes: .txt or .json")
     add(
         "--outputs",
         type=values.outputs,
@@ -74,7 +77,8 @@ def _add_image_options(group: Any) -> None:
         "--diameter",
         type=values.diameter,
         metavar="D",
-        help="typical object size: auto, native, 30, 30px or 12um (default: native)",
+        help="typical object size: auto, native, 30, 30px or 12um, or as-trained: resize each tile "
+        "to the picture size of the model's training (Detectron2) (default: native)",
     )
     add(
         "--percentiles",
@@ -107,6 +111,12 @@ def _add_run_options(group: Any) -> None:
         metavar="PX",
         help=f"what neighbouring tiles share (default: {default.overlap})",
     )
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        help="number format of the network; auto takes half precision on NVIDIA GPUs "
+        f"(default: {default.precision})",
+    )
     add("--batch-size", type=int, metavar="N", help="tiles at a time (default: 0, automatic)")
     add("--recipe", type=Path, metavar="FILE", help="settings of an earlier run; options here win")
     existing = group.add_mutually_exclusive_group()
@@ -118,14 +128,15 @@ def _add_run_options(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment every input; return the exit status."""
-    from ..models.registry import load
+    from ..models.registry import load_for
 
     console = Console.of(args)
     recipe, settings = read_settings(args)
     jobs = plan(args, settings, console)
     interrupted, device = False, None
     if any(job.status == "waiting" for job in jobs):
-        loaded = load(settings.model, settings.device)
+        with console.bar(desc=settings.model, unit="B", unit_scale=True, leave=False) as bar:
+            loaded = load_for(settings, follow(bar))
         device = loaded.segmenter.device
         console.note(f"{loaded.name} on {device}")
         batch = Batch(loaded, settings, recipe, args, console)
@@ -160,8 +171,8 @@ def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Sett
     given = {
         name: getattr(args, name)
         for name in (
-            *("model", "outputs", "score_threshold", "device", "percentiles", "invert"),
-            *("tile_size", "overlap", "batch_size"),
+            *("model", "weights", "categories", "outputs", "score_threshold", "device"),
+            *("percentiles", "invert", "tile_size", "overlap", "batch_size", "precision"),
         )
         if getattr(args, name) is not None
     }

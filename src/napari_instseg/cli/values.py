@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from ..settings import OUTPUTS
+from ..settings import AS_TRAINED, AUTO, OUTPUTS
 
 
 def outputs(text: str) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ def pair(text: str) -> tuple[float, float]:
 
 
 def diameter(text: str) -> tuple[float | str | None, str]:
-    """Read an object size: its number (or "auto", or None for native pixels) and its unit.
+    """Read an object size: its number (or "auto", "as trained", None for native) and its unit.
 
     Examples
     --------
@@ -64,12 +64,13 @@ def diameter(text: str) -> tuple[float | str | None, str]:
     ((12.0, 'um'), (30.0, 'px'), (None, 'px'))
     """
     text = text.strip().lower()
-    if text in ("native", "auto"):
-        return (None if text == "native" else text), "px"
+    words = {"native": None, "auto": AUTO, "as-trained": AS_TRAINED, AS_TRAINED: AS_TRAINED}
+    if text in words:
+        return words[text], "px"
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(px|um|µm|μm)?", text)
     if not match or float(match[1]) <= 0:
         raise argparse.ArgumentTypeError(
-            f"expected auto, native, or a size such as 30, 30px or 12um, got {text!r}"
+            f"expected auto, native, as-trained, or a size such as 30, 30px or 12um, got {text!r}"
         )
     return float(match[1]), "px" if match[2] in (None, "px") else "um"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import napari.layers
 import napari.viewer
-from qtpy.QtWidgets import QDockWidget
 
 from ..segmenter import InputError
+from .docks import dock_of
 from .segment_widget import SegmentWidget
 
 #: The name that the menu entry gives to the dock, so that both mean the same one.
@@ -49,11 +49,10 @@ def _dock(viewer: napari.viewer.Viewer) -> SegmentWidget:
     """Return the Segment dock, opened if it is not there, shown if it is hidden."""
     for widget in viewer.window.dock_widgets.values():
         if isinstance(widget, SegmentWidget):
-            parent = widget.parentWidget()
-            while parent is not None and not isinstance(parent, QDockWidget):
-                parent = parent.parentWidget()
-            if parent is not None:
-                parent.show()
+            dock = dock_of(widget)
+            if dock is not None:
+                dock.show()
+                dock.raise_()
             return widget
     widget = SegmentWidget(viewer)
     viewer.window.add_dock_widget(widget, name=DOCK_NAME, area="right")

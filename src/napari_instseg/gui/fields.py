@@ -1,4 +1,4 @@
-"""Small parts of forms: the choice of an image layer, of a model, and of a range."""
+"""Small parts of forms: the choice of an image layer, and of a range."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from collections.abc import Sequence
 
 import napari.layers
 import napari.viewer
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QWidget,
 )
-
-from ..models.registry import entries
 
 
 class Choice(QComboBox):
@@ -102,59 +99,6 @@ class LayerChoice(Choice):
         for event in self._events:
             event.disconnect(self._refresh)
         self._viewer.layers.selection.events.active.disconnect(self._follow)
-
-
-class ModelChoice(Choice):
-    """The registered models, then the user's own weights files."""
-
-    _OPEN = "open a weights file"
-
-    def __init__(self) -> None:
-        super().__init__()
-        for entry in entries():
-            missing = entry.missing()
-            self.addItem(f"{entry.title} – {missing}" if missing else entry.title, entry.name)
-            tip = f"{entry.description}\nLicence: {entry.license}"
-            self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-            if missing:
-                self._disable_last()
-        self.addItem("Open weights file…", self._OPEN)
-        self._chosen = self._first_ready()
-        self.setCurrentIndex(self._chosen)
-        self.activated.connect(self._activate)
-
-    def name(self) -> str:
-        """Return the name, or the path of the weights file, of the chosen model."""
-        return str(self.itemData(self._chosen))
-
-    def open_file(self, path: str) -> None:
-        """Add a weights file and choose it."""
-        index = self.findData(path)
-        if index < 0:
-            index = self.count() - 1
-            self.insertItem(index, path.replace("\\", "/").rsplit("/", 1)[-1], path)
-            self.setItemData(index, path, Qt.ItemDataRole.ToolTipRole)
-        self._chosen = index
-        self.setCurrentIndex(index)
-
-    def _activate(self, index: int) -> None:
-        if self.itemData(index) != self._OPEN:
-            self._chosen = index
-            return
-        self.setCurrentIndex(self._chosen)
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Open weights file", "", "Weights (*.safetensors)"
-        )
-        if path:
-            self.open_file(path)
-
-    def _disable_last(self) -> None:
-        item = self.model().item(self.count() - 1)  # type: ignore[union-attr]
-        item.setEnabled(False)
-
-    def _first_ready(self) -> int:
-        ready = [i for i, entry in enumerate(entries()) if not entry.missing()]
-        return ready[0] if ready else 0
 
 
 class RangeField(QWidget):

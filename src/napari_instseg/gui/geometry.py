@@ -86,6 +86,14 @@ class Placement:
         alone = tuple(i for i, axis in enumerate(self._axes) if axis.singleton)
         return np.expand_dims(arranged, alone)
 
+    def locate(self, points: NDArray[np.float64], label_axes: str) -> NDArray[np.float64]:
+        """Turn points (..., axes) in pixels of a label image into points of the layer's data."""
+        placed = np.zeros((*points.shape[:-1], self.ndim))
+        for i, axis in enumerate(self._axes):
+            if not axis.singleton:
+                placed[..., i] = points[..., label_axes.index(axis.letter)]
+        return placed
+
     def transforms(self) -> dict[str, Any]:
         """Scale, translate, rotate, shear, affine, units and axis labels of the Labels layer."""
         layer, drop = self._layer, self._drop

@@ -24,7 +24,7 @@ class RunProgress(QProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self._activity: _ActivityBar | None = None
-        self.setFormat("%v of %m tiles")
+        self.setFormat("%p %")
         self.hide()
 
     def start(self, text: str, cancel: Callable[[], None]) -> None:
@@ -42,7 +42,7 @@ class RunProgress(QProgressBar):
         self._activity = _ActivityBar(desc=text, total=0, cancel_callback=cancel)
 
     def update_to(self, done: int, total: int) -> None:
-        """Show ``done`` of ``total`` tiles; a total of 0 is not known yet."""
+        """Show ``done`` of ``total`` tiles or MB; a total of 0 is not known yet."""
         if not total:
             return
         self.setRange(0, total)

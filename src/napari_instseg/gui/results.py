@@ -1,10 +1,10 @@
-"""Results as Labels layers that are added once and then kept up to date."""
+"""Results as layers that are added once and then kept up to date."""
 
 from __future__ import annotations
 
 import colorsys
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import napari.layers
@@ -17,43 +17,13 @@ from numpy.typing import NDArray
 from ..segmentation import Segmentation
 from ..segmenter import Category
 from ..settings import OUTPUTS
+from .boxes import BOXES, add_boxes, describe_boxes
 from .geometry import Origin, Placement
+from .links import RECIPE_KEY, Link, find, find_fitting, hide_others, link_of, set_link
 
-#: Where a layer's metadata hold the recipe, and what ties the layer to its source.
-RECIPE_KEY, LINK_KEY = "napari_instseg", "napari_instseg_layer"
 #: Shades of a category's colour, so that neighbouring objects can be told apart.
 SHADES = 24
 OPACITY = 0.6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Link:
-    """Ties a Labels layer to the image layer and output that it shows.
-
-    Parameters
-    ----------
-    source : Hashable
-        Unique id of the image layer, or its name where there is none.
-    output : {"instances", "semantic", "panoptic"}
-    view : bool
-        Whether only a part was segmented: that gets layers of its own.
-    layer : Hashable
-        Unique id of the Labels layer: a duplicate that a user made is not ours.
-    placement : Placement or None
-        How label images become the layer's data.
-    written : int32 array, optional
-        What the layer's data were when we last wrote them: other data are a user's work.
-    threshold : float
-        Score threshold of what was written.
-    """
-
-    source: Hashable
-    output: str
-    view: bool
-    layer: Hashable
-    placement: Placement | None
-    written: NDArray[np.int32] | None = None
-    threshold: float = 0.0
 
 
 def add_segmentation(
@@ -63,7 +33,7 @@ def add_segmentation(
     *,
     origin: Origin | None = None,
     view: bool = False,
-) -> list[napari.layers.Labels]:
+) -> list[napari.layers.Layer]:
     """Show a result's outputs as Labels layers over the image layer that it came from.
 
     Layers of an earlier result of the same image layer are updated, unless their labels were
@@ -83,59 +53,82 @@ def add_segmentation(
 
     Returns
     -------
-    list of napari.layers.Labels
-        In the order instances, semantic, panoptic.
+    list of napari.layers.Layer
+        Labels in the order instances, semantic, panoptic; then, of a model that finds boxes, a
+        Shapes layer with them.
     """
     source = source_layer or _find_source(viewer, segmentation)
     placement = None
     if source is not None:
         placement = Placement(source, origin or _whole(source, segmentation))
     key: Hashable = segmentation.image.name if source is None else source.unique_id
-    _hide_others(viewer, key, view)
+    transforms = _transforms(segmentation, placement)
+    hide_others(viewer, key, view)
     outputs = [output for output in OUTPUTS if output in segmentation.settings.outputs]
-    layers: dict[str, napari.layers.Labels] = {}
+    layers: dict[str, napari.layers.Layer] = {}
     # The first output comes last: on top, and selected.
     for output in reversed(outputs):
-        layer = _find(viewer, key, output, view)
-        if layer is not None and (not _fits(layer, placement, segmentation) or edited(layer)):
-            _let_go(viewer, layer)
-            layer = None
-        transforms = _transforms(segmentation, placement)
-        if layer is None:
-            layer = viewer.add_labels(
-                _data(segmentation, output, placement).copy(),
-                name=f"{segmentation.image.name} {'view ' if view else ''}{output}",
-                opacity=OPACITY,
-                visible=output == outputs[0],
-                **transforms,
-            )
-            _set_link(layer, segmentation, Link(key, output, view, layer.unique_id, placement))
-        else:
-            _update(layer, segmentation, placement, transforms)
-            layer.visible = layer.visible or output == outputs[0]
-        describe(layer, segmentation)
-        layers[output] = layer
+        link = Link(key, output, view, None, placement)
+        layers[output] = _add_labels(viewer, segmentation, link, transforms, output == outputs[0])
+    if segmentation.rules.boxes_only:
+        boxes = add_boxes(viewer, segmentation, key, placement, transforms, view=view)
+        return [*(layers[output] for output in outputs), boxes]
+    stale = find(viewer, key, BOXES, view)
+    if stale is not None:
+        stale.visible = False  # Of another model.
     return [layers[output] for output in outputs]
 
 
-def repaint(layer: napari.layers.Labels, segmentation: Segmentation) -> None:
+def _add_labels(
+    viewer: napari.viewer.Viewer,
+    segmentation: Segmentation,
+    link: Link,
+    transforms: dict[str, Any],
+    visible: bool,
+) -> napari.layers.Labels:
+    """Show one output, in the layer of an earlier result if there is one unedited."""
+    data = _data(segmentation, link.output, link.placement)
+    layer = find_fitting(viewer, link.source, link.output, link.view, data.ndim)
+    if layer is None:
+        layer = viewer.add_labels(
+            # The result's arrays are shared and never written to; the layer's can be painted on.
+            data.copy(),
+            name=f"{segmentation.image.name} {'view ' if link.view else ''}{link.output}",
+            opacity=OPACITY,
+            visible=visible,
+            **transforms,
+        )
+    else:
+        layer.data = data.copy()
+        for name, value in transforms.items():
+            setattr(layer, name, value)
+        layer.visible = layer.visible or visible
+    _write_link(layer, segmentation, replace(link, layer=layer.unique_id))
+    describe(layer, segmentation)
+    return layer
+
+
+def repaint(layer: napari.layers.Layer, segmentation: Segmentation) -> None:
     """Give one of our layers the labels of the same result at another threshold.
 
-    Fast, for a slider that moves; `describe` brings the rest along when it rests.
+    Fast, for a slider that moves; `describe` brings the rest along when it rests, boxes too.
     """
-    link = _link(layer)
-    if link is None or link.threshold == segmentation.score_threshold:
+    link = link_of(layer)
+    if link is None or link.output == BOXES or link.threshold == segmentation.score_threshold:
         return
     # In place: napari's setter takes twice as long, for the dimensions that stay as they are.
     np.copyto(layer.data, _data(segmentation, link.output, link.placement))
     layer.refresh(extent=False)
-    _set_link(layer, segmentation, link)
+    _write_link(layer, segmentation, link)
 
 
-def describe(layer: napari.layers.Labels, segmentation: Segmentation) -> None:
+def describe(layer: napari.layers.Layer, segmentation: Segmentation) -> None:
     """Bring one of our layers' table, colours and recipe in line with its labels."""
-    link = _link(layer)
+    link = link_of(layer)
     if link is None:
+        return
+    if link.output == BOXES:
+        describe_boxes(layer, segmentation)
         return
     layer.events.data(value=layer.data)
     layer.features = _features(segmentation, link.output)
@@ -145,36 +138,13 @@ def describe(layer: napari.layers.Labels, segmentation: Segmentation) -> None:
         layer.colormap = colormap
 
 
-def edited(layer: napari.layers.Labels) -> bool:
-    """Whether the layer's labels are no longer those that we wrote."""
-    link = _link(layer)
-    if link is None or link.written is None:
-        return True
-    return not np.array_equal(layer.data, link.written)
-
-
-def _update(
-    layer: napari.layers.Labels,
-    segmentation: Segmentation,
-    placement: Placement | None,
-    transforms: dict[str, Any],
-) -> None:
-    """Write the labels of another run, and their place, into one of our layers."""
-    link: Link = layer.metadata[LINK_KEY]
-    # The result's arrays are shared and never written to; the layer's can be painted on.
-    layer.data = _data(segmentation, link.output, placement).copy()
-    for name, value in transforms.items():
-        setattr(layer, name, value)
-    _set_link(layer, segmentation, replace(link, placement=placement))
-
-
-def _set_link(layer: napari.layers.Labels, segmentation: Segmentation, link: Link) -> None:
+def _write_link(layer: napari.layers.Labels, segmentation: Segmentation, link: Link) -> None:
     link = replace(
         link,
         written=_data(segmentation, link.output, link.placement),
         threshold=segmentation.score_threshold,
     )
-    layer.metadata = {**layer.metadata, LINK_KEY: link}
+    set_link(layer, link)
 
 
 def _data(
@@ -216,48 +186,6 @@ def _whole(source: napari.layers.Image, segmentation: Segmentation) -> Origin:
     levels = source.data if source.multiscale else [source.data]
     shapes = [tuple(level.shape) for level in levels]
     return Origin(image.axes, shapes.index(tuple(image.data.shape)))
-
-
-def _link(layer: napari.layers.Layer) -> Link | None:
-    link = layer.metadata.get(LINK_KEY)
-    return link if isinstance(link, Link) and link.layer == layer.unique_id else None
-
-
-def _ours(viewer: napari.viewer.Viewer, key: Hashable) -> list[tuple[napari.layers.Labels, Link]]:
-    pairs = [(layer, _link(layer)) for layer in viewer.layers]
-    return [(layer, link) for layer, link in pairs if link is not None and link.source == key]
-
-
-def _find(
-    viewer: napari.viewer.Viewer, key: Hashable, output: str, view: bool
-) -> napari.layers.Labels | None:
-    for layer, link in _ours(viewer, key):
-        if link.output == output and link.view == view:
-            return layer
-    return None
-
-
-def _hide_others(viewer: napari.viewer.Viewer, key: Hashable, view: bool) -> None:
-    """Hide results of the view under those of the whole image, and the other way round."""
-    for layer, link in _ours(viewer, key):
-        if link.view != view:
-            layer.visible = False
-
-
-def _fits(
-    layer: napari.layers.Labels, placement: Placement | None, segmentation: Segmentation
-) -> bool:
-    """Whether the layer can take the new result: napari fixes a layer's dimensions."""
-    ndim = len(segmentation.image.label_axes) if placement is None else placement.ndim
-    return bool(layer.ndim == ndim)
-
-
-def _let_go(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> None:
-    """Leave an edited layer to its user; remove one that only has the wrong dimensions."""
-    if edited(layer):
-        layer.metadata = {k: v for k, v in layer.metadata.items() if k != LINK_KEY}
-    else:
-        viewer.layers.remove(layer)
 
 
 def _features(segmentation: Segmentation, output: str) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 import napari.layers
@@ -11,11 +10,10 @@ import napari.viewer
 from napari.qt.threading import create_worker
 from napari.utils.notifications import Notification, notification_manager, show_error
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtGui import QCloseEvent, QEnterEvent
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -24,31 +22,33 @@ from qtpy.QtWidgets import (
 from superqt.utils import qdebounced, qthrottled
 
 from ..segmentation import Segmentation
-from ..segmenter import InputError, InstsegError
+from ..segmenter import InputError, InstsegError, ModelError
+from .form_rows import text_label
 from .geometry import Origin
+from .install_box import InstallBox
 from .layers import visible_part
+from .model_text import DETECTRON2
 from .progress import RunProgress
-from .results import add_segmentation, describe, edited, names, repaint
+from .result_text import counted, device, level_note
+from .results import add_segmentation, names
 from .segment_form import SegmentForm
+from .shown import ShownResults
+from .task_row import breakable
 from .worker import Job, ModelHolder, SegmentWorker
 
 #: Above so many pixels the labels follow the threshold when it rests, not while it moves.
 LIVE_PIXELS = 3000 * 3000
 #: The form fits into it, px.
 DOCK_WIDTH = 320
-PLURALS = {"nucleus": "nuclei", "bacterium": "bacteria", "mitochondrion": "mitochondria"}
+RUN_TIP = "Segment the whole layer, all planes"
+FREE_TIP = (
+    "{} is kept in memory, so that the next run starts at once.\n"
+    "Free its memory, that of a GPU too; a later run loads it again."
+)
 VIEW_TIP = (
     "Segment only what the canvas shows: the visible rows and columns of the current plane.\n"
     "The result gets layers of its own."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A result and the layers that show it."""
-
-    segmentation: Segmentation
-    layers: tuple[napari.layers.Labels, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +78,14 @@ class SegmentWidget(QWidget):
         self.viewer = napari_viewer
         self.models = models or ModelHolder()
         self.worker: SegmentWorker | None = None
-        #: The last result of each image layer, by the layer's unique id.
-        self.shown: dict[Hashable, Shown] = {}
+        self.shown = ShownResults(napari_viewer)
         self._request: _Request | None = None
+        #: Why the chosen model cannot run.
+        self._reason = ""
         self._build()
         self.form.threshold_changed.connect(lambda _: self._follow_threshold())
+        self.form.model_changed.connect(self._show_state)
+        self._show_state()
 
     def segment_layer(self, layer: napari.layers.Image) -> None:
         """Choose a layer and run, unless a run is going on."""
@@ -93,22 +96,25 @@ class SegmentWidget(QWidget):
     def _build(self) -> None:
         self.form = SegmentForm(self.viewer)
         self.run_button = QPushButton("Run")
-        self.run_button.setToolTip("Segment the whole layer, all planes")
         self.run_button.clicked.connect(self._run_or_cancel)
         self.view_button = QPushButton("Segment view")
-        self.view_button.setToolTip(VIEW_TIP)
         self.view_button.clicked.connect(lambda: self._start(view=True))
+        self.install = InstallBox()
+        self.install.installed.connect(self.form.model.refresh)
+        self.free_button = QPushButton("Free memory")
+        self.free_button.clicked.connect(self.free_memory)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 1)
         buttons.addWidget(self.view_button, 1)
         self.progress = RunProgress()
-        self.status = _text()
-        self.warnings = _text()
+        self.status = text_label()
+        self.warnings = text_label()
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(8)
         column.addWidget(self.form)
+        column.addWidget(self.install)
         column.addLayout(buttons)
         for widget in (self.progress, self.status, self.warnings):
             column.addWidget(widget)
@@ -123,6 +129,33 @@ class SegmentWidget(QWidget):
         outer.addWidget(area)
         self.setMinimumWidth(DOCK_WIDTH)
 
+    def free_memory(self) -> None:
+        """Let go of the model that is kept for the next run."""
+        self.models.release()
+        self._show_state()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802
+        """Look again at what is here: another dock may have brought or removed models."""
+        super().enterEvent(event)
+        self.form.model.refresh()
+
+    def _show_state(self) -> None:
+        """Offer what can be done now: run or cancel, install, free memory."""
+        entry, running = self.form.entry(), self.worker is not None
+        missing = entry.missing()
+        self.install.setVisible(self.install.busy or DETECTRON2 in entry.absent_modules())
+        self.run_button.setText("Cancel" if running else "Run")
+        self.run_button.setEnabled(running or not missing)
+        self.view_button.setEnabled(not running and not missing)
+        reason = f"This model {missing}" if missing else ""
+        self.run_button.setToolTip(reason or RUN_TIP)
+        self.view_button.setToolTip(reason or VIEW_TIP)
+        self.free_button.setVisible(bool(self.models.name) and not running)
+        self.free_button.setToolTip(FREE_TIP.format(self.models.name))
+        if reason != self._reason:
+            self._reason = reason
+            self.status.setText("" if self.install.isVisibleTo(self) else breakable(reason))
+
     def _run_or_cancel(self) -> None:
         if self.worker is None:
             self._start(view=False)
@@ -133,7 +166,7 @@ class SegmentWidget(QWidget):
         if self.worker is not None:
             self.worker.quit()
             self.run_button.setEnabled(False)
-            self.status.setText("Cancelling after this tile…")
+            self.status.setText("Cancelling…")
 
     def _start(self, *, view: bool) -> None:
         try:
@@ -151,15 +184,20 @@ class SegmentWidget(QWidget):
         worker.errored.connect(self._fail)
         worker.finished.connect(self._restore)
         self.worker = worker
-        self.run_button.setText("Cancel")
-        self.view_button.setEnabled(False)
+        self._show_state()
         self.warnings.hide()
         self.progress.start(str(job), self._cancel)
         worker.start()
 
     def _prepare(self, view: bool) -> tuple[_Request, Job]:
         """Read the form; raise InputError if something does not fit."""
+        entry = self.form.entry()
+        if missing := entry.missing():
+            raise ModelError(f"the model {entry.title!r} {missing}")
         settings = self.form.settings()
+        if not self.models.holds(settings):
+            # Two models may not fit a device; see `ModelHolder.release` on threads.
+            self.models.release()
         image, level, layer = self.form.image(), self.form.level(), self.form.layer()
         if layer is None:
             raise InputError("expected an image layer")
@@ -188,13 +226,11 @@ class SegmentWidget(QWidget):
         layers = add_segmentation(
             self.viewer, result, request.layer, origin=request.origin, view=request.view
         )
-        present = {layer.unique_id for layer in self.viewer.layers}
-        self.shown = {key: shown for key, shown in self.shown.items() if key in present}
-        self.shown[request.layer.unique_id] = Shown(result, tuple(layers))
+        self.shown.put(request.layer, result, layers)
         self._seconds = time.perf_counter() - request.started
-        self.form.show_device(_device(result))
+        self.form.more.show_device(device(result))
         self._say(result)
-        notes = [*result.warnings, *_level_note(request, result)]
+        notes = [*result.warnings, *level_note(result, request.origin.level)]
         self.warnings.setText("\n".join(f"⚠ {note}" for note in notes))
         self.warnings.setVisible(bool(notes))
 
@@ -206,7 +242,7 @@ class SegmentWidget(QWidget):
             self._show(result)
 
     def _say(self, result: Segmentation) -> None:
-        text = f"{counted(result)} · {self._seconds:.1f} s · {_device(result)}"
+        text = f"{counted(result)} · {self._seconds:.1f} s · {device(result)}"
         if not result.complete:
             text = f"Cancelled: {text} until then"
         self.status.setText(text)
@@ -222,12 +258,12 @@ class SegmentWidget(QWidget):
     def _restore(self) -> None:
         self.worker = None
         self.progress.stop()
-        self.run_button.setText("Run")
-        self.run_button.setEnabled(True)
-        self.view_button.setEnabled(True)
+        # Weights may have been downloaded.
+        self.form.model.refresh()
+        self._show_state()
 
     def _follow_threshold(self) -> None:
-        shown = self._current()
+        shown = self.shown.get(self.form.layer())
         if shown is None:
             return
         if shown.segmentation.rendering.labels.size <= LIVE_PIXELS:
@@ -242,38 +278,24 @@ class SegmentWidget(QWidget):
     def _settle(self) -> None:
         """When the slider rests, bring hidden layers, tables, colours and recipes along."""
         self._repaint(hidden=True)
-        shown = self._current()
-        if shown is None:
-            return
-        for layer in shown.layers:
-            if layer in self.viewer.layers and not edited(layer):
-                describe(layer, shown.segmentation)
+        layer = self.form.layer()
+        if layer is not None and self.shown.get(layer) is not None:
+            self.shown.describe(layer)
 
     def _repaint(self, *, hidden: bool) -> None:
         """Show the last result of the chosen layer at the slider's threshold."""
-        shown, layer = self._current(), self.form.layer()
-        if shown is None or layer is None:
+        layer = self.form.layer()
+        if layer is None or self.shown.get(layer) is None:
             return
-        threshold = round(self.form.threshold.value(), 3)
-        result = shown.segmentation
-        if threshold != result.score_threshold:
-            result = result.with_score_threshold(threshold)
-        ours = [x for x in shown.layers if x in self.viewer.layers and (x.visible or hidden)]
-        kept = [x for x in ours if edited(x)]
-        for labels in ours:
-            if labels not in kept:
-                repaint(labels, result)
-        self.shown[layer.unique_id] = replace(shown, segmentation=result)
-        self._say(result)
+        kept = self.shown.repaint(layer, round(self.form.threshold.value(), 3), hidden=hidden)
+        shown = self.shown.get(layer)
+        if shown is not None:
+            self._say(shown.segmentation)
         if kept:
             self.status.setText(
                 f"{self.status.text()}\n{names(kept)}: edited by hand, left as it is. "
                 "Run again for a new layer."
             )
-
-    def _current(self) -> Shown | None:
-        layer = self.form.layer()
-        return None if layer is None else self.shown.get(layer.unique_id)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Stop the run and let go of the viewer."""
@@ -281,29 +303,3 @@ class SegmentWidget(QWidget):
         self.form.layer_choice.disconnect_viewer()
         self.progress.stop()
         super().closeEvent(event)
-
-
-def counted(result: Segmentation) -> str:
-    """Number of objects in words, such as "127 nuclei"."""
-    things = [c.name for c in result.categories if c.is_thing]
-    noun = things[0] if len(things) == 1 else "object"
-    return f"{result.count} {noun if result.count == 1 else PLURALS.get(noun, noun + 's')}"
-
-
-def _device(result: Segmentation) -> str:
-    return str(result.details.get("resolved", {}).get("device", ""))
-
-
-def _level_note(request: _Request, result: Segmentation) -> list[str]:
-    """Say which level of a multiscale layer was used, if not the finest."""
-    if not request.origin.level:
-        return []
-    size = " × ".join(map(str, result.image.label_shape[-2:]))
-    return [f"level {request.origin.level} of the multiscale image was used ({size} px)"]
-
-
-def _text() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -11,16 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qtpy.QtCore import Signal
-from superqt.utils import WorkerBase
-from superqt.utils._qthreading import WorkerBaseSignals
-
-from ..models.registry import LoadedModel, load
+from ..models.entry import LoadedModel, Report
+from ..models.registry import load_for
 from ..ops.axes import Image
 from ..pipeline import Run
 from ..segmentation import Segmentation
 from ..settings import Settings
 from .layers import one_plane
+from .tasks import CancelledError, Worker
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,71 +53,85 @@ class ModelHolder:
     Parameters
     ----------
     loader : callable
-        Takes a model's name and a device; by default that of the registry.
+        Takes settings and a `Report`; by default that of the registry.
     """
 
-    def __init__(self, loader: Callable[[str, str], LoadedModel] | None = None) -> None:
+    def __init__(
+        self, loader: Callable[[Settings, Report | None], LoadedModel] | None = None
+    ) -> None:
         self._loader = loader or _load
         self._lock = threading.Lock()
-        self._key: tuple[str, str] | None = None
+        self._key: tuple[str | None, ...] | None = None
         self._model: LoadedModel | None = None
 
-    def get(self, name: str, device: str) -> LoadedModel:
-        """Return the model, loaded if it is not the one that was used last."""
+    @property
+    def name(self) -> str:
+        """Name of the model that is kept, "" if there is none."""
+        model = self._model
+        return "" if model is None else model.name
+
+    def get(self, settings: Settings, report: Report | None = None) -> LoadedModel:
+        """Return the model that settings ask for, loaded if it is not the one used last."""
         with self._lock:
-            if self._model is None or self._key != (name, device):
+            if self._model is None or self._key != settings.model_key:
                 # Let go of the old one first: both may not fit a device.
                 self._model = self._key = None
-                self._model = self._loader(name, device)
-                self._key = name, device
+                self._model = self._loader(settings, report)
+                self._key = settings.model_key
             return self._model
 
-    def holds(self, name: str, device: str) -> bool:
-        """Whether the model is loaded."""
-        return self._model is not None and self._key == (name, device)
+    def holds(self, settings: Settings) -> bool:
+        """Whether the model that settings ask for is loaded."""
+        return self._model is not None and self._key == settings.model_key
+
+    def release(self) -> None:
+        """Free the memory of the model, also on a GPU.
+
+        For the GUI's thread, between runs: it collects garbage, and Qt's objects must not be
+        collected by another thread.
+        """
+        with self._lock:
+            if self._model is None:
+                return
+            self._model = self._key = None
+            # Networks may hold themselves in circles, which only the collector finds.
+            gc.collect()
+            torch = sys.modules.get("torch")
+            if torch is not None and torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
 
-def _load(name: str, device: str) -> LoadedModel:
+def _load(settings: Settings, report: Report | None = None) -> LoadedModel:
     prepare_torchvision()
-    return load(name, device)
+    return load_for(settings, report)
 
 
-class _Signals(WorkerBaseSignals):
-    progress = Signal(int, int, str)
-    aborted = Signal(object)
-
-
-class SegmentWorker(WorkerBase[Segmentation]):
+class SegmentWorker(Worker):
     """Loads the model, segments, and renders what is to be shown, outside the GUI's thread.
 
-    Signals: ``started``, then any number of ``progress(done, total, message)``, then one of
-    ``returned(segmentation)``, ``errored(exception)`` and ``aborted(segmentation or None)``
-    with what was done until then, and always ``finished``.
+    ``returned`` and ``aborted`` come with a `Segmentation`; after a cancel it is what was done
+    until then, or None. A download of weights is part of the run, and stops with it.
 
     Parameters
     ----------
     job : Job
     models : ModelHolder
-
-    Notes
-    -----
-    A subclass of `WorkerBase`, not a generator worker: superqt returns a RuntimeError that a
-    generator raises (Torch has many) instead of reporting it, and no signal follows.
     """
 
     def __init__(self, job: Job, models: ModelHolder) -> None:
-        super().__init__(SignalsClass=_Signals)
-        self.signals: _Signals
+        super().__init__()
         self._job, self._models = job, models
 
-    def work(self) -> Segmentation | None:  # type: ignore[override]
+    def work(self) -> Segmentation | None:
         """Do the job; `WorkerBase` reports the result and errors."""
         job = self._job
-        name, device = job.settings.model, job.settings.device
-        if not self._models.holds(name, device):
+        if not self._models.holds(job.settings):
             self.signals.progress.emit(0, 0, "loading model")
-        model = self._models.get(name, device)
-        if self._cancelled():
+        try:
+            model = self._models.get(job.settings, self.report)
+        except CancelledError:
+            model = None
+        if model is None or self.cancelled():
             self.signals.aborted.emit(None)
             return None
         run = Run(
@@ -131,17 +144,13 @@ class SegmentWorker(WorkerBase[Segmentation]):
         )
         for step in run:
             self.signals.progress.emit(step.done, step.total, step.message)
-            if self._cancelled():
+            if self.cancelled():
                 break
         result = prepare(run.result(), job)
         # WorkerBase reports no result after quit(), so a partial one needs a way of its own.
-        if self._cancelled():
+        if self.cancelled():
             self.signals.aborted.emit(result)
         return result
-
-    def _cancelled(self) -> bool:
-        # Another thread sets it; a property would look constant to type checkers.
-        return bool(self.abort_requested)
 
 
 def prepare(result: Segmentation, job: Job) -> Segmentation:

@@ -3,145 +3,193 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..segmenter import ModelError, Segmenter
+from ..settings import Settings
+from . import library, zoo
+from .entry import YOURS, LoadedModel, ModelEntry, Report
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DATA = Path(__file__).parent / "data"
-INSTALL = 'pip install "napari-instseg[all]"'
 SUFFIX = ".safetensors"
+CONFIG_SUFFIXES = (".yaml", ".yml")
+TORCHVISION = "napari_instseg.models.torchvision:load_segmenter"
+DETECTRON2 = "napari_instseg.models.detectron2.segmenter:load_segmenter"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """A model by name.
-
-    Parameters
-    ----------
-    name, title, description : str
-    loader : str
-        "module:function"; called as ``function(path, device, sha256)`` and gives the
-        segmenter and the file's SHA-256.
-    path : Path
-        The weights file.
-    sha256 : str, optional
-        What the file must hash to; None for a user's own file.
-    license : str
-    requires : tuple of str
-        Modules that must be importable.
-    """
-
-    name: str
-    title: str
-    description: str
-    loader: str
-    path: Path
-    sha256: str | None = None
-    license: str = ""
-    requires: tuple[str, ...] = ("torch", "torchvision")
-
-    def missing(self) -> str:
-        """Return "" if the model can run, else what to do."""
-        absent = [name for name in self.requires if importlib.util.find_spec(name) is None]
-        if absent:
-            return f"needs {', '.join(absent)}: {INSTALL}"
-        return "" if self.path.is_file() else f"needs the file {self.path}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LoadedModel:
-    """A segmenter, and what names it in a recipe."""
-
-    segmenter: Segmenter
-    name: str
-    file: str
-    sha256: str
-
-    @property
-    def identity(self) -> dict[str, str]:
-        """Name, file name and SHA-256, for the recipe."""
-        return {"name": self.name, "file": self.file, "sha256": self.sha256}
-
-
-def entries() -> tuple[ModelEntry, ...]:
-    """List the registered models, the built-in one first."""
-    return (
-        ModelEntry(
-            name="nuclei",
-            title="Nuclei (built in)",
-            description="Nuclei in fluorescence, bright-field and H&E images",
-            loader="napari_instseg.models.torchvision:load_segmenter",
-            path=DATA / "nuclei.safetensors",
-            sha256=(DATA / "nuclei.sha256").read_text("ascii").strip(),
-            license="BSD-3-Clause; trained on BBBC038v1 (CC0)",
-        ),
+def built_in() -> ModelEntry:
+    """Describe the model that comes with the package."""
+    path = DATA / "nuclei.safetensors"
+    return ModelEntry(
+        name="nuclei",
+        title="Nuclei",
+        description="Nuclei in fluorescence, bright-field and H&E images",
+        loader=TORCHVISION,
+        path=path,
+        sha256=(DATA / "nuclei.sha256").read_text("ascii").strip(),
+        license="BSD-3-Clause; trained on BBBC038v1 (CC0)",
+        dataset="BBBC038",
+        size=path.stat().st_size if path.is_file() else None,
     )
 
 
+def entries() -> tuple[ModelEntry, ...]:
+    """List the models: the built-in one, Detectron2's zoo, then the user's own."""
+    return (built_in(), *zoo.entries(), *library.entries())
+
+
 def table() -> pd.DataFrame:
-    """List the models: name, title, description, needs ("" if ready), license."""
+    """List the models: name, title, description, group, needs ("" if ready), license, ..."""
     import pandas as pd
 
-    columns = ("name", "title", "description", "needs", "license")
-    rows = [(e.name, e.title, e.description, e.missing(), e.license) for e in entries()]
-    return pd.DataFrame(rows, columns=columns)
+    rows = [
+        {
+            "name": e.name,
+            "title": e.title,
+            "group": e.group,
+            "outputs": ", ".join(e.outputs),
+            "trained_on": e.dataset,
+            "size_mb": None if e.size is None else round(e.size / 1e6, 1),
+            "here": e.present,
+            "needs": e.missing(),
+            "license": e.license,
+            "description": e.description,
+        }
+        for e in entries()
+    ]
+    return pd.DataFrame(rows)
 
 
-def find(name: str) -> ModelEntry:
-    """Find a model by its name, or a user's own by the path of its weights file.
+def find(name: str, weights: str | None = None, categories: str | None = None) -> ModelEntry:
+    """Find a model by its name, or a user's own by the paths of its files.
+
+    Parameters
+    ----------
+    name : str
+        A registered name (of the zoo also without its folder, where that is clear), the path
+        of a weights file of ours, or of a Detectron2 config (YAML).
+    weights : str, optional
+        Path of the checkpoint that belongs to a config.
+    categories : str, optional
+        Path of a file with the categories' names.
 
     Raises
     ------
     ModelError
-        If there is none; the message lists what there is.
+        If there is none; the message says what there is.
     """
-    known = entries()
-    for entry in known:
+    path = Path(name).expanduser()
+    if path.suffix.lower() in CONFIG_SUFFIXES and not zoo.knows(name):
+        return _own_config(name, path, weights, categories)
+    if path.suffix.lower() == ".py":
+        raise ModelError(
+            f"{name}: a config that is Python code (LazyConfig) is not run, since it could do "
+            "anything; expected a Detectron2 config in YAML"
+        )
+    if weights is not None or categories is not None:
+        raise ModelError(
+            f"weights and categories go with a Detectron2 config (.yaml), not with {name!r}"
+        )
+    for entry in (built_in(), *library.entries()):
         if entry.name == name:
             return entry
-    path = Path(name).expanduser()
+    if zoo.knows(name):
+        return zoo.find(name)
     if path.suffix == SUFFIX or path.is_file():
         return ModelEntry(
             name=name,
             title=path.stem,
             description="Your own weights",
-            loader="napari_instseg.models.torchvision:load_segmenter",
+            loader=TORCHVISION,
             path=path,
+            group=YOURS,
         )
-    raise ModelError(
-        f"there is no model {name!r}: expected one of {[e.name for e in known]} or the path of "
-        f"a {SUFFIX} file written by 'napari-instseg train'"
+    raise ModelError(_unknown(name))
+
+
+def _own_config(name: str, path: Path, weights: str | None, categories: str | None) -> ModelEntry:
+    if not path.is_file():
+        raise ModelError(f"expected a Detectron2 config at {path}; there is none")
+    if weights is None:
+        raise ModelError(
+            f"{name}: expected the checkpoint (.pth or .pkl) that belongs to this config, too: "
+            "weights='model.pth' in Python, --weights model.pth on the command line"
+        )
+    return ModelEntry(
+        name=name,
+        title=path.stem,
+        description="Your own Detectron2 model",
+        loader=DETECTRON2,
+        path=Path(weights).expanduser(),
+        requires=("torch", "torchvision", "detectron2"),
+        group=YOURS,
+        config=str(path.resolve()),
+        categories=None if categories is None else Path(categories).expanduser(),
     )
 
 
-def load(name: str, device: str = "auto") -> LoadedModel:
-    """Load a model: imports its framework and reads its weights.
+def _unknown(name: str) -> str:
+    own = [built_in().name, *(entry.name for entry in library.entries())]
+    near = zoo.suggest(name)
+    similar = f"did you mean {' or '.join(near)}? " if near else ""
+    return (
+        f"there is no model {name!r}: {similar}expected one of {own}, a model of Detectron2's zoo "
+        f"('napari-instseg models' lists them), the path of a {SUFFIX} file written by "
+        "'napari-instseg train', or of a Detectron2 config (.yaml)"
+    )
+
+
+def load(
+    name: str,
+    device: str = "auto",
+    *,
+    precision: str = "auto",
+    weights: str | None = None,
+    categories: str | None = None,
+    report: Report | None = None,
+) -> LoadedModel:
+    """Load a model: imports its framework, downloads and reads its weights.
 
     Parameters
     ----------
-    name : str
-        A registered name, or the path of a weights file.
+    name, weights, categories : str
+        See `find`.
     device : str
         "auto" or a torch device.
+    precision : {"auto", "float32", "half"}
+        Number format of the network; see `Settings`.
+    report : callable, optional
+        Told of a download's progress: bytes done, bytes in all, a message. What it raises
+        stops the download; the next one goes on from there.
 
     Raises
     ------
     ModelError
         If the model is unknown, needs something that is missing, or its file is damaged.
     """
-    entry = find(name)
+    entry = find(name, weights, categories)
     missing = entry.missing()
     if missing:
         raise ModelError(f"the model {entry.name!r} {missing}")
     module, function = entry.loader.split(":")
-    loader: Callable[[Path, str, str | None], tuple[Segmenter, str]]
+    loader: Callable[[ModelEntry, str, str, Report | None], tuple[Segmenter, str]]
     loader = getattr(importlib.import_module(module), function)
-    segmenter, digest = loader(entry.path, device, entry.sha256)
+    segmenter, digest = loader(entry, device, precision, report)
     return LoadedModel(segmenter, entry.name, entry.path.name, digest)
+
+
+def load_for(settings: Settings, report: Report | None = None) -> LoadedModel:
+    """Load the model that settings ask for; see `load`."""
+    return load(
+        settings.model,
+        settings.device,
+        precision=settings.precision,
+        weights=settings.weights,
+        categories=settings.categories,
+        report=report,
+    )

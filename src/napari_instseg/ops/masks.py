@@ -43,6 +43,41 @@ def paint_labels(
     return labels
 
 
+def paint_visible(
+    canvas: NDArray[np.int32],
+    masks: Sequence[Mask],
+    numbers: NDArray[np.int32],
+    min_visible: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Paint masks by rising number where nothing is yet, but those that are mostly hidden.
+
+    Parameters
+    ----------
+    canvas : (H, W) int32 array
+        Painted on.
+    masks : sequence of N Mask
+        In the canvas's pixels.
+    numbers : (N,) int32
+        What to paint, all different and at least 1.
+    min_visible : float
+        A mask of which less than this share is free is left out.
+
+    Returns
+    -------
+    visible, area : (N,) int64
+        Of each mask: pixels that were free, and all, px.
+    """
+    visible, area = np.zeros((2, len(masks)), np.int64)
+    for i in np.argsort(numbers):
+        mask = masks[i]
+        window = canvas[mask.slices]
+        free = mask.pixels & (window == 0)
+        visible[i], area[i] = np.count_nonzero(free), mask.area
+        if visible[i] >= min_visible * area[i]:
+            window[free] = numbers[i]
+    return visible, area
+
+
 def overlap_area(a: Mask, b: Mask) -> int:
     """Number of pixels that two masks share, px."""
     (rows_a, cols_a), (rows_b, cols_b) = a.slices, b.slices

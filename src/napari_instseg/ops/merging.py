@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ..instances import Instances, Mask
-from .masks import overlap_area, paint_labels, union
-from .rendering import MIN_VISIBLE
+from .masks import overlap_area, paint_labels, paint_visible, union
 from .tiling import Tile
 
 #: Objects of two tiles are one if they share this much of their union inside the strip.
@@ -49,6 +48,7 @@ def merge_tiles(
     tiles: Sequence[Tile],
     parts: Sequence[Instances],
     shown: float = 0.0,
+    min_visible: float = 0.5,
 ) -> Merged:
     """Join what was found in each tile.
 
@@ -60,6 +60,8 @@ def merge_tiles(
     parts : sequence of Instances, one a tile, in plane coordinates
     shown : float
         Objects with a lower score do not count as loose.
+    min_visible : float
+        See `Rules`.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def merge_tiles(
         return Merged(Instances.empty(plane_shape))
     if len(tiles) == 1:
         return Merged(parts[0])
-    parts = [_uncovered(part, tile) for part, tile in zip(parts, tiles, strict=True)]
+    parts = [_uncovered(part, tile, min_visible) for part, tile in zip(parts, tiles, strict=True)]
     everything = Instances.concatenate(parts)
     owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     first = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
@@ -107,17 +109,14 @@ def merge_tiles(
     return _resolve(everything, depth, joined, conflicts, refuted, loose, shown)
 
 
-def _uncovered(part: Instances, tile: Tile) -> Instances:
+def _uncovered(part: Instances, tile: Tile, min_visible: float) -> Instances:
     """Leave out what better objects of the same tile mostly hide: other views of them."""
-    taken = np.zeros(tile.shape, bool)
-    kept = []
-    for i in np.argsort(-part.scores, kind="stable"):
-        mask = part.masks[i].shift(-tile.top, -tile.left)
-        window = taken[mask.slices]
-        if np.count_nonzero(mask.pixels & ~window) >= MIN_VISIBLE * mask.area:
-            window |= mask.pixels
-            kept.append(int(i))
-    return part if len(kept) == len(part) else part.take(sorted(kept))
+    rank = np.empty(len(part), np.int32)
+    rank[np.argsort(-part.scores, kind="stable")] = np.arange(1, len(part) + 1)
+    masks = [mask.shift(-tile.top, -tile.left) for mask in part.masks]
+    visible, area = paint_visible(np.zeros(tile.shape, np.int32), masks, rank, min_visible)
+    kept = visible >= min_visible * area
+    return part if kept.all() else part.take(kept)
 
 
 def _neighbours(tiles: Sequence[Tile]) -> list[tuple[int, int]]:

@@ -16,11 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..instances import Instances
-from ..segmenter import Category
-
-#: An object that better ones hide more than this is another view of them, and left out
-#: (Kirillov et al., "Panoptic Feature Pyramid Networks", CVPR 2019, section 3).
-MIN_VISIBLE = 0.5
+from ..segmenter import Category, Rules
+from .masks import paint_visible
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +61,7 @@ def render(
     image_shape: tuple[int, int],
     categories: Sequence[Category],
     source: str,
+    rules: Rules = Rules(),
 ) -> Rendering:
     """Paint and list the objects of all planes, but those that are mostly hidden.
 
@@ -78,6 +76,8 @@ def render(
     categories : sequence of Category
     source : str
         Name of the model, for the table.
+    rules : Rules
+        Which objects are hidden too much to be shown, and whether masks are boxes.
 
     Returns
     -------
@@ -93,8 +93,10 @@ def render(
     stops = np.cumsum([len(p) for p in planes], dtype=np.intp)
     for canvas, plane, stop in zip(labels, planes, stops, strict=True):
         mine = slice(stop - len(plane), stop)
-        visible[mine], area[mine] = _paint(canvas, plane, rank[mine])
-    kept = order[(visible >= MIN_VISIBLE * area)[order]]
+        visible[mine], area[mine] = paint_visible(
+            canvas, plane.masks, rank[mine], rules.min_visible
+        )
+    kept = order[(visible >= rules.min_visible * area)[order]]
     if len(kept) < len(order):
         number = np.zeros(len(order) + 1, np.int32)
         number[rank[kept]] = np.arange(1, len(kept) + 1)
@@ -102,30 +104,10 @@ def render(
     table = _table(planes, plane_shape, plane_axes, image_shape, categories, source)
     table["area"] = visible
     table["hidden_area"] = area - visible
+    table["is_box"] = rules.boxes_only
     table = table.iloc[kept].reset_index(drop=True)
     table.insert(0, "index", np.arange(1, len(kept) + 1))
     return Rendering(labels.reshape(*plane_shape, *image_shape), table)
-
-
-def _paint(
-    canvas: NDArray[np.int32], plane: Instances, rank: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Paint a plane's objects, the best first, where nothing is yet; return areas (px).
-
-    Returns
-    -------
-    visible, area : (N,) int64
-        Of each object: pixels not hidden by better ones, and all.
-    """
-    visible, area = np.zeros((2, len(plane)), np.int64)
-    for i in np.argsort(rank):
-        mask = plane.masks[i]
-        window = canvas[mask.slices]
-        free = mask.pixels & (window == 0)
-        visible[i], area[i] = np.count_nonzero(free), mask.area
-        if visible[i] >= MIN_VISIBLE * area[i]:
-            window[free] = rank[i]
-    return visible, area
 
 
 def _table(
@@ -154,6 +136,7 @@ def _table(
         "score": np.concatenate([p.scores for p in planes] or [np.empty(0, np.float32)]),
         "area": 0,
         "hidden_area": 0,
+        "is_box": False,
     }
     for name, column in zip(("row_min", "col_min", "row_max", "col_max"), bounds.T, strict=True):
         columns[name] = column
@@ -171,6 +154,7 @@ def add_stuff(
     stuff: NDArray[np.integer[Any]] | None,
     categories: Sequence[Category],
     source: str,
+    rules: Rules = Rules(),
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
     """Combine the first ``count`` objects with a map of stuff.
 
@@ -183,6 +167,8 @@ def add_stuff(
         since objects say where things are.
     categories : sequence of Category
     source : str
+    rules : Rules
+        How small a stuff category is left out of a plane.
 
     Returns
     -------
@@ -201,6 +187,8 @@ def add_stuff(
     rows: list[dict[str, object]] = []
     for category in sorted((c for c in categories if not c.is_thing), key=lambda c: c.id):
         here = (stuff == category.id) & (instances == 0)
+        in_plane = np.count_nonzero(here, axis=(-2, -1), keepdims=True)
+        here &= in_plane >= rules.min_stuff_area
         area = int(np.count_nonzero(here))
         if area == 0:
             continue
@@ -236,6 +224,7 @@ def _stuff_row(
         "score": 1.0,
         "area": area,
         "hidden_area": 0,
+        "is_box": False,
         "touches_edge": bool(touches),
         "source": source,
     }

@@ -1,0 +1,111 @@
+"""What ties our layers to their image: they are kept up to date until a user edits them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import napari.layers
+import napari.viewer
+import numpy as np
+
+from .geometry import Placement
+
+#: Where a layer's metadata hold the recipe, and what ties the layer to its source.
+RECIPE_KEY, LINK_KEY = "napari_instseg", "napari_instseg_layer"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """Ties a layer to the image layer and output that it shows.
+
+    Parameters
+    ----------
+    source : Hashable
+        Unique id of the image layer, or its name where there is none.
+    output : {"instances", "semantic", "panoptic", "boxes"}
+    view : bool
+        Whether only a part was segmented: that gets layers of its own.
+    layer : Hashable
+        Unique id of our layer: a duplicate that a user made is not ours.
+    placement : Placement or None
+        How label images become the layer's data.
+    written : array or sequence of arrays, optional
+        What the layer's data were when we last wrote them: other data are a user's work.
+    threshold : float
+        Score threshold of what was written.
+    """
+
+    source: Hashable
+    output: str
+    view: bool
+    layer: Hashable
+    placement: Placement | None
+    written: Any = None
+    threshold: float = 0.0
+
+
+def link_of(layer: napari.layers.Layer) -> Link | None:
+    """Return what ties a layer to its image, None if it is not ours."""
+    link = layer.metadata.get(LINK_KEY)
+    return link if isinstance(link, Link) and link.layer == layer.unique_id else None
+
+
+def set_link(layer: napari.layers.Layer, link: Link) -> None:
+    """Tie a layer to its image."""
+    layer.metadata = {**layer.metadata, LINK_KEY: link}
+
+
+def edited(layer: napari.layers.Layer) -> bool:
+    """Whether the layer's data are no longer those that we wrote."""
+    link = link_of(layer)
+    if link is None or link.written is None:
+        return True
+    if isinstance(layer, napari.layers.Shapes):
+        # Rectangles have their corners in an order of napari's own.
+        same = len(layer.data) == len(link.written)
+        return not same or not all(map(np.array_equal, layer.data, link.written))
+    return not np.array_equal(layer.data, link.written)
+
+
+def find(
+    viewer: napari.viewer.Viewer, source: Hashable, output: str, view: bool
+) -> napari.layers.Layer | None:
+    """Return our layer for an output of an image layer."""
+    for layer, link in _ours(viewer, source):
+        if link.output == output and link.view == view:
+            return layer
+    return None
+
+
+def find_fitting(
+    viewer: napari.viewer.Viewer, source: Hashable, output: str, view: bool, ndim: int
+) -> napari.layers.Layer | None:
+    """Return our layer if it can take new data; else let go of it.
+
+    An edited one is left to its user; one with other dimensions, which napari cannot change,
+    is removed.
+    """
+    layer = find(viewer, source, output, view)
+    if layer is None:
+        return None
+    if edited(layer):
+        layer.metadata = {k: v for k, v in layer.metadata.items() if k != LINK_KEY}
+        return None
+    if layer.ndim != ndim:
+        viewer.layers.remove(layer)
+        return None
+    return layer
+
+
+def hide_others(viewer: napari.viewer.Viewer, source: Hashable, view: bool) -> None:
+    """Hide results of the view under those of the whole image, and the other way round."""
+    for layer, link in _ours(viewer, source):
+        if link.view != view:
+            layer.visible = False
+
+
+def _ours(viewer: napari.viewer.Viewer, source: Hashable) -> list[tuple[napari.layers.Layer, Link]]:
+    pairs = [(layer, link_of(layer)) for layer in viewer.layers]
+    return [(layer, link) for layer, link in pairs if link is not None and link.source == source]

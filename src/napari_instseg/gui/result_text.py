@@ -1,0 +1,27 @@
+"""What a person reads of a result."""
+
+from __future__ import annotations
+
+from ..segmentation import Segmentation
+
+PLURALS = {"nucleus": "nuclei", "bacterium": "bacteria", "mitochondrion": "mitochondria"}
+
+
+def counted(result: Segmentation) -> str:
+    """Number of objects in words, such as "127 nuclei"."""
+    things = [c.name for c in result.categories if c.is_thing]
+    noun = things[0] if len(things) == 1 else "object"
+    return f"{result.count} {noun if result.count == 1 else PLURALS.get(noun, noun + 's')}"
+
+
+def device(result: Segmentation) -> str:
+    """Name what it was computed on."""
+    return str(result.details.get("resolved", {}).get("device", ""))
+
+
+def level_note(result: Segmentation, level: int) -> list[str]:
+    """Say which level of a multiscale layer was used, if not the finest."""
+    if not level:
+        return []
+    size = " × ".join(map(str, result.image.label_shape[-2:]))
+    return [f"level {level} of the multiscale image was used ({size} px)"]

@@ -1,0 +1,94 @@
+"""Work in a thread of its own that tells how far it is, and can be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qtpy.QtCore import Signal
+from superqt.utils import WorkerBase
+from superqt.utils._qthreading import WorkerBaseSignals
+
+from ..models.entry import Report
+
+MB = 1_000_000
+
+
+class CancelledError(Exception):
+    """The user wants no more of it."""
+
+
+class _Signals(WorkerBaseSignals):
+    progress = Signal(int, int, str)
+    aborted = Signal(object)
+
+
+class Worker(WorkerBase[Any]):
+    """A worker with ``progress(done, total, message)`` and ``aborted(what is done or None)``.
+
+    Signals: ``started``, then any number of ``progress``, then one of ``returned``, ``errored``
+    and ``aborted``, and always ``finished``.
+
+    Notes
+    -----
+    A subclass of `WorkerBase`, not a generator worker: superqt returns a RuntimeError that a
+    generator raises (Torch has many) instead of reporting it, and no signal follows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(SignalsClass=_Signals)
+        self.signals: _Signals
+        self._last: tuple[int, int, str] | None = None
+
+    def report(self, done: int, total: int, message: str) -> None:
+        """Pass on how many bytes of a download are here, in MB; stop it if that is wanted.
+
+        Raises
+        ------
+        CancelledError
+            If `quit` was called.
+        """
+        if self.cancelled():
+            raise CancelledError
+        if total:
+            # Qt's numbers end at 2 GB, and a bar has no more than some hundred steps.
+            done, total = done // MB, max(1, total // MB)
+            message = f"{message}: {done} of {total} MB"
+        step = done, total, message
+        if step != self._last:
+            self._last = step
+            self.signals.progress.emit(*step)
+
+    def cancelled(self) -> bool:
+        """Whether `quit` was called."""
+        # Another thread sets it; a property would look constant to type checkers.
+        return bool(self.abort_requested)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A function that takes a `Report`, and what napari calls it when its window is closed."""
+
+    work: Callable[[Report], Any]
+    title: str
+
+    def __str__(self) -> str:
+        """Text for napari's question."""
+        return self.title
+
+
+class TaskWorker(Worker):
+    """Does a task; what it returns comes with ``returned``."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self._task = task
+
+    def work(self) -> Any:
+        """Do it; `WorkerBase` reports the result and errors."""
+        try:
+            return self._task.work(self.report)
+        except CancelledError:
+            self.signals.aborted.emit(None)
+            return None

@@ -1,0 +1,111 @@
+"""What is known of a model before it is loaded: strings and paths only."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from ..segmenter import Segmenter
+
+#: Called with what is done, what there is to do (0: unknown) and a message; may raise to stop.
+Report: TypeAlias = Callable[[int, int, str], None]
+
+BUILT_IN, ZOO, YOURS = GROUPS = ("built-in", "zoo", "yours")
+#: How to get what a model may need, by the module's name.
+REMEDIES = {"detectron2": ("Detectron2", "napari-instseg install detectron2")}
+INSTALL = 'pip install "napari-instseg[all]"'
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model by name.
+
+    Parameters
+    ----------
+    name, title, description : str
+    loader : str
+        "module:function"; called as ``function(entry, device, precision, report)`` and gives
+        the segmenter and the SHA-256 of its weights.
+    path : Path
+        The weights file, where it is or will be.
+    sha256 : str, optional
+        What the file must hash to; None if that is not known beforehand.
+    license : str
+    requires : tuple of str
+        Modules that must be importable.
+    group : {"built-in", "zoo", "yours"}
+    outputs : tuple of str
+        What it gives: of "boxes", "instances", "semantic" and "panoptic".
+    dataset : str
+        What it was trained on.
+    size : int, optional
+        Bytes of the weights; an estimate while they are not here.
+    url : str
+        Where the weights come from; "" if they cannot be downloaded.
+    config : str
+        Detectron2's description of the network: a name in its zoo, or the path of a YAML file.
+    categories : Path, optional
+        File with the names of the categories.
+    diameter : float, optional
+        Median object diameter (px) that it was trained on, if its files do not say so.
+    """
+
+    name: str
+    title: str
+    description: str
+    loader: str
+    path: Path
+    sha256: str | None = None
+    license: str = ""
+    requires: tuple[str, ...] = ("torch", "torchvision")
+    group: str = BUILT_IN
+    outputs: tuple[str, ...] = ("instances",)
+    dataset: str = ""
+    size: int | None = None
+    url: str = ""
+    config: str = ""
+    categories: Path | None = None
+    diameter: float | None = None
+
+    @property
+    def present(self) -> bool:
+        """Whether the weights are on this machine."""
+        return self.path.is_file()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can run as things are, with no download."""
+        return self.present and not self.absent_modules()
+
+    def absent_modules(self) -> tuple[str, ...]:
+        """Names of the required modules that are not installed."""
+        return tuple(name for name in self.requires if importlib.util.find_spec(name) is None)
+
+    def missing(self) -> str:
+        """Return "" if the model can run (after a download, if need be), else what to do."""
+        absent = self.absent_modules()
+        others = [name for name in absent if name not in REMEDIES]
+        if others:
+            return f"needs {', '.join(others)}: {INSTALL}"
+        if absent:
+            title, remedy = REMEDIES[absent[0]]
+            return f"needs {title}: {remedy}"
+        return "" if self.present or self.url else f"needs the file {self.path}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """A segmenter, and what names it in a recipe."""
+
+    segmenter: Segmenter
+    name: str
+    file: str
+    sha256: str
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Name, file name and SHA-256, for the recipe."""
+        return {"name": self.name, "file": self.file, "sha256": self.sha256}
