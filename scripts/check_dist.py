@@ -19,6 +19,7 @@ NEEDED = (
     "models/data/*.safetensors",
     "models/data/*.md",
     "models/data/*.png",
+    "models/data/*.json",
     "data/*",
 )
 #: Never in a distribution.

@@ -164,7 +164,8 @@ def weights_bytes(name: str) -> int:
     cfg.MODEL.DEVICE = "meta"
     with torch.device("meta"):
         network = build_model(cfg)
-    return 4 * sum(value.numel() for value in network.state_dict().values())
+    count: int = sum(value.numel() for value in network.state_dict().values())
+    return 4 * count
 
 
 def reasons() -> dict[str, str]:

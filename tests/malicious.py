@@ -278,7 +278,10 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 MERGES = "a0: &a0 {x: 1}\n" + "".join(
     f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 12)
 )
-NEARLY_RETINANET = "[[x, x * 2**(1.0/3), x * 2**(2.0/3) ] for x in [32, 64, 128, 256, open('CANARY', 'w').write('') ]]"
+NEARLY_RETINANET = (
+    "[[x, x * 2**(1.0/3), x * 2**(2.0/3) ] for x in "
+    "[32, 64, 128, 256, open('CANARY', 'w').write('') ]]"
+)
 
 YAML = {
     "python/object/apply": File(

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 import napari_instseg as nis
 from napari_instseg.api import as_image, recipe_settings
-from napari_instseg.models.registry import LoadedModel
+from napari_instseg.models.entry import LoadedModel
 
 
 @pytest.fixture(scope="module")

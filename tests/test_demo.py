@@ -15,6 +15,7 @@ from napari_instseg.gui import show
 from napari_instseg.instances import Instances
 from napari_instseg.io.images import read_image, read_labels
 from napari_instseg.models import registry
+from napari_instseg.models.entry import LoadedModel
 from napari_instseg.segmenter import Category, Prediction
 
 WEIGHTS = Path(registry.__file__).parent / "data" / "nuclei.safetensors"
@@ -77,7 +78,7 @@ class TestViewer:
     @pytest.fixture(autouse=True)
     def _model(self, monkeypatch):
         """A stand-in: what is found does not matter here."""
-        loaded = registry.LoadedModel(Nothing(), "nuclei", "n.safetensors", "0" * 64)
+        loaded = LoadedModel(Nothing(), "nuclei", "n.safetensors", "0" * 64)
         monkeypatch.setattr(api, "load", lambda name, device: loaded)
 
     def test_without_a_screen(self, tmp_path, monkeypatch, capsys):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import napari_instseg as nis
 from napari_instseg.evaluation import Score, match_labels, pool
 from napari_instseg.io.images import read_image, read_labels
-from napari_instseg.models.registry import LoadedModel
+from napari_instseg.models.entry import LoadedModel
 from napari_instseg.ops.axes import Image
 
 VARIABLE = "NAPARI_INSTSEG_DATA"

@@ -225,14 +225,14 @@ def _detectron2() -> list[Finding]:
     found = install.state()
     if not found.installed:
         detail = "not installed; needed for the models of its zoo and your own ones"
-        return [Finding("Detectron2", "note", detail, install.COMMAND)]
+        return [Finding("Detectron2", "note", detail, bridges.INSTALL)]
     build = "with" if found.compiled else "without"
     whose = "this program" if found.by == "this program" else "you"
     detail = f"{found.version}, {build} its compiled extension, installed by {whose}"
     try:
         bridges.load()
     except ModelError as error:
-        remedy = f'"{sys.executable}" -m pip uninstall detectron2 && {install.COMMAND}'
+        remedy = f'"{sys.executable}" -m pip uninstall detectron2 && {bridges.INSTALL}'
         return [Finding("Detectron2", "missing", f"{detail}: {error}", remedy)]
     return [Finding("Detectron2", "ok", detail)]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .instances import Instances
 from .ops.axes import Image
 from .ops.rendering import Rendering, add_stuff, render
-from .segmenter import Category, Rules
+from .segmenter import USUAL_RULES, Category, Rules
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Segmentation:
     stuff: NDArray[np.integer[Any]] | None = None
     warnings: tuple[str, ...] = ()
     complete: bool = True
-    rules: Rules = Rules()
+    rules: Rules = USUAL_RULES
 
     @property
     def score_threshold(self) -> float:
@@ -118,8 +118,9 @@ class Segmentation:
         """One row a segment; ``index`` is its value in `instances` and `panoptic`.
 
         Columns: index, category_id, category, is_thing, score (in [0, 1]), area and
-        hidden_area (px; hidden by better objects), is_box (the mask is all of a box), row_min, col_min, row_max, col_max (px,
-        half-open), one column a plane axis (z, t, ...), touches_edge, source (the model).
+        hidden_area (px; hidden by better objects), is_box (the mask is all of a box), row_min,
+        col_min, row_max, col_max (px, half-open), one column a plane axis (z, t, ...),
+        touches_edge, source (the model).
         """
         return self._combined[2]
 

@@ -91,6 +91,10 @@ class Rules:
     min_stuff_area: int = 0
 
 
+#: What holds where a model says nothing else.
+USUAL_RULES = Rules()
+
+
 @runtime_checkable
 class Segmenter(Protocol):
     """A loaded model. Pure: the same tiles give the same predictions."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import napari
@@ -26,6 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "make_napari_viewer" in getattr(item, "fixturenames", ()):
                 item.add_marker(here)
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees, fills or empties the folders of whoever runs it."""
+    monkeypatch.setenv("NAPARI_INSTSEG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NAPARI_INSTSEG_DATA_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from napari_instseg.instances import Instances
-from napari_instseg.models.entry import LoadedModel, Report
+from napari_instseg.models.entry import LoadedModel, ModelEntry, Report
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmentation import Segmentation
 from napari_instseg.segmenter import RGB, Category, Prediction, Rules
@@ -72,6 +74,28 @@ class FakeModel:
         found = Instances.from_labels(labels)
         scores = np.linspace(0.95, 0.25, count) if count > 1 else np.full(count, 0.95)
         return Prediction(Instances.create(found.image_shape, found.masks, scores=scores))
+
+
+def entry(
+    name: str,
+    *outputs: str,
+    group: str = "zoo",
+    path: Path = Path("/nowhere/model.pkl"),
+    **options: Any,
+) -> ModelEntry:
+    """A model that needs nothing but its file."""
+    values = {"url": "http://127.0.0.1:9/model.pkl", "dataset": "COCO", "size": 178_000_000}
+    return ModelEntry(
+        name=name,
+        title=name.title(),
+        description=f"Made for tests: {name}",
+        loader="nowhere:load",
+        path=path,
+        license="CC BY-SA 3.0",
+        outputs=outputs,
+        group=group,
+        **{"requires": (), **values, **options},
+    )
 
 
 def squares(rows: int = 4, cols: int = 5, pitch: int = 16, size: int = 8) -> np.ndarray:

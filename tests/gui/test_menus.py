@@ -29,7 +29,7 @@ def entries(menu: QMenu) -> dict[str, Any]:
 def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbot: Any) -> None:
     window = viewer.window
     plugins = entries(entries(window.plugins_menu)["Instance Segmentation"].menu())
-    assert set(plugins) == {"Segment", "Models"}
+    assert set(plugins) == {TITLE, MODELS}
     segment = entries(entries(window.layers_menu)["Segment"].menu())
     assert set(segment) >= {TITLE, ACTIVE}
     samples = entries(entries(window.file_menu)["Open Sample"].menu())
@@ -43,10 +43,10 @@ def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbo
     layer = viewer.add_image(squares(), name="cells")
     assert entries(entries(window.layers_menu)["Segment"].menu())[ACTIVE].isEnabled()
 
-    plugins["Models"].trigger()
+    plugins[MODELS].trigger()
     assert isinstance(window.dock_widgets[MODELS], ModelsWidget)
     window.remove_dock_widget(window.dock_widgets[MODELS])
-    plugins["Segment"].trigger()
+    plugins[TITLE].trigger()
     widget = window.dock_widgets[TITLE]
     assert isinstance(widget, SegmentWidget)
     assert widget.form.layer() is layer
@@ -66,7 +66,7 @@ def test_the_command_opens_the_dock_that_the_menu_knows(
     (widget,) = viewer.window.dock_widgets.values()
     assert isinstance(widget, SegmentWidget)
     plugins = entries(entries(viewer.window.plugins_menu)["Instance Segmentation"].menu())
-    assert plugins["Segment"].isChecked()
+    assert plugins[TITLE].isChecked()
     qtbot.waitUntil(lambda: "cells instances" in viewer.layers, timeout=60_000)
     qtbot.waitUntil(lambda: widget.worker is None, timeout=60_000)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from napari_instseg.models import registry
-from napari_instseg.models.weights import file_sha256
+from napari_instseg.models.downloads import file_sha256
 from napari_instseg.segmenter import ModelError, Segmenter
 
 

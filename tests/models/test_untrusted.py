@@ -113,6 +113,38 @@ def test_truncated_files_are_named(tmp_path: Path, share: float) -> None:
                 read(path)
 
 
+WHOLE = {
+    "pickle 2": (read_pickle, pickle.dumps(malicious.weights(), protocol=2)),
+    "pickle 4": (read_pickle, pickle.dumps(malicious.weights(), protocol=4)),
+    "pickle 5": (read_pickle, pickle.dumps(malicious.weights(), protocol=5)),
+    "torch": (read_torch, malicious.saved(malicious.tensors())),
+    "old torch": (
+        read_torch,
+        malicious.saved(malicious.tensors(), _use_new_zipfile_serialization=False),
+    ),
+    "yaml": (read_yaml, b"a: &a {b: [1, 2.5, 'x'], c: !!int 3}\nd: {<<: *a}\n"),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+@given(data=st.data())
+def test_damage_is_an_error_that_is_told_and_no_crash(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
+) -> None:
+    read, whole = WHOLE[kind]
+    content = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 4))):
+        where = data.draw(st.integers(0, len(content) - 1))
+        content[where] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(content)
+    try:
+        read(path)
+    except ModelError as error:
+        assert str(path) in str(error)
+
+
 # ------------------------------------------------------------------------------- honest files
 
 numbers = st.sampled_from(["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "?", ">f4", ">i2"])
@@ -188,7 +220,9 @@ def test_numpy_before_and_after_2_0(tmp_path: Path, spelling: bytes) -> None:
 
 def test_a_file_of_python_2(tmp_path: Path) -> None:
     """As cPickle of Python 2 wrote it with its highest protocol: text is bytes."""
-    dtype = b"cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    none = b"J\xff\xff\xff\xff"
+    state = b"(K\x03U\x01<NNN" + none + none + b"K\x00tb"
+    dtype = b"cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R" + state
     start = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
     data = np.array([1.5, -2.25, 1e-30], np.float32).tobytes()
     array = start + b"(K\x01K\x03\x85" + dtype + b"\x89U\x0c" + data + b"tb"
@@ -210,12 +244,12 @@ def test_shared_values_do_not_multiply(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", [3, 4, 5])
 def test_large_files_take_little_time(tmp_path: Path, protocol: int) -> None:
     rng = np.random.default_rng(0)
-    big = {f"layer{i}": rng.random((1024, 1024), np.float32) for i in range(16)}
+    big = {f"layer{i}": rng.random((512, 1024), np.float32) for i in range(16)}
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps({"model": big}, protocol=protocol))
     began = time.monotonic()
     read = read_pickle(path)["model"]
-    # 64 MiB take 0.1 s; on a busy machine much more.
+    # 32 MiB take 0.05 s; on a busy machine much more.
     assert time.monotonic() - began < 5
     assert same(big, read)
 

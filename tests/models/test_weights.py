@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import save_file
 from tiny import TINY
 
+from napari_instseg.models.downloads import file_sha256
 from napari_instseg.models.thin_mask_rcnn import build
 from napari_instseg.models.torchvision import FORMAT, read_segmenter, save_weights
-from napari_instseg.models.weights import METADATA_KEY, file_sha256, read_weights, write_weights
+from napari_instseg.models.weights import METADATA_KEY, read_weights, write_weights
 from napari_instseg.segmenter import ModelError
 
 

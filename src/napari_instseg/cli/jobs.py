@@ -15,7 +15,7 @@ from ..settings import Settings
 from .console import Console, UsageError
 
 if TYPE_CHECKING:
-    from ..models.registry import LoadedModel
+    from ..models.entry import LoadedModel
     from ..ops.axes import Image
 
 

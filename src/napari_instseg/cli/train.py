@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> TrainSettings:
     """Settings from the options; with ``--resume``, what is not given is as it was."""
-    from ..models.torchvision import pick_device
+    from ..models.devices import pick_device
     from ..training.trainer import TrainSettings
 
     given = {name: getattr(args, name) for name in DEFAULTS if getattr(args, name) is not None}

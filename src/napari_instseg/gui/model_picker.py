@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QPoint, QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
@@ -27,7 +26,7 @@ from ..segmenter import InstsegError
 from . import model_text
 from .model_files import ModelFiles, add, ask_config, ask_weights
 from .model_tree import ModelTree
-from .task_row import TaskRow
+from .task_row import TaskRow, notify
 
 POPUP = 620, 460
 OPEN_WEIGHTS, OPEN_CONFIG = "weights", "config"
@@ -162,7 +161,7 @@ class ModelPicker(QWidget):
             elif files := ask_config(self):
                 self.open_config(str(files.config), files.weights, files.categories)
         except InstsegError as error:
-            show_error(str(error))
+            notify(error)
 
     def _set_opened(self, entry: ModelEntry) -> None:
         entry = replace(entry, group=YOURS)

@@ -134,7 +134,8 @@ class ModelsWidget(QWidget):
     def _download(self) -> None:
         entry = self.models.entry()
         if entry is not None:
-            self.task.start(f"downloading {entry.title}", partial(zoo.fetch, entry))
+            work = partial(zoo.fetch, entry)
+            self.task.start(f"downloading {entry.title}", work, wait=False)
             self._show_current()
 
     def _add(self) -> None:

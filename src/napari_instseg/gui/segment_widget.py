@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import napari.layers
 import napari.viewer
 from napari.qt.threading import create_worker
-from napari.utils.notifications import Notification, notification_manager, show_error
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent, QEnterEvent
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -23,7 +21,7 @@ from superqt.utils import qdebounced, qthrottled
 
 from ..segmentation import Segmentation
 from ..segmenter import InputError, InstsegError, ModelError
-from .form_rows import text_label
+from .form_rows import scrolling, text_label
 from .geometry import Origin
 from .install_box import InstallBox
 from .layers import visible_part
@@ -33,7 +31,7 @@ from .result_text import counted, device, level_note
 from .results import add_segmentation, names
 from .segment_form import SegmentForm
 from .shown import ShownResults
-from .task_row import breakable
+from .task_row import breakable, notify
 from .worker import Job, ModelHolder, SegmentWorker
 
 #: Above so many pixels the labels follow the threshold when it rests, not while it moves.
@@ -119,14 +117,9 @@ class SegmentWidget(QWidget):
         for widget in (self.progress, self.status, self.warnings):
             column.addWidget(widget)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        outer.addWidget(scrolling(content))
         self.setMinimumWidth(DOCK_WIDTH)
 
     def free_memory(self) -> None:
@@ -163,10 +156,19 @@ class SegmentWidget(QWidget):
             self._cancel()
 
     def _cancel(self) -> None:
-        if self.worker is not None:
-            self.worker.quit()
+        worker = self.worker
+        if worker is None:
+            return
+        worker.quit()
+        if worker.loading:
+            # A network that stalls may keep it for half a minute: nobody needs to wait for that.
+            for signal, slot in self._slots(worker):
+                signal.disconnect(slot)
+            self._show_partial(None)
+            self._restore()
+        else:
             self.run_button.setEnabled(False)
-            self.status.setText("Cancelling…")
+            self.status.setText("Cancelling after this tile…")
 
     def _start(self, *, view: bool) -> None:
         try:
@@ -178,16 +180,22 @@ class SegmentWidget(QWidget):
         worker = create_worker(
             job, self.models, _worker_class=SegmentWorker, _start_thread=False, _ignore_errors=True
         )
-        worker.progress.connect(self._report)
-        worker.returned.connect(self._show)
-        worker.aborted.connect(self._show_partial)
-        worker.errored.connect(self._fail)
-        worker.finished.connect(self._restore)
+        for signal, slot in self._slots(worker):
+            signal.connect(slot)
         self.worker = worker
         self._show_state()
         self.warnings.hide()
         self.progress.start(str(job), self._cancel)
         worker.start()
+
+    def _slots(self, worker: SegmentWorker) -> list[tuple[Any, Callable[..., None]]]:
+        return [
+            (worker.progress, self._report),
+            (worker.returned, self._show),
+            (worker.aborted, self._show_partial),
+            (worker.errored, self._fail),
+            (worker.finished, self._restore),
+        ]
 
     def _prepare(self, view: bool) -> tuple[_Request, Job]:
         """Read the form; raise InputError if something does not fit."""
@@ -248,12 +256,9 @@ class SegmentWidget(QWidget):
         self.status.setText(text)
 
     def _fail(self, error: Exception) -> None:
-        """Show an error as a notification; ours are plain text, others keep their traceback."""
+        """Say that the run has failed, and why."""
         self.status.setText("Failed: see the notification.")
-        if isinstance(error, InstsegError):
-            show_error(str(error))
-        else:
-            notification_manager.dispatch(Notification.from_exception(error))
+        notify(error)
 
     def _restore(self) -> None:
         self.worker = None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.qt.threading import create_worker
-from napari.utils.notifications import Notification, notification_manager
+from napari.utils.notifications import Notification, notification_manager, show_error
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -32,6 +32,7 @@ class TaskRow(QWidget):
         super().__init__()
         self.worker: TaskWorker | None = None
         self._then: Callable[[Any], None] | None = None
+        self._wait = True
         self.bar = QProgressBar()
         self.bar.setFormat("%p %")
         self.cancel_button = QPushButton("Cancel")
@@ -47,7 +48,12 @@ class TaskRow(QWidget):
         self.hide()
 
     def start(
-        self, title: str, work: Callable[[Report], Any], then: Callable[[Any], None] | None = None
+        self,
+        title: str,
+        work: Callable[[Report], Any],
+        then: Callable[[Any], None] | None = None,
+        *,
+        wait: bool = True,
     ) -> None:
         """Start a task.
 
@@ -59,17 +65,16 @@ class TaskRow(QWidget):
             Takes a `Report`; runs in another thread.
         then : callable, optional
             Called with what it returned.
+        wait : bool
+            Wait for its end after a cancel, which a network that stalls may hold up.
         """
         # create_worker tells napari, so that closing the window asks first.
         worker = create_worker(
             Task(work, title), _worker_class=TaskWorker, _start_thread=False, _ignore_errors=True
         )
-        worker.progress.connect(self._report)
-        worker.returned.connect(self._succeed)
-        worker.aborted.connect(lambda _: self.say("Cancelled."))
-        worker.errored.connect(self._fail)
-        worker.finished.connect(self._end)
-        self.worker, self._then = worker, then
+        for signal, slot in self._slots(worker):
+            signal.connect(slot)
+        self.worker, self._then, self._wait = worker, then, wait
         self._report(0, 0, title)
         for widget in (self, self.bar, self.cancel_button):
             widget.setVisible(True)
@@ -78,10 +83,26 @@ class TaskRow(QWidget):
 
     def cancel(self) -> None:
         """Ask the task to stop."""
-        if self.worker is not None:
-            self.worker.quit()
-            self.cancel_button.setEnabled(False)
-            self.say("Cancelling…")
+        worker = self.worker
+        if worker is None:
+            return
+        worker.quit()
+        self.cancel_button.setEnabled(False)
+        self.say("Cancelling…")
+        if not self._wait:
+            for signal, slot in self._slots(worker):
+                signal.disconnect(slot)
+            self._abort()
+            self._end()
+
+    def _slots(self, worker: TaskWorker) -> list[tuple[Any, Callable[..., None]]]:
+        return [
+            (worker.progress, self._report),
+            (worker.returned, self._succeed),
+            (worker.aborted, self._abort),
+            (worker.errored, self._fail),
+            (worker.finished, self._end),
+        ]
 
     def say(self, text: str) -> None:
         """Show a text, "" none."""
@@ -95,6 +116,9 @@ class TaskRow(QWidget):
             short = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
             self.say(short[:1].upper() + short[1:])
 
+    def _abort(self, result: Any = None) -> None:
+        self.say("Cancelled.")
+
     def _succeed(self, result: Any) -> None:
         self.say("")
         if self._then is not None:
@@ -106,7 +130,7 @@ class TaskRow(QWidget):
             self.say(text[:1].upper() + text[1:])
         else:
             self.say("Failed: see the notification.")
-            notification_manager.dispatch(Notification.from_exception(error))
+            notify(error)
 
     def _end(self) -> None:
         self.worker = self._then = None
@@ -118,3 +142,11 @@ class TaskRow(QWidget):
 def breakable(text: str) -> str:
     """Let long words be broken after signs, with marks that are not seen."""
     return LONG_WORD.sub(lambda word: re.sub(r"([/\\._=-])", "\\1\u200b", word[0]), text)
+
+
+def notify(error: Exception) -> None:
+    """Show an error as a notification; ours are plain text, others keep their traceback."""
+    if isinstance(error, InstsegError):
+        show_error(str(error))
+    else:
+        notification_manager.dispatch(Notification.from_exception(error))

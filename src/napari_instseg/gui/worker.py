@@ -88,17 +88,21 @@ class ModelHolder:
         """Free the memory of the model, also on a GPU.
 
         For the GUI's thread, between runs: it collects garbage, and Qt's objects must not be
-        collected by another thread.
+        collected by another thread. Does nothing while a model is being loaded.
         """
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
             if self._model is None:
                 return
             self._model = self._key = None
-            # Networks may hold themselves in circles, which only the collector finds.
-            gc.collect()
-            torch = sys.modules.get("torch")
-            if torch is not None and torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        finally:
+            self._lock.release()
+        # Networks may hold themselves in circles, which only the collector finds.
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def _load(settings: Settings, report: Report | None = None) -> LoadedModel:
@@ -121,6 +125,8 @@ class SegmentWorker(Worker):
     def __init__(self, job: Job, models: ModelHolder) -> None:
         super().__init__()
         self._job, self._models = job, models
+        #: The model is not there yet: nothing is lost if nobody waits for this worker any more.
+        self.loading = True
 
     def work(self) -> Segmentation | None:
         """Do the job; `WorkerBase` reports the result and errors."""
@@ -131,6 +137,7 @@ class SegmentWorker(Worker):
             model = self._models.get(job.settings, self.report)
         except CancelledError:
             model = None
+        self.loading = False
         if model is None or self.cancelled():
             self.signals.aborted.emit(None)
             return None

@@ -94,6 +94,9 @@ def fetch(
             _remember(target, digest)
             part.replace(target)
             discard(part)
+        except DamagedFileError:
+            discard(part)
+            raise
         except OSError as error:
             raise ModelError(f"{target} cannot be written: {error}") from error
     return digest
@@ -244,7 +247,6 @@ def _check(part: Path, source: str, sha256: str | None, md5: str) -> str:
         with part.open("rb") as file:
             got = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if wanted and not got.startswith(wanted.lower()):
-        part.unlink()
         kind = "SHA-256" if sha256 else "an MD5 that begins with"
         raise DamagedFileError(
             f"what came from {source} is not what it should be: expected {kind} {wanted}, "

@@ -82,7 +82,7 @@ class ModelEntry:
 
     def absent_modules(self) -> tuple[str, ...]:
         """Names of the required modules that are not installed."""
-        return tuple(name for name in self.requires if importlib.util.find_spec(name) is None)
+        return tuple(name for name in self.requires if not _is_installed(name))
 
     def missing(self) -> str:
         """Return "" if the model can run (after a download, if need be), else what to do."""
@@ -96,16 +96,34 @@ class ModelEntry:
         return "" if self.present or self.url else f"needs the file {self.path}"
 
 
+def _is_installed(module: str) -> bool:
+    spec = importlib.util.find_spec(module)
+    # A folder of that name on the path is not the package.
+    return spec is not None and spec.origin is not None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
-    """A segmenter, and what names it in a recipe."""
+    """A segmenter, and what names it in a recipe.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+    name : str
+    file, sha256 : str
+        Name and SHA-256 of the weights file.
+    config_sha256 : str
+        SHA-256 of the user's own config, if there is one.
+    """
 
     segmenter: Segmenter
     name: str
     file: str
     sha256: str
+    config_sha256: str = ""
 
     @property
     def identity(self) -> dict[str, str]:
-        """Name, file name and SHA-256, for the recipe."""
-        return {"name": self.name, "file": self.file, "sha256": self.sha256}
+        """What names the model in a recipe, as values that JSON can hold."""
+        config = {"config_sha256": self.config_sha256} if self.config_sha256 else {}
+        return {"name": self.name, "file": self.file, "sha256": self.sha256, **config}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..segmenter import ModelError, Segmenter
 from ..settings import Settings
 from . import library, zoo
+from .downloads import file_sha256
 from .entry import YOURS, LoadedModel, ModelEntry, Report
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ def find(name: str, weights: str | None = None, categories: str | None = None) -
         A registered name (of the zoo also without its folder, where that is clear), the path
         of a weights file of ours, or of a Detectron2 config (YAML).
     weights : str, optional
-        Path of the checkpoint that belongs to a config.
+        Path of the checkpoint that belongs to a config; with a name of the zoo, in place of
+        its own.
     categories : str, optional
         Path of a file with the categories' names.
 
@@ -84,7 +87,7 @@ def find(name: str, weights: str | None = None, categories: str | None = None) -
         If there is none; the message says what there is.
     """
     path = Path(name).expanduser()
-    if path.suffix.lower() in CONFIG_SUFFIXES and not zoo.knows(name):
+    if path.suffix.lower() in CONFIG_SUFFIXES and (path.is_file() or not zoo.knows(name)):
         return _own_config(name, path, weights, categories)
     if path.suffix.lower() == ".py":
         raise ModelError(
@@ -92,9 +95,7 @@ def find(name: str, weights: str | None = None, categories: str | None = None) -
             "anything; expected a Detectron2 config in YAML"
         )
     if weights is not None or categories is not None:
-        raise ModelError(
-            f"weights and categories go with a Detectron2 config (.yaml), not with {name!r}"
-        )
+        return _on_zoo_config(name, weights, categories)
     for entry in (built_in(), *library.entries()):
         if entry.name == name:
             return entry
@@ -129,8 +130,24 @@ def _own_config(name: str, path: Path, weights: str | None, categories: str | No
         requires=("torch", "torchvision", "detectron2"),
         group=YOURS,
         config=str(path.resolve()),
-        categories=None if categories is None else Path(categories).expanduser(),
+        categories=_path(categories),
     )
+
+
+def _on_zoo_config(name: str, weights: str | None, categories: str | None) -> ModelEntry:
+    """A model of the zoo with other weights, or other names."""
+    if not zoo.knows(name):
+        raise ModelError(
+            f"weights and categories go with a Detectron2 config (.yaml) or the name of a model of "
+            f"its zoo, not with {name!r}"
+        )
+    entry = replace(zoo.find(name), categories=_path(categories))
+    own = _path(weights)
+    return entry if own is None else replace(entry, path=own, url="", group=YOURS, license="")
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text).expanduser()
 
 
 def _unknown(name: str) -> str:
@@ -180,7 +197,9 @@ def load(
     loader: Callable[[ModelEntry, str, str, Report | None], tuple[Segmenter, str]]
     loader = getattr(importlib.import_module(module), function)
     segmenter, digest = loader(entry, device, precision, report)
-    return LoadedModel(segmenter, entry.name, entry.path.name, digest)
+    own_config = Path(entry.config)
+    config = file_sha256(own_config) if own_config.is_absolute() else ""
+    return LoadedModel(segmenter, entry.name, entry.path.name, digest, config)
 
 
 def load_for(settings: Settings, report: Report | None = None) -> LoadedModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..segmenter import ModelError
+from .downloads import file_sha256
 
 METADATA_KEY = "napari_instseg"
 
@@ -25,12 +25,6 @@ class WeightsFile:
     tensors: dict[str, Tensor]
     about: dict[str, Any]
     sha256: str
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_weights(path: Path, sha256: str | None = None) -> WeightsFile:

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..instances import Instances
-from ..segmenter import Category, Rules
+from ..segmenter import USUAL_RULES, Category, Rules
 from .masks import paint_visible
 
 
@@ -61,7 +61,7 @@ def render(
     image_shape: tuple[int, int],
     categories: Sequence[Category],
     source: str,
-    rules: Rules = Rules(),
+    rules: Rules = USUAL_RULES,
 ) -> Rendering:
     """Paint and list the objects of all planes, but those that are mostly hidden.
 
@@ -154,7 +154,7 @@ def add_stuff(
     stuff: NDArray[np.integer[Any]] | None,
     categories: Sequence[Category],
     source: str,
-    rules: Rules = Rules(),
+    rules: Rules = USUAL_RULES,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
     """Combine the first ``count`` objects with a map of stuff.
 

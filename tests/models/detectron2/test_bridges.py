@@ -13,7 +13,7 @@ from napari_instseg.models.detectron2 import bridges, install
 from napari_instseg.segmenter import ModelError
 
 pytestmark = pytest.mark.skipif(
-    not install.state().installed, reason=f"needs Detectron2: run {install.COMMAND}"
+    not install.state().installed, reason=f"needs Detectron2: run {bridges.INSTALL}"
 )
 
 
@@ -211,4 +211,4 @@ def test_missing(tmp_path, folder):
         "assert not install.state().installed\n"
         "try:\n    bridges.load()\nexcept ModelError as error:\n    print(error)",
     )
-    assert out == f"Detectron2 is not installed: run '{install.COMMAND}'"
+    assert out == f"Detectron2 is not installed: run '{bridges.INSTALL}'"

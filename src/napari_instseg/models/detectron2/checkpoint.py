@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...segmenter import ModelError
+from ..downloads import file_sha256
 from ..untrusted import DAMAGE, is_zip, read_pickle, read_torch
-from ..weights import file_sha256
 from . import bridges
 from .support import some
 

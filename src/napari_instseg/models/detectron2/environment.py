@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...segmenter import ModelError
-
-COMMAND = "napari-instseg install detectron2"
+from .bridges import INSTALL
 
 
 def tool() -> tuple[str, ...]:
@@ -30,7 +29,7 @@ def tool() -> tuple[str, ...]:
     raise ModelError(
         f"no pip in this environment ({sys.prefix}) and no uv on the PATH: run "
         f"{readable((sys.executable, '-m', 'ensurepip'))} (Debian, Ubuntu: apt-get install "
-        f"python3-pip), then '{COMMAND}' again"
+        f"python3-pip), then '{INSTALL}' again"
     )
 
 
@@ -43,7 +42,7 @@ def site_packages() -> Path:
         raise ModelError(
             f"this Python ({sys.executable}) belongs to the operating system, which alone "
             f"installs packages into it: make a virtual environment ({sys.executable} -m venv "
-            f"FOLDER), install napari-instseg there, and run '{COMMAND}' in it"
+            f"FOLDER), install napari-instseg there, and run '{INSTALL}' in it"
         )
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -52,7 +51,7 @@ def site_packages() -> Path:
         if not inside and site.ENABLE_USER_SITE:
             return Path(site.getusersitepackages())
         raise ModelError(
-            f"nothing can be written to {folder} ({error.strerror}): run '{COMMAND}' as the user "
+            f"nothing can be written to {folder} ({error.strerror}): run '{INSTALL}' as the user "
             "who made this environment, or in a virtual environment of your own"
         ) from error
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ...segmenter import ModelError
 from . import environment, packing
-from .environment import COMMAND
+from .bridges import INSTALL
 from .processes import Failed, follow
 
 THIS = "napari-instseg"
@@ -295,6 +295,6 @@ def _explain(step: Step, lines: list[str]) -> str:
     elif "No space left" in text:
         advice = "Make room on the disk, then run it again"
     else:
-        advice = f"Run '{COMMAND} --dry-run' to see the commands, and try them by hand"
+        advice = f"Run '{INSTALL} --dry-run' to see the commands, and try them by hand"
     last = "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
     return f"Detectron2 could not be installed. {advice}. At '{step.purpose}' it said:\n{last}"

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ...instances import Instances, Mask
 from ...segmenter import RGB, Category, ModelError, Prediction, Rules, Segmenter
+from .. import zoo
 from ..devices import autocast, describe_device, half_precision, memory_errors, pick_device
-from ..downloads import fetch, verify
 from ..entry import ModelEntry, Report
 from . import bridges
 from .caps import Caps
@@ -211,7 +211,8 @@ class Detectron2Segmenter:
     def _stuff(self, logits: Tensor) -> NDArray[np.int32]:
         """Category id of each pixel, from (C, H, W) logits."""
         classes = logits.argmax(dim=0).cpu().numpy()
-        return self._names.stuff_ids[classes].astype(np.int32)
+        ids: NDArray[np.int32] = self._names.stuff_ids.astype(np.int32)[classes]
+        return ids
 
 
 _RUNNERS = {
@@ -279,11 +280,7 @@ def load_segmenter(
     path = Path(entry.config)
     cfg = read_config(path) if path.is_absolute() else zoo_config(entry.config)
     categories = categories_of(cfg, entry.categories)
-    digest = entry.sha256
-    if entry.url:
-        digest = (
-            verify(entry.path) if entry.present else fetch(entry.url, entry.path, report=report)
-        )
+    digest = zoo.fetch(entry, report) if entry.url else entry.sha256
     model = build(cfg)
     digest = load_weights(model, entry.path, digest)
     return Detectron2Segmenter(model, cfg, categories, chosen, precision, entry.diameter), digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ...segmenter import ModelError
 #: Whatever damaged or made-up bytes make a reader raise.
 DAMAGE = (
     pickle.UnpicklingError,
+    struct.error,
     zipfile.BadZipFile,
     ArithmeticError,
     AssertionError,

@@ -15,7 +15,7 @@ from .files import check_is_file
 
 #: Bytes, and values with every alias written out; the largest configs have 20 KB.
 BYTES = 1_000_000
-NODES = 50_000
+NODES = 20_000
 #: Values in values.
 DEPTH = 64
 PLAIN = frozenset(
