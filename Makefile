@@ -1,4 +1,4 @@
-## make demo    the built-in model on the sample images (ARGS="--no-viewer" keeps napari shut)
+## make demo    Detectron2 and the built-in model on sample images (ARGS="--no-viewer" keeps napari shut)
 ## make test    the whole test suite, in a real window on a virtual screen
 ## make lint    everything that CI checks without running the program
 ## VENV=folder and PYTHON=interpreter may be given with each.
@@ -9,6 +9,8 @@ ARGS ?=
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
+# A small Mask R-CNN of Detectron2, trained on nuclei, to try a model that is not built in.
+D2 := tests/data/detectron2_nuclei
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Linux gets a virtual screen; macOS has its own.
 XVFB := $(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s "-screen 0 1600x1000x24",)
@@ -42,6 +44,9 @@ $(VENV)/.installed-stardist: $(VENV)/.detectron2-test
 
 demo: $(VENV)/.detectron2-all
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then sh scripts/setup-x.sh --desktop || true; fi
+	@$(BIN)/napari-instseg segment src/napari_instseg/data/fluorescence.png --overwrite \
+	  --output instseg-demo/detectron2 --model $(D2)/config.yaml --weights $(D2)/model.pth \
+	  --categories $(D2)/categories.txt
 	@$(BIN)/napari-instseg demo $(ARGS)
 
 test: $(VENV)/.installed-stardist

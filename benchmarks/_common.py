@@ -1,4 +1,4 @@
-"""What the benchmarks share: processes that are measured, a picture, rows of a table."""
+"""What the benchmarks share: processes that are measured, rows of a table."""
 
 from __future__ import annotations
 
@@ -17,21 +17,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import psutil
-from numpy.typing import NDArray
-from PIL import Image as Picture
-
-import napari_instseg
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
-PACKAGES = ("napari-instseg", "torch", "torchvision", "numpy", "napari", "sahi", "opencv-python")
-#: Edge (px) of the pieces that the picture is made of, and where the first one begins: no edge
-#: of a tile may fall on an edge of a piece, where objects are cut anyway.
-PIECE, SHIFT = 256, 72
+PACKAGES = (
+    *("napari-instseg", "torch", "torchvision", "detectron2"),
+    *("numpy", "napari", "sahi", "opencv-python"),
+)
 
 
 # -------------------------------------------------------------------------- measured processes
@@ -80,8 +76,12 @@ class Measured:
     failure: str = ""
 
 
+#: Called with a `Meter` and options that fit JSON; may return values that do.
+Contender: TypeAlias = Callable[..., dict[str, Any] | None]
+
+
 def measure(
-    contender: Callable[..., dict[str, Any] | None],
+    contender: Contender,
     *,
     python: str = sys.executable,
     wrapper: Sequence[str] = (),
@@ -92,8 +92,8 @@ def measure(
 
     Parameters
     ----------
-    contender : function of a module of this package
-        Called with a `Meter` and the options, which must fit JSON; may return values that do.
+    contender : Contender
+        A function of a module of this package.
     python : str
         The interpreter.
     wrapper : sequence of str
@@ -139,6 +139,18 @@ def _watch(process: subprocess.Popen[str], limit: float) -> bool:
     return False
 
 
+def missing(*modules: str, python: str = sys.executable) -> str:
+    """Say which modules an interpreter has not; "" if it has them all."""
+    code = (
+        "import importlib.util, sys; "
+        "print(*[name for name in sys.argv[1:] if not importlib.util.find_spec(name)])"
+    )
+    command = [python, "-c", code, *modules]
+    found = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    absent = found.stdout.split()
+    return f"not installed: {', '.join(absent)}" if absent else ""
+
+
 def peak_memory() -> float:
     """Largest resident memory of this process since the start or `reset_peak`, MiB."""
     status = Path("/proc/self/status")
@@ -158,61 +170,6 @@ def reset_peak() -> None:
     reset = Path("/proc/self/clear_refs")
     if reset.exists():
         reset.write_text("5")
-
-
-# --------------------------------------------------------------------------------- the picture
-
-
-def data_folder() -> Path | None:
-    """The validation fields, if they are there."""
-    default = ROOT.parent / "shared" / "data" / "dsb2018"
-    folder = Path(os.environ.get("NAPARI_INSTSEG_DATA", default)) / "val"
-    return folder if (folder / "images").is_dir() else None
-
-
-def fields() -> tuple[list[NDArray[np.uint8]], str]:
-    """Grey fluorescence fields stretched to 0..255, and where they come from."""
-    folder = data_folder()
-    if folder is None:
-        paths = [Path(napari_instseg.__file__).parent / "data" / "fluorescence.png"]
-        source = "the sample image"
-    else:
-        rows = (folder.parent / "index.csv").read_text("utf-8").splitlines()
-        names = [r.split(",")[1] for r in rows if r.startswith("val,") and ",fluorescence," in r]
-        paths = [folder / "images" / f"{name}.png" for name in names]
-        source = f"{len(paths)} validation fields"
-    return [_stretch(np.asarray(Picture.open(path).convert("L"))) for path in paths], source
-
-
-def _stretch(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    low, high = np.percentile(gray, (0.5, 99.8))
-    return np.uint8(np.clip((gray - low) / max(high - low, 1.0), 0, 1) * 255)
-
-
-def mosaic(size: int) -> tuple[NDArray[np.uint8], str]:
-    """A square picture made of pieces of the fields, each turned in one of eight ways.
-
-    Returns
-    -------
-    picture : (size, size) uint8
-    source : str
-    """
-    found, source = fields()
-    pieces = [
-        gray[top : top + PIECE, left : left + PIECE]
-        for gray in found
-        for top in range(0, gray.shape[0] - PIECE + 1, PIECE)
-        for left in range(0, gray.shape[1] - PIECE + 1, PIECE)
-    ]
-    count = -(-(size + SHIFT) // PIECE)
-    random = np.random.default_rng(0)
-    rows = []
-    for _ in range(count):
-        picked = (pieces[i] for i in random.integers(len(pieces), size=count))
-        turned = [np.rot90(piece, random.integers(4)) for piece in picked]
-        rows.append([np.fliplr(piece) if random.integers(2) else piece for piece in turned])
-    whole = np.block(rows)[SHIFT : SHIFT + size, SHIFT : SHIFT + size]
-    return np.ascontiguousarray(whole), source
 
 
 # ------------------------------------------------------------------------------------ the table

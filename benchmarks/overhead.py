@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ._common import Meter, Result, Row, command, measure, median, mosaic
+from ._common import Meter, Result, Row, command, measure, median
+from ._picture import mosaic
 
 SIZE = 4096
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from ._common import MIB, Measured, Meter, Result, Row, command, measure
+from ._common import MIB, Contender, Measured, Meter, Result, Row, command, measure
 
 SIZE, COUNT, DIAMETER, MASK = 4096, 1000, 30, 28
 #: Objects at a time in torchvision's second way: 1.1 GiB on 4096 x 4096 px.
@@ -27,29 +28,7 @@ CHUNK = 8
 
 def run(options: argparse.Namespace) -> Result:
     """Measure all contenders."""
-    size = options.size or SIZE
-    count = 60 if options.smoke else COUNT
-    repeats = options.repeats or 5
-    limit = options.memory_limit or psutil.virtual_memory().available / MIB * 0.8
-    each = 2 * 4 * size**2 / MIB
-    fitting = max(1, min(count, int(0.8 * limit / each)))
-    common = {"size": size, "count": count, "memory_limit": limit}
-    with tempfile.TemporaryDirectory() as folder:
-        ours = measure(paint_ours, **common, repeats=repeats, folder=folder)
-        whole = measure(paint_torchvision, **common, first=fitting, chunk=fitting, repeats=1)
-        chunks = measure(
-            paint_torchvision, **common, chunk=CHUNK, repeats=1, save=f"{folder}/peer.npy"
-        )
-        labels = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
-    note = ""
-    if fitting < count:
-        whole = _scaled(whole, count / fitting)
-        note = f"scaled up from {fitting} objects: all need {count * each / 1024:.0f} GiB"
-    rows = [
-        Row.of("napari-instseg", ours, "label image and table", reference=True),
-        Row.of("torchvision, all masks at once", whole, note),
-        Row.of(f"torchvision, {CHUNK} masks at a time", chunks),
-    ]
+    title, rows, labels = compare(options, "torchvision", paint_ours, paint_torchvision, 2 * 4)
     remarks = []
     if len(labels) == 3:
         remarks.append(
@@ -58,7 +37,56 @@ def run(options: argparse.Namespace) -> Result:
             "torchvision rounds boxes and makes them 1 px larger; sampled at the pixel's centre, "
             f"for comparison: {agreement(labels['centered'], labels['peer'])}"
         )
-    return Result(f"painting {count} objects of {DIAMETER} px on {size}²", rows, remarks)
+    return Result(title, rows, remarks)
+
+
+def compare(
+    options: argparse.Namespace,
+    peer: str,
+    ours: Contender,
+    theirs: Contender,
+    bytes_per_pixel: int,
+) -> tuple[str, list[Row], dict[str, NDArray[np.int32]]]:
+    """Measure our way, theirs with all masks at once, and theirs with a few at a time.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+    peer : str
+        Name of the other side.
+    ours, theirs : contenders
+        See `paint_ours` and `paint_torchvision`.
+    bytes_per_pixel : int
+        What each object costs the other side on each pixel of the image.
+
+    Returns
+    -------
+    title : str
+    rows : list of Row
+    labels : dict of str to label image
+        What contenders saved, by the name of the file.
+    """
+    size = options.size or SIZE
+    count = 60 if options.smoke else COUNT
+    limit = options.memory_limit or psutil.virtual_memory().available / MIB * 0.8
+    each = bytes_per_pixel * size**2 / MIB
+    fitting = max(1, min(count, int(0.8 * limit / each)))
+    common = {"size": size, "count": count, "memory_limit": limit}
+    with tempfile.TemporaryDirectory() as folder:
+        mine = measure(ours, **common, repeats=options.repeats or 5, folder=folder)
+        whole = measure(theirs, **common, first=fitting, chunk=fitting)
+        chunks = measure(theirs, **common, chunk=CHUNK, save=f"{folder}/peer.npy")
+        labels = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
+    note = ""
+    if fitting < count:
+        whole = _scaled(whole, count / fitting)
+        note = f"scaled up from {fitting} objects: all need {count * each / 1024:.0f} GiB"
+    rows = [
+        Row.of("napari-instseg", mine, "label image and table", reference=True),
+        Row.of(f"{peer}, all masks at once", whole, note),
+        Row.of(f"{peer}, {CHUNK} masks at a time", chunks),
+    ]
+    return f"painting {count} objects of {DIAMETER} px on {size}²", rows, labels
 
 
 def _scaled(found: Measured, factor: float) -> Measured:
@@ -142,31 +170,53 @@ def paint_torchvision(
     meter: Meter,
     size: int,
     count: int,
-    repeats: int,
     chunk: int,
     first: int | None = None,
     save: str = "",
 ) -> None:
-    """Masks as large as the image; each painted inside its box only, which is the quick way."""
+    """Masks as large as the image; the first objects only, or all."""
     from torchvision.models.detection.roi_heads import paste_masks_in_image
 
     masks, boxes, _ = objects(size, count)
     masks, boxes = masks[:first, None], boxes[:first]
-    corners = np.concatenate([np.floor(boxes[:, :2]) - 2, np.ceil(boxes[:, 2:]) + 3], axis=1)
-    corners = corners.clip(0, size).astype(int)
-    for _ in range(repeats):
-        with meter.work():
-            labels = np.zeros((size, size), np.int32)
-            for start in reversed(range(0, len(boxes), chunk)):
-                part = slice(start, start + chunk)
-                pasted = paste_masks_in_image(masks[part], boxes[part], (size, size)).numpy()
-                for i in reversed(range(len(pasted))):
-                    left, top, right, bottom = corners[start + i]
-                    inside = pasted[i, 0, top:bottom, left:right] >= 0.5
-                    labels[top:bottom, left:right][inside] = start + i + 1
-                del pasted
+
+    def paste(part: slice) -> NDArray[np.float32]:
+        pasted = paste_masks_in_image(masks[part], boxes[part], (size, size))
+        values: NDArray[np.float32] = pasted[:, 0].numpy()
+        return values
+
+    with meter.work():
+        labels = paint_pasted(paste, boxes, size, chunk)
     if save:
         np.save(save, labels)
+
+
+def paint_pasted(
+    paste: Callable[[slice], NDArray[Any]], boxes: Any, size: int, chunk: int
+) -> NDArray[np.int32]:
+    """Paint masks that are as large as the image; inside their boxes only, the quick way.
+
+    Parameters
+    ----------
+    paste : callable
+        Gives the (n, H, W) masks, bool or probabilities, of some objects.
+    boxes : (N, 4) Tensor
+    size : int
+        Height and width of the image, px.
+    chunk : int
+        Objects at a time.
+    """
+    corners = np.concatenate([np.floor(boxes[:, :2]) - 2, np.ceil(boxes[:, 2:]) + 3], axis=1)
+    corners = corners.clip(0, size).astype(int)
+    labels = np.zeros((size, size), np.int32)
+    for start in reversed(range(0, len(boxes), chunk)):
+        pasted = paste(slice(start, start + chunk))
+        for i in reversed(range(len(pasted))):
+            left, top, right, bottom = corners[start + i]
+            inside = pasted[i, top:bottom, left:right] >= 0.5
+            labels[top:bottom, left:right][inside] = start + i + 1
+        del pasted
+    return labels
 
 
 if __name__ == "__main__":

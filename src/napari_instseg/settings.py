@@ -61,8 +61,8 @@ class Settings:
     device : {"auto", "cpu", "cuda", "mps"} or a torch device
         "auto" takes CUDA, then MPS, then CPU.
     precision : {"auto", "float32", "half"}
-        Number format of the network: "auto" takes half precision (bfloat16 or float16 with
-        autocast) on NVIDIA GPUs that are fast at it, "half" on any device.
+        Number format of the network: "auto" takes half precision (autocast, float16) on NVIDIA
+        GPUs with tensor cores, "half" on any device (bfloat16 on CPUs).
 
     Raises
     ------

@@ -13,8 +13,10 @@ from tiny import TINY
 from torchvision.models.detection.roi_heads import paste_masks_in_image, project_masks_on_boxes
 from torchvision.ops import masks_to_boxes
 
+import napari_instseg
+from napari_instseg.evaluation import match_labels
 from napari_instseg.instances import Instances, Mask
-from napari_instseg.models.devices import available_devices, pick_device
+from napari_instseg.models.devices import available_devices, half_precision, pick_device
 from napari_instseg.models.pasting import paste_masks
 from napari_instseg.models.registry import load
 from napari_instseg.models.thin_mask_rcnn import build
@@ -332,3 +334,26 @@ def test_devices_that_are_not_there_are_named(tmp_path: Path) -> None:
         pick_device("gpu9x")
     with pytest.raises(InputError, match=r"device: 'meta' is not there; this machine has .*cpu"):
         pick_device("meta")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "least"), [(torch.float16, (0.98, 0.97)), (torch.bfloat16, (0.95, 0.9))]
+)
+def test_half_precision_gives_nearly_the_same(
+    dtype: torch.dtype, least: tuple[float, float]
+) -> None:
+    """F1 at IoU 0.5 and mean IoU, beside float32; on the CPU, by the path that GPUs take."""
+    path = Path(napari_instseg.__file__).parent / "data" / "fluorescence.png"
+    model = load("nuclei", "cpu")
+    expected = napari_instseg.segment(path, model).instances
+    model.segmenter._half = dtype
+    found = napari_instseg.segment(path, model).instances
+    match = match_labels(expected, found, (0.5,)).matches[0.5]
+    assert match.f1 >= least[0]
+    assert match.segmentation_quality >= least[1]
+
+
+def test_automatic_precision_is_full_where_there_is_no_gpu() -> None:
+    cpu = torch.device("cpu")
+    assert half_precision(cpu, "auto") is half_precision(cpu, "float32") is None
+    assert half_precision(cpu, "half") is torch.bfloat16

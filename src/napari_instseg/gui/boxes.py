@@ -19,8 +19,7 @@ from .links import RECIPE_KEY, Link, find_fitting, link_of, set_link
 BOXES = "boxes"
 #: Width of the lines, as a share of the median box's short side, and its limits, px.
 WIDTH, THINNEST, THICKEST = 0.04, 0.5, 6.0
-CLEAR = np.zeros(4)
-UNKNOWN = (1.0, 1.0, 1.0)
+WHITE = (1.0, 1.0, 1.0, 1.0)
 
 
 def add_boxes(
@@ -67,22 +66,34 @@ def describe_boxes(layer: napari.layers.Shapes, segmentation: Segmentation) -> N
     if link is None:
         return
     rows = box_table(segmentation)
-    corners = _corners(segmentation, rows, link.placement)
-    named = {c.id: c.color for c in segmentation.categories}
-    colors = np.array([(*named.get(i, UNKNOWN), 1.0) for i in rows["category_id"]])
-    layer.selected_data = set()
-    layer.data = []
-    if len(corners):
+    corners = _corners(segmentation, rows, link.placement).astype(np.float32)
+    table = rows[["index", "category_id", "category", "score"]]
+    # napari takes half a second for 1,000 rectangles: those that stay, the best, are left alone.
+    kept = _common(layer, corners, table)
+    layer.remove(list(range(kept, len(layer.data))))
+    if len(corners) > kept:
+        named = {c.id: (*c.color, 1.0) for c in segmentation.categories}
         layer.add_rectangles(
-            corners,
+            corners[kept:],
             edge_width=_width(rows),
-            edge_color=colors,
-            face_color=np.broadcast_to(CLEAR, (len(corners), 4)),
+            edge_color=np.array([named.get(i, WHITE) for i in table["category_id"][kept:]]),
+            face_color=np.zeros((len(corners) - kept, 4)),
         )
-    layer.features = rows[["index", "category_id", "category", "score"]]
+    layer.features = table
     layer.metadata = {**layer.metadata, RECIPE_KEY: segmentation.recipe}
     written = [np.array(data) for data in layer.data]
     set_link(layer, replace(link, written=written, threshold=segmentation.score_threshold))
+
+
+def _common(layer: napari.layers.Shapes, corners: NDArray[np.float32], table: pd.DataFrame) -> int:
+    """Count the first boxes that are in the layer already, with the same table."""
+    old = layer.features
+    count = min(len(layer.data), len(corners))
+    if not count or list(old.columns) != list(table.columns):
+        return 0
+    same = (old.iloc[:count].to_numpy() == table.iloc[:count].to_numpy()).all(axis=1)
+    same &= (np.array(layer.data[:count]) == corners[:count]).all(axis=(1, 2))
+    return count if same.all() else int(same.argmin())
 
 
 def box_table(segmentation: Segmentation) -> pd.DataFrame:

@@ -32,13 +32,13 @@ class InstallBox(QFrame):
 
     def __init__(self, what: str = WHAT) -> None:
         super().__init__()
-        self._what = what
+        self._what, self._done = what, False
         self.text = QLabel(what)
         self.text.setWordWrap(True)
         self.button = QPushButton("Install Detectron2")
         self.button.clicked.connect(self.start)
         self.task = TaskRow()
-        self.task.ended.connect(lambda: self.button.setEnabled(True))
+        self.task.ended.connect(self._end)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         for widget in (self.text, self.button, self.task):
@@ -69,12 +69,18 @@ class InstallBox(QFrame):
     def start(self) -> None:
         """Install it."""
         self.button.setEnabled(False)
-        self.task.start("installing Detectron2", _install, lambda _: self._done())
+        self._done = False
+        self.task.start("installing Detectron2", _install, self._succeed)
 
-    def _done(self) -> None:
+    def _succeed(self, state: object) -> None:
         # The import system remembers the folders that it has looked into.
         importlib.invalidate_caches()
-        self.installed.emit()
+        self._done = True
+
+    def _end(self) -> None:
+        self.button.setEnabled(True)
+        if self._done:
+            self.installed.emit()
 
 
 def _install(report: Report) -> object:

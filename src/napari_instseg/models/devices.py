@@ -57,17 +57,22 @@ def half_precision(device: torch.device, precision: str) -> torch.dtype | None:
     ----------
     device : torch.device
     precision : {"auto", "float32", "half"}
-        "auto" takes half precision on NVIDIA GPUs only, "half" also on others: bfloat16 where
-        the device computes with it (compute capability 8 and CPUs), else float16.
+        "auto" takes half precision on NVIDIA GPUs with tensor cores (compute capability 7)
+        only, "half" on any device.
+
+    Returns
+    -------
+    torch.dtype or None
+        float16, whose fraction has three bits more than bfloat16's: outlines move by a tenth as
+        much. CPUs compute with bfloat16, and are slow with float16.
     """
-    if precision == "float32" or (precision == "auto" and device.type != "cuda"):
+    if precision == "float32":
         return None
-    if device.type != "cuda":
-        return torch.bfloat16 if device.type == "cpu" else torch.float16
-    major, _ = torch.cuda.get_device_capability(device)
-    if precision == "auto" and major < 7:
-        return None  # Without tensor cores it is not faster.
-    return torch.bfloat16 if major >= 8 else torch.float16
+    if precision == "auto":
+        if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] < 7:
+            return None
+        return torch.float16
+    return torch.bfloat16 if device.type == "cpu" else torch.float16
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:

@@ -119,13 +119,13 @@ def _padded(tile: Tensor) -> Tensor:
 
 
 def _prediction(found: dict[str, Tensor], shape: tuple[int, int], limit: int) -> Prediction:
-    boxes = found["boxes"]
+    boxes = found["boxes"].float()
     # Where objects overlap, a network of this size leaves holes and crumbs in its masks.
     masks = [solid(m) for m in paste_masks(found["masks"][:, 0], boxes, shape, **PASTING)]
     instances = Instances.create(
         shape,
         masks,
-        scores=found["scores"].clamp(0, 1).cpu().numpy(),
+        scores=found["scores"].float().clamp(0, 1).cpu().numpy(),
         category_ids=found["labels"].cpu().numpy(),
         boxes=boxes.cpu().numpy(),
     )

@@ -6,12 +6,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_instseg.models.detectron2 import bridges
 from napari_instseg.models.detectron2.config import zoo_config
+from napari_instseg.models.detectron2.install import state
+
+needs_detectron2 = pytest.mark.skipif(
+    not state().installed, reason="needs Detectron2: napari-instseg install detectron2"
+)
 
 #: Shortest edge that pictures are resized to here: the zoo's 800 px would take minutes.
 EDGE = 160

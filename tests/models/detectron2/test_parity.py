@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from networks import SCORE, excite, needs_detectron2, panoptic_deeplab, picture, pointrend, small
 from numpy.typing import NDArray
 
 import napari_instseg as nis
 from napari_instseg.instances import Instances
-from napari_instseg.models.entry import LoadedModel
-
-if importlib.util.find_spec("detectron2") is None:
-    pytest.skip("needs Detectron2: napari-instseg install detectron2", allow_module_level=True)
-
-from networks import SCORE, excite, panoptic_deeplab, picture, pointrend, small
-
 from napari_instseg.models.detectron2.categories import categories_of
 from napari_instseg.models.detectron2.segmenter import Detectron2Segmenter, build
+from napari_instseg.models.entry import LoadedModel
 
+pytestmark = needs_detectron2
 COCO = "COCO-InstanceSegmentation"
 
 

@@ -81,6 +81,8 @@ def _import() -> None:
                 lent.enter_context(bridge())
             for name in MODULES:
                 importlib.import_module(name)
+        # 0.6 makes its anchors in a way that torch >= 1.10 warns of, at each run.
+        warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
     except FAILURES as error:
         raise ModelError(
             f"Detectron2 is installed ({Path(spec.origin).parent}) but cannot be imported "

@@ -190,7 +190,8 @@ def _fill(model: nn.Module, weights: _Weights, path: Path) -> None:
     try:
         left = model.load_state_dict(state, strict=False)
     except DAMAGE as error:
-        raise ModelError(f"{path} does not fit the config: {error}") from error
+        text = " ".join(str(error).split())[:400]
+        raise ModelError(f"{path} does not fit the config: {text}") from error
     wrong = {name for name, _, _ in shapes}
     shared = _loaded_under_another_name(model, set(left.missing_keys))
     missing += [name for name in left.missing_keys if name not in wrong | shared]
@@ -286,10 +287,9 @@ def _hints(
             anchors = want[0] // classes
             if got[0] % anchors == 0:
                 yield _hint_of_classes(got[0] // anchors, classes, "MODEL.RETINANET.NUM_CLASSES")
-    if missing and not any(name.startswith("backbone.") for name in missing):
-        parts = {name.split(".")[0] for name, _ in model.named_parameters()} - {"backbone"}
-        if parts <= {name.split(".")[0] for name in missing}:
-            yield ("It has a backbone only, which a training starts from: expected a trained model")
+    heads = [n for n, _ in model.named_parameters() if not n.startswith("backbone.")]
+    if heads and set(heads) <= set(missing) and not shapes:
+        yield "It has no weights of the heads: expected a trained model, not a backbone to start from"
 
 
 def _hint_of_classes(got: int, want: int, key: str) -> str:

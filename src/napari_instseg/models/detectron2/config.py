@@ -39,6 +39,12 @@ _PROJECTS: tuple[tuple[str, ...], ...] = (
     ("point_rend", "deeplab"),
     ("point_rend", "panoptic_deeplab"),
 )
+#: Words in the names of a model's parts, and the projects one of which has them.
+_MARKS = {
+    "pointrend": ("point_rend",),
+    "deeplab": ("deeplab", "panoptic_deeplab"),
+    "panopticdeeplab": ("panoptic_deeplab",),
+}
 
 
 def read_config(path: Path) -> Any:
@@ -134,10 +140,10 @@ def _fitting(loaded: Any) -> Any:
     parts = " ".join(
         str(value).lower() for key, value in _leaves(loaded) if key.endswith(("NAME", "TECTURE"))
     )
-    needed = {project for project in _PROJECTS[-1] if project.replace("_", "") in parts}
+    needed = [names for part, names in _MARKS.items() if part in parts]
     best, fewest = None, 0
     for names in _PROJECTS:
-        if needed <= set(names):
+        if all(any(name in names for name in some_of) for some_of in needed):
             cfg = _defaults(names)
             unknown = len(list(_unknown(loaded, cfg)))
             if best is None or unknown < fewest:

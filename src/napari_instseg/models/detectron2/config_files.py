@@ -107,7 +107,7 @@ def _own_values(path: Path) -> dict[str, Any]:
             f"{path} is no Detectron2 config: expected keys such as MODEL, got "
             f"{type(values).__name__}"
         )
-    for key, value in _walk(values):
+    for key, value in _walk(values, path):
         name = key.rpartition(".")[2]
         if name == "_target_":
             raise ModelError(
@@ -119,18 +119,16 @@ def _own_values(path: Path) -> dict[str, Any]:
     return values
 
 
-def _walk(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def _walk(values: Any, path: Path, key: str = "") -> Iterator[tuple[str, Any]]:
     """Every key with its value, lists by their positions."""
     pairs = values.items() if isinstance(values, dict) else enumerate(values)
     for name, value in pairs:
         if isinstance(values, dict) and not isinstance(name, str):
-            raise ModelError(
-                f"the config has the key {name!r} in {key or 'its top'}: expected text"
-            )
+            raise ModelError(f"{path} has the key {name!r} in {key or 'its top'}: expected text")
         full = f"{key}.{name}" if key else str(name)
         yield full, value
         if isinstance(value, (dict, list, tuple)):
-            yield from _walk(value, full)
+            yield from _walk(value, path, full)
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -121,7 +121,8 @@ def _parts(cfg: Any) -> Iterator[tuple[str, Any]]:
         yield "ROI_HEADS.NAME", modeling.ROI_HEADS_REGISTRY
         if model.ROI_HEADS.NAME != "Res5ROIHeads":
             yield "ROI_BOX_HEAD.NAME", roi_heads.ROI_BOX_HEAD_REGISTRY
-        if model.MASK_ON:
+        # The old heads of PointRend rename theirs themselves.
+        if model.MASK_ON and model.ROI_HEADS.NAME != "PointRendROIHeads":
             yield "ROI_MASK_HEAD.NAME", roi_heads.ROI_MASK_HEAD_REGISTRY
     if architecture in (*_TWO_STAGES, "RetinaNet"):
         yield "ANCHOR_GENERATOR.NAME", modeling.ANCHOR_GENERATOR_REGISTRY
