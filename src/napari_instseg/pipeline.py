@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +18,7 @@ from .ops.masks import tighten
 from .ops.merging import merge_tiles
 from .ops.scaling import Resampling
 from .ops.tiling import Tile, core_of, plan_tiles
+from .remarks import Remarks, describe
 from .segmentation import Segmentation
 from .segmenter import (
     RGB,
@@ -28,12 +28,11 @@ from .segmenter import (
     ResizingSegmenter,
     Segmenter,
 )
-from .settings import AS_TRAINED, AUTO, Settings
+from .settings import AS_TRAINED, Settings
+from .sizing import find_diameter, zoom_to
 
 #: Tiles begin at multiples of this (px), which networks' strides divide.
 GRID = 32
-#: An image is not enlarged more than this to match object sizes.
-MAX_ZOOM = 16.0
 #: Tiles are not made smaller than this (px) when memory runs out.
 SMALLEST_TILE = 256
 PACKAGES = (
@@ -52,25 +51,13 @@ class Progress:
 
 
 @dataclass(slots=True, eq=False)
-class _Remarks:
-    """What the user should know of a plane.
-
-    Pixels without a value by tile; by cap, the lowest score within it of each tile that has it.
-    """
-
-    loose: int = 0
-    non_finite: dict[Tile, int] = field(default_factory=dict)
-    capped: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-
-
-@dataclass(slots=True, eq=False)
 class _Plane:
     """What has been found in the plane under way."""
 
     tiles: list[Tile]
     parts: list[Instances] = field(default_factory=list)
     semantic: NDArray[np.int32] | None = None
-    remarks: _Remarks = field(default_factory=_Remarks)
+    remarks: Remarks = field(default_factory=Remarks)
 
 
 class Run:
@@ -122,7 +109,7 @@ class Run:
         self._current: tuple[tuple[int, ...], _Plane, Resampling] | None = None
         self._tile_size = settings.tile_size
         self._batch = settings.batch_size or segmenter.batch_size
-        self._remarks: dict[tuple[int, ...], _Remarks] = {}
+        self._remarks: dict[tuple[int, ...], Remarks] = {}
         self._notes: list[str] = []
         self._resolved: dict[str, Any] = {"device": segmenter.device}
         self._complete = False
@@ -154,7 +141,7 @@ class Run:
                 "versions": _versions(),
             },
             stuff=None if self._stuff is None else self._stuff.reshape(image.label_shape),
-            warnings=tuple(self._warnings()),
+            warnings=(*self._notes, *describe(self._remarks.values())),
             complete=self._complete,
             rules=self.segmenter.rules,
         )
@@ -308,50 +295,21 @@ class Run:
 
     def _zoom(self, mapping: IntensityMapping) -> float:
         """Factor that brings the image's objects to the size the model knows."""
-        settings, own = self.settings, self.segmenter.diameter
-        if settings.diameter in (None, AS_TRAINED):
-            return 1.0
-        if own is None:
-            raise InputError(
-                f"diameter: the model {settings.model!r} has no object size of its own; "
-                "use None (native)"
-            )
-        if settings.diameter == AUTO:
-            diameter = self._guess_diameter(mapping, own)
-        else:
-            diameter = float(settings.diameter)
-            if settings.diameter_unit == "um":
-                size = self.image.spacing.get("X")
-                if size is None:
-                    raise InputError(
-                        "diameter_unit: 'um' needs an image with a known pixel size; set the "
-                        "layer's scale and units, or give the diameter in px"
-                    )
-                diameter /= size
-        self._resolved["diameter_px"] = diameter
-        zoom = own / diameter
-        if zoom > MAX_ZOOM:
-            raise InputError(
-                f"diameter: expected at least {own / MAX_ZOOM:.2g} px for {settings.model!r}, got "
-                f"{diameter:.2g} px, which would enlarge the image {zoom:.0f} times"
-            )
-        return zoom
-
-    def _guess_diameter(self, mapping: IntensityMapping, own: float) -> float:
-        """Median diameter (px) of what the model finds in the middle tile, at two sizes."""
+        own = self.segmenter.diameter
         if not self._planes or 0 in self.region.shape:
-            return own
-        found: list[float] = []
-        for zoom in (1.0, 0.5):
-            instances = self._segment_middle(mapping, zoom)
-            areas = [m.area for m in instances.take(instances.scores >= 0.5).masks]
-            if len(areas) >= 3:
-                found.append(2 * float(np.sqrt(np.median(areas) / np.pi)) / zoom)
-        if not found:
+            return 1.0
+
+        def measure(zoom: float) -> Instances:
+            return self._segment_middle(mapping, zoom)
+
+        diameter = find_diameter(self.settings, own, self.image.spacing, measure)
+        if diameter is None or own is None:
+            return 1.0
+        if np.isnan(diameter):
             self._notes.append("diameter: too few objects to measure; pixels were left as they are")
-            return own
-        # What shrinking finds is taken only if it is large: then the full size split it.
-        return found[-1] if found[-1] > 3 * own else found[0]
+            diameter = own
+        self._resolved["diameter_px"] = diameter
+        return zoom_to(own, diameter, self.settings.model)
 
     def _segment_middle(self, mapping: IntensityMapping, zoom: float) -> Instances:
         """Segment one tile in the middle of the middle plane; a smaller one if memory runs out."""
@@ -369,27 +327,6 @@ class Run:
                 if edge <= SMALLEST_TILE:
                     raise
                 edge = max(SMALLEST_TILE, edge // 2)
-
-    def _warnings(self) -> list[str]:
-        notes = list(self._notes)
-        remarks = self._remarks.values()
-        for cap in sorted({cap for r in remarks for cap in r.capped}):
-            scores = [score for r in remarks for score in r.capped.get(cap, ())]
-            plural = "tile" if len(scores) == 1 else "tiles"
-            notes.append(
-                f"limit of {cap} objects reached on {len(scores)} {plural}: objects with scores "
-                f"below {max(scores):.2f} may be missing there; use smaller tiles"
-            )
-        loose = sum(r.loose for r in remarks)
-        if loose:
-            notes.append(
-                f"{loose} objects end at a tile's edge without a counterpart beyond it: "
-                "use larger tiles or more overlap"
-            )
-        non_finite = sum(sum(r.non_finite.values()) for r in remarks)
-        if non_finite:
-            notes.append(f"{non_finite} pixels are NaN or infinite and were masked")
-        return notes
 
 
 def _resizing(segmenter: Segmenter, settings: Settings) -> Segmenter:

@@ -408,9 +408,7 @@ def test_a_backbone_is_no_trained_model(tmp_path: Path) -> None:
     content = {"model": backbone, "__author__": "torchvision", "matching_heuristics": True}
     path = write_pickle(tmp_path / "R-50.pkl", content)
     text = fails(path, tiny())
-    assert text.endswith(
-        "It has no weights of the heads: expected a trained model, not a backbone to start from"
-    )
+    assert text.endswith("It holds a backbone alone: expected a trained model, with its heads")
     assert "unknown" not in text
 
 

@@ -247,7 +247,7 @@ def _of_json(content: Any, path: Path) -> list[_Class]:
         content = content["categories"]
     listed: list[tuple[Any, bool | None, Color | None]] = []
     if isinstance(content, dict):
-        kinds = [kind for kind in content if kind in ("things", "stuff")]
+        kinds = [k for k in content if k in ("things", "stuff") and isinstance(content[k], list)]
         listed = [(name, kind == "things", None) for kind in kinds for name in content[kind]]
     elif isinstance(content, list) and all(isinstance(c, dict) for c in content):
         ordered = sorted(content, key=lambda c: int(c["id"])) if _have(content, "id") else content

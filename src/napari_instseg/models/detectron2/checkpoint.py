@@ -289,7 +289,7 @@ def _hints(
                 yield _hint_of_classes(got[0] // anchors, classes, "MODEL.RETINANET.NUM_CLASSES")
     heads = [n for n, _ in model.named_parameters() if not n.startswith("backbone.")]
     if heads and set(heads) <= set(missing) and not shapes:
-        yield "It has no weights of the heads: expected a trained model, not a backbone to start from"
+        yield "It holds a backbone alone: expected a trained model, with its heads"
 
 
 def _hint_of_classes(got: int, want: int, key: str) -> str:
