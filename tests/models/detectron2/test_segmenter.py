@@ -323,3 +323,22 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"NUM_CLASSES") as caught:
         nis.load_model(other, weights=WEIGHTS)
     assert "cls_score" in str(caught.value)
+
+
+def test_a_cap_in_the_config_does_not_hide_objects(
+    tmp_path: Path, sample: nis.Segmentation
+) -> None:
+    """With room for 10 objects 100 come back, by one pass over the backbone."""
+    text = CONFIG.read_text().replace("DETECTIONS_PER_IMAGE: 1000", "DETECTIONS_PER_IMAGE: 10")
+    few = tmp_path / "few.yaml"
+    few.write_text(text)
+    model = nis.load_model(few, "cpu", weights=WEIGHTS)
+    passes: list[int] = []
+    network = model.segmenter._model
+    network.backbone.register_forward_hook(lambda *_: passes.append(1))
+    result = nis.segment(SAMPLE, model)
+    assert len(passes) == 1
+    match = match_labels(sample.instances, result.instances, (0.5,)).matches[0.5]
+    assert match.f1 > 0.97
+    assert network.roi_heads.box_predictor.test_topk_per_image == 10
+    assert network.proposal_generator.post_nms_topk[False] == 2000
