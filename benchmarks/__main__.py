@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from . import overhead, painting, sahi_peer, startup
+from . import (
+    overhead,
+    painting,
+    sahi_peer,
+    startup,
+)
 from ._common import Result, parse, show
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 import napari_instseg as nis
 from napari_instseg.instances import Instances
 from napari_instseg.models.detectron2.categories import categories_of
-from napari_instseg.models.detectron2.segmenter import Detectron2Segmenter, build
+from napari_instseg.models.detectron2.network import build
+from napari_instseg.models.detectron2.segmenter import Detectron2Segmenter
 from napari_instseg.models.entry import LoadedModel
 
 pytestmark = needs_detectron2

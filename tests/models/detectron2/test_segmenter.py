@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from networks import SCORE, excite, needs_detectron2, picture, small
+from networks import SCORE, excite, needs_detectron2, panoptic_deeplab, picture, small
 
 import napari_instseg as nis
 from napari_instseg.cli import main
@@ -42,7 +42,8 @@ def sample(nuclei: LoadedModel) -> nis.Segmentation:
 
 def random_model(name: str, **changes: Any) -> LoadedModel:
     from napari_instseg.models.detectron2.categories import categories_of
-    from napari_instseg.models.detectron2.segmenter import Detectron2Segmenter, build
+    from napari_instseg.models.detectron2.network import build
+    from napari_instseg.models.detectron2.segmenter import Detectron2Segmenter
 
     cfg = small(name, **changes)
     model = excite(build(cfg))
@@ -275,7 +276,7 @@ def test_a_zoo_file_that_was_placed_by_hand_is_used(picture_of_zoo: Path) -> Non
 def picture_of_zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Random weights in the layout of the zoo's files, where a download would have put them."""
     from napari_instseg.models.detectron2.config import zoo_config
-    from napari_instseg.models.detectron2.segmenter import build
+    from napari_instseg.models.detectron2.network import build
 
     monkeypatch.setenv("NAPARI_INSTSEG_CACHE", str(tmp_path))
     entry = registry.find(ZOO)
@@ -342,3 +343,33 @@ def test_a_cap_in_the_config_does_not_hide_objects(
     assert match.f1 > 0.97
     assert network.roi_heads.box_predictor.test_topk_per_image == 10
     assert network.proposal_generator.post_nms_topk[False] == 2000
+
+
+@pytest.mark.parametrize("width", [10**6, 10**12])
+def test_a_network_that_would_fill_the_memory_is_refused(tmp_path: Path, width: int) -> None:
+    text = CONFIG.read_text().replace("RES2_OUT_CHANNELS: 64", f"RES2_OUT_CHANNELS: {width}")
+    huge = tmp_path / "huge.yaml"
+    huge.write_text(text)
+    with pytest.raises(ModelError, match=r"would take \d+ GB|cannot build the network"):
+        nis.load_model(huge, weights=WEIGHTS)
+
+
+def test_panoptic_deeplab_of_a_data_set_that_is_not_known() -> None:
+    from napari_instseg.models.detectron2.categories import Categories
+    from napari_instseg.models.detectron2.network import build
+    from napari_instseg.models.detectron2.segmenter import Detectron2Segmenter
+
+    cfg = panoptic_deeplab()
+    cfg.DATASETS.TRAIN = cfg.DATASETS.TEST = ("cells_of_mine",)
+    ids = np.arange(1, 20)
+    categories = Categories(
+        tuple(nis.Category(int(i), f"class {i}", is_thing=bool(i <= 8)) for i in ids),
+        np.where(ids <= 8, ids, 0),
+        ids,
+    )
+    model = excite(build(cfg, categories))
+    segmenter = Detectron2Segmenter(model, cfg, categories, torch.device("cpu"))
+    result = nis.segment(picture(), LoadedModel(segmenter, "mine", "", ""), score_threshold=0)
+    assert set(result.table.loc[result.table["is_thing"], "category_id"]) <= set(range(1, 9))
+    assert set(result.table.loc[~result.table["is_thing"], "category_id"]) <= set(range(9, 20))
+    assert len(result.table) > 2

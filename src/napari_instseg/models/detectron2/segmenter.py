@@ -21,6 +21,7 @@ from .caps import Caps
 from .categories import Categories, categories_of
 from .checkpoint import load_weights
 from .config import read_config, zoo_config
+from .network import build
 from .results import crops_of, full_boxes, read_detections
 
 
@@ -281,35 +282,6 @@ def load_segmenter(
     cfg = read_config(path) if path.is_absolute() else zoo_config(entry.config)
     categories = categories_of(cfg, entry.categories)
     digest = zoo.fetch(entry, report) if entry.url else entry.sha256
-    model = build(cfg)
+    model = build(cfg, categories)
     digest = load_weights(model, entry.path, digest)
     return Detectron2Segmenter(model, cfg, categories, chosen, precision, entry.diameter), digest
-
-
-def build(cfg: Any) -> nn.Module:
-    """Build a config's network with random weights, on the CPU.
-
-    Raises
-    ------
-    ModelError
-        If the config names parts that the installed Detectron2 has not, or that do not fit.
-    """
-    bridges.load()
-    from detectron2.modeling import build_model
-
-    cfg = cfg.clone()
-    cfg.MODEL.DEVICE = "cpu"
-    try:
-        model: nn.Module = build_model(cfg)
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise ModelError(
-            f"Detectron2 cannot build the network that the config describes: {error!r}"
-        ) from error
-    return model
