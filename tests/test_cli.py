@@ -20,7 +20,7 @@ from napari_instseg.instances import Instances
 from napari_instseg.io.images import read_image, read_labels, write_labels
 from napari_instseg.models import registry
 from napari_instseg.models.entry import LoadedModel
-from napari_instseg.segmenter import Category, Prediction
+from napari_instseg.segmenter import Category, Prediction, Rules
 from napari_instseg.settings import Settings
 
 DATA = Path(napari_instseg.__file__).parent / "data"
@@ -37,6 +37,7 @@ class Bright:
     diameter = 20.0
     device = "a stand-in"
     batch_size = 1
+    rules = Rules()
 
     def __init__(self):
         self.calls = 0
@@ -55,7 +56,7 @@ def model(monkeypatch):
     loaded = LoadedModel(segmenter, "nuclei", "nuclei.safetensors", "0" * 64)
     loads = []
 
-    def load(name, device="auto"):
+    def load(name, device="auto", **options):
         loads.append((name, device))
         return loaded
 

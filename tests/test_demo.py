@@ -16,7 +16,7 @@ from napari_instseg.instances import Instances
 from napari_instseg.io.images import read_image, read_labels
 from napari_instseg.models import registry
 from napari_instseg.models.entry import LoadedModel
-from napari_instseg.segmenter import Category, Prediction
+from napari_instseg.segmenter import Category, Prediction, Rules
 
 WEIGHTS = Path(registry.__file__).parent / "data" / "nuclei.safetensors"
 needs_weights = pytest.mark.skipif(
@@ -49,6 +49,7 @@ class Nothing:
     diameter = None
     device = "a stand-in"
     batch_size = 1
+    rules = Rules()
 
     def segment(self, tiles):
         return [Prediction(Instances.empty(tile.shape[:2])) for tile in tiles]
@@ -79,7 +80,7 @@ class TestViewer:
     def _model(self, monkeypatch):
         """A stand-in: what is found does not matter here."""
         loaded = LoadedModel(Nothing(), "nuclei", "n.safetensors", "0" * 64)
-        monkeypatch.setattr(api, "load", lambda name, device: loaded)
+        monkeypatch.setattr(api, "load", lambda name, device, **options: loaded)
 
     def test_without_a_screen(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(demo, "why_no_viewer", lambda: "there is no screen")
