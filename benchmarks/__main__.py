@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from . import (
+    detectron2_painting,
+    detectron2_predictor,
+    detectron2_sahi,
     overhead,
     painting,
     sahi_peer,
@@ -10,12 +13,18 @@ from . import (
 )
 from ._common import Result, parse, show
 
+MODULES = (
+    *(painting, overhead, sahi_peer),
+    *(detectron2_predictor, detectron2_painting, detectron2_sahi),
+    startup,
+)
+
 
 def main() -> None:
     """Run one after the other, so that none disturbs another."""
     options = parse(__doc__)
     results: list[Result] = []
-    for module in (painting, overhead, sahi_peer, startup):
+    for module in MODULES:
         found = module.run(options)
         results += found if isinstance(found, list) else [found]
     show(results, options.output)

@@ -6,7 +6,8 @@ import importlib
 import json
 import sys
 
-from ._common import Meter, median, peak_memory
+from ._common import median
+from ._processes import Meter, peak_memory
 
 if __name__ == "__main__":
     module, function, options = sys.argv[1:]

@@ -11,7 +11,7 @@ from PIL import Image as Picture
 
 import napari_instseg
 
-from ._common import ROOT
+from ._processes import ROOT
 
 #: Edge (px) of the pieces that the picture is made of, and where the first one begins: no edge
 #: of a tile may fall on an edge of a piece, where objects are cut anyway.

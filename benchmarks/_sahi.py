@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._common import Contender, Measured, Meter, Result, Row, measure, missing
+from ._common import Result, Row
 from ._picture import mosaic
+from ._processes import Contender, Measured, Meter, measure, missing
 
 THRESHOLD = 0.5
 IOU = 0.5

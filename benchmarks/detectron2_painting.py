@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._common import Meter, Result, Row, command, missing
+from ._common import Result, Row, command
+from ._processes import Meter, missing
 from .painting import agreement, compare, objects, paint_pasted
 
 PEER = "detector_postprocess"

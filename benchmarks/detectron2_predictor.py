@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._common import ROOT, Measured, Meter, Result, Row, command, measure, median, missing
+from ._common import Result, Row, command, median
+from ._processes import ROOT, Measured, Meter, measure, missing
 
 CONFIG = "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x"
 SHAPE, SMOKE = (800, 1333), (160, 267)

@@ -16,7 +16,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ._common import ROOT, Meter, Result, Row, command, missing
+from ._common import Result, Row, command
+from ._processes import ROOT, Meter, missing
 from ._sahi import THRESHOLD, Task, Way, compare, run_pipeline, segment_with
 
 #: Of the large picture, and of the one with a truth, px.

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ._common import Meter, Result, Row, command, measure, median
+from ._common import Result, Row, command, median
 from ._picture import mosaic
+from ._processes import Meter, measure
 
 SIZE = 4096
 

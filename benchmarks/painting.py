@@ -19,7 +19,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from ._common import MIB, Contender, Measured, Meter, Result, Row, command, measure
+from ._common import Result, Row, command
+from ._processes import MIB, Contender, Measured, Meter, measure
 
 SIZE, COUNT, DIAMETER, MASK = 4096, 1000, 30, 28
 #: Objects at a time in torchvision's second way: 1.1 GiB on 4096 x 4096 px.

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._common import Meter, Result, command
+from ._common import Result, command
+from ._processes import Meter
 from ._sahi import THRESHOLD, Task, Way, compare, run_pipeline, segment_with
 
 SIZE = 2048

@@ -11,7 +11,8 @@ import sys
 import time
 from typing import Any
 
-from ._common import ROOT, Measured, Meter, Result, Row, command, measure, median
+from ._common import Result, Row, command, median
+from ._processes import ROOT, Measured, Meter, measure
 
 MODULE = "napari_instseg"
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""Make docs/images/*.png: napari's window after a run of the built-in model on each sample.
+"""Make docs/images/*.png: napari's window after a run on each sample, and the list of models.
 
 Run by 'make docs-images'. Without a display: xvfb-run -a -s "-screen 0 1600x1000x24".
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import napari
+from qtpy.QtGui import QImage, QPainter
 from qtpy.QtWidgets import QApplication
 
 from napari_instseg.gui.segment_widget import SegmentWidget
@@ -74,6 +75,35 @@ def picture(sample: str, file: str, output: str, *, more: bool = False, contour:
     rest(0.2)
 
 
+def picker(file: str, words: str) -> None:
+    """The list of models over the window, after a search."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.open_sample(PLUGIN, "fluorescence")
+    dock = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Segment", area="right")
+    fill_canvas(viewer)
+    choice = dock.form.model
+    choice.field.showPopup()
+    rest(0.5)
+    choice.popup.models.search.setText(words)
+    rest(1)
+    # A window of its own, which a picture of napari's leaves out.
+    over, window = choice.popup.grab().toImage(), choice.window()
+    where = choice.popup.geometry().topLeft() - window.geometry().topLeft()
+    canvas = viewer.screenshot(canvas_only=False, flash=False)
+    height, width, _ = canvas.shape
+    picture = QImage(canvas.tobytes(), width, height, QImage.Format.Format_RGBA8888)
+    painter = QPainter(picture)
+    painter.drawImage(where, over)
+    painter.end()
+    picture.save(str(IMAGES / file))
+    print(f"{file}: {len(choice.popup.models.shown())} models with {words!r}")
+    choice.popup.hide()
+    viewer.close()
+    rest(0.2)
+
+
 def main() -> None:
     missing = find("nuclei").missing()
     if missing:
@@ -81,6 +111,7 @@ def main() -> None:
     picture("fluorescence", "fluorescence.png", "instances")
     picture("histology", "histology.png", "instances", more=True, contour=2)
     picture("fluorescence", "panoptic.png", "panoptic")
+    picker("models.png", "mask 50 fpn")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def main() -> None:
     training = commands.add_parser("train", help="train, and write config.yaml and model.pth")
     training.add_argument("data", type=Path, help="folder with images and labels")
     training.add_argument("--output", type=Path, required=True)
-    training.add_argument("--iterations", type=int, default=5500)
+    training.add_argument("--iterations", type=int, default=4200)
     training.add_argument("--batch-size", type=int, default=4)
     training.add_argument("--threads", type=int, default=2)
     training.add_argument("--seed", type=int, default=0)
@@ -117,9 +117,12 @@ def main() -> None:
     evaluating = commands.add_parser("evaluate", help="measure on held-out images")
     evaluating.add_argument("data", type=Path, help="folder with images, labels")
     evaluating.add_argument("--model", type=Path, default=MODEL)
+    evaluating.add_argument(
+        "--as-trained", action="store_true", help="resize as the config says, not native pixels"
+    )
     arguments = parser.parse_args()
     if arguments.command == "evaluate":
-        evaluate(arguments.data, arguments.model)
+        evaluate(arguments.data, arguments.model, as_trained=arguments.as_trained)
         return
     torch.set_num_threads(arguments.threads)
     settings = TrainSettings(
@@ -307,14 +310,20 @@ def _cast(function: Callable[..., Any]) -> Callable[..., Any]:
     return cast
 
 
-def evaluate(data: Path, folder: Path) -> None:
-    """Print the accuracy on held-out images at their own size, as a user gets it."""
-    model = nis.load_model(str(folder / "config.yaml"), "cpu", weights=folder / "model.pth")
+def evaluate(data: Path, folder: Path, *, as_trained: bool) -> None:
+    """Print the accuracy on held-out images with the default settings, as a user gets it."""
+    model = nis.load_model(
+        folder / "config.yaml",
+        "cpu",
+        weights=folder / "model.pth",
+        categories=folder / "categories.txt",
+    )
+    diameter = "as trained" if as_trained else None
     pairs = find_pairs(data)
     scores = []
     for pair, example in zip(pairs, load_examples(pairs), strict=True):
         axes = "YXS" if example.image.ndim == 3 else "YX"
-        found = nis.segment(example.image, model, axes=axes).instances
+        found = nis.segment(example.image, model, axes=axes, diameter=diameter).instances
         scores.append(match_labels(example.labels, found, name=pair.image.stem, kind=example.kind))
     print(table(scores))
 

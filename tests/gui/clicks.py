@@ -16,7 +16,8 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 def click(qtbot: Any, button: QAbstractButton) -> None:
-    assert button.isVisible()
+    # What has just been shown has no size yet.
+    qtbot.waitUntil(lambda: button.isVisible() and button.height() > 5, timeout=WAIT)
     assert button.isEnabled()
     qtbot.mouseClick(button, LEFT)
 

@@ -77,10 +77,10 @@ def test_a_trained_model_from_two_files(
     assert real.models.get(real.form.settings()) is kept
     assert labels.data.max() > 20
 
-    assert real.free_button.isVisible()
-    click(qtbot, real.free_button)
+    click(qtbot, real.form.more.toggleButton())
+    click(qtbot, real.form.more.free_button)
     assert real.models.name == ""
-    assert not real.free_button.isVisible()
+    assert not real.form.more.free_button.isEnabled()
 
 
 def random_weights(name: str) -> dict[str, np.ndarray]:

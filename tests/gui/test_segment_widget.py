@@ -7,22 +7,15 @@ import napari
 import napari.layers
 import numpy as np
 import pytest
+from gui.clicks import WAIT, click
 from gui.fakes import FakeModel, squares
 from napari.utils import progress as napari_progress
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_instseg.gui import layers as gui_layers
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.segmenter import ModelError
-
-#: Long, ms: other work may share the machine.
-WAIT = 60_000
-
-
-def click(qtbot: Any, button: QPushButton) -> None:
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def run(qtbot: Any, dock: SegmentWidget, button: QPushButton | None = None) -> None:
@@ -268,6 +261,29 @@ def test_layers_come_and_go(viewer: napari.Viewer, dock: SegmentWidget) -> None:
     assert choice.currentText() == "uno"
     viewer.layers.remove(one)
     assert choice.layer() is two
+
+
+def test_memory_is_freed_on_request(
+    viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any
+) -> None:
+    viewer.add_image(squares())
+    click(qtbot, dock.form.more.toggleButton())
+    free = dock.form.more.free_button
+    assert not free.isEnabled()
+    run(qtbot, dock)
+    model.gate.clear()
+    model.entered.clear()
+    click(qtbot, dock.run_button)
+    qtbot.waitUntil(model.entered.is_set, timeout=WAIT)
+    assert not free.isEnabled()
+    model.gate.set()
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
+    assert len(model.loads) == 1
+    click(qtbot, free)
+    assert dock.models.name == ""
+    assert not free.isEnabled()
+    run(qtbot, dock)
+    assert len(model.loads) == 2
 
 
 def test_segment_view_takes_the_visible_part_of_the_current_plane(

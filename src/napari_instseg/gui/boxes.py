@@ -18,7 +18,7 @@ from .links import RECIPE_KEY, Link, find_fitting, link_of, set_link
 
 BOXES = "boxes"
 #: Width of the lines, as a share of the median box's short side, and its limits, px.
-WIDTH, THINNEST, THICKEST = 0.04, 0.5, 6.0
+WIDTH, THINNEST, THICKEST = 0.05, 0.5, 6.0
 WHITE = (1.0, 1.0, 1.0, 1.0)
 
 

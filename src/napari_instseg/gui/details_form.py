@@ -7,7 +7,15 @@ from typing import Any
 import napari.layers
 import numpy as np
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QSpinBox,
+    QWidget,
+)
 from superqt import QCollapsible
 
 from ..ops.axes import Image
@@ -26,6 +34,10 @@ DIAMETER_TIP = (
     "As trained (Detectron2): each tile is resized to the size of the pictures that the model\n"
     "was trained on, mostly 800 px on the short side; best for photographs.\n"
     "Measure, Value: the image is resized so that its objects get the size that the model knows."
+)
+FREE_TIP = (
+    "The model of the last run is kept in memory, so that the next one starts at once.\n"
+    "This frees it, on a GPU too; a later run loads the model again."
 )
 DEVICES = (
     ("Automatic", "auto"),
@@ -117,6 +129,10 @@ class DetailsForm(QCollapsible):
         """Say which device "automatic" turned out to be."""
         if self.device.currentData() == "auto":
             self.device.setItemText(0, f"Automatic ({name})")
+
+    def allow_freeing(self, allowed: bool) -> None:
+        """Offer to free the memory of the model that is kept, if there is one."""
+        self.free_button.setEnabled(allowed)
 
     def allow_as_trained(self, allowed: bool) -> None:
         """Offer "As trained" for models that know the pictures of their training."""
@@ -226,6 +242,9 @@ class DetailsForm(QCollapsible):
             "that are faster with it; full is a little more exact, and the same on every device."
         )
         add_row(self._form, "Precision", self.precision, tip)
+        self.free_button = QPushButton("Free memory")
+        self.free_button.setEnabled(False)
+        add_row(self._form, "", self.free_button, FREE_TIP)
 
     def _show_channels(self) -> None:
         options: list[tuple[str, object]] = [("All", None)]

@@ -99,10 +99,11 @@ class FilesDialog(QDialog):
         self.name = QLineEdit()
         self.name.setPlaceholderText("such as my-cells")
         self.config = _FileField("Config", CONFIG)
-        self.weights = _FileField("Weights", ANY_WEIGHTS if named else CHECKPOINT)
+        self.weights = _FileField("Weights", ANY_WEIGHTS if named else CHECKPOINT, ".pth or .pkl")
         self.names = _FileField("Category names", NAMES, "optional: .txt, .json or a COCO file")
         if named:
-            self.config.path.setPlaceholderText("Detectron2 only: .yaml")
+            self.config.path.setPlaceholderText("of a Detectron2 model: .yaml")
+            self.weights.path.setPlaceholderText(".pth, .pkl, or .safetensors of this program")
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)

@@ -64,7 +64,7 @@ class ModelPicker(QWidget):
         self.task.ended.connect(lambda: self.keep_button.setEnabled(True))
         line = QHBoxLayout()
         line.addWidget(self.info, 1)
-        line.addWidget(self.keep_button, 0, Qt.AlignmentFlag.AlignTop)
+        line.addWidget(self.keep_button, 0, Qt.AlignmentFlag.AlignVCenter)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)

@@ -187,7 +187,7 @@ class ModelsWidget(QWidget):
 
 
 def _about(entry: ModelEntry) -> str:
-    lines = [model_text.line(entry), entry.description]
+    lines = [entry.title, model_text.line(entry), entry.description]
     missing = entry.missing()
     if missing:
         lines.append(breakable(missing[:1].upper() + missing[1:]))

@@ -23,7 +23,8 @@ from .links import RECIPE_KEY, Link, find, find_fitting, hide_others, link_of, s
 
 #: Shades of a category's colour, so that neighbouring objects can be told apart.
 SHADES = 24
-OPACITY = 0.6
+#: Of labels; where they fill boxes, the picture should still be seen.
+OPACITY, OF_BOXES = 0.6, 0.3
 
 
 def add_segmentation(
@@ -94,7 +95,7 @@ def _add_labels(
             # The result's arrays are shared and never written to; the layer's can be painted on.
             data.copy(),
             name=f"{segmentation.image.name} {'view ' if link.view else ''}{link.output}",
-            opacity=OPACITY,
+            opacity=OF_BOXES if segmentation.rules.boxes_only else OPACITY,
             visible=visible,
             **transforms,
         )

@@ -39,10 +39,6 @@ LIVE_PIXELS = 3000 * 3000
 #: The form fits into it, px.
 DOCK_WIDTH = 320
 RUN_TIP = "Segment the whole layer, all planes"
-FREE_TIP = (
-    "{} is kept in memory, so that the next run starts at once.\n"
-    "Free its memory, that of a GPU too; a later run loads it again."
-)
 VIEW_TIP = (
     "Segment only what the canvas shows: the visible rows and columns of the current plane.\n"
     "The result gets layers of its own."
@@ -99,8 +95,7 @@ class SegmentWidget(QWidget):
         self.view_button.clicked.connect(lambda: self._start(view=True))
         self.install = InstallBox()
         self.install.installed.connect(self.form.model.refresh)
-        self.free_button = QPushButton("Free memory")
-        self.free_button.clicked.connect(self.free_memory)
+        self.form.more.free_button.clicked.connect(self.free_memory)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 1)
         buttons.addWidget(self.view_button, 1)
@@ -143,8 +138,7 @@ class SegmentWidget(QWidget):
         reason = f"This model {missing}" if missing else ""
         self.run_button.setToolTip(reason or RUN_TIP)
         self.view_button.setToolTip(reason or VIEW_TIP)
-        self.free_button.setVisible(bool(self.models.name) and not running)
-        self.free_button.setToolTip(FREE_TIP.format(self.models.name))
+        self.form.more.allow_freeing(bool(self.models.name) and not running)
         if reason != self._reason:
             self._reason = reason
             self.status.setText("" if self.install.isVisibleTo(self) else breakable(reason))

@@ -122,7 +122,9 @@ class Detectron2Segmenter:
     def _features(self, inputs: list[dict[str, Any]]) -> tuple[Any, dict[str, Tensor]]:
         images = self._model.preprocess_image(inputs)
         images.tensor = images.tensor.contiguous(memory_format=torch.channels_last)
-        return images, self._model.backbone(images.tensor)
+        features = self._model.backbone(images.tensor)
+        # RoIAlign takes boxes in the features' format, and float16 has no half pixels above 1024.
+        return images, {name: maps.float() for name, maps in features.items()}
 
     def _run_rcnn(self, inputs: list[dict[str, Any]], shape: tuple[int, int]) -> list[Prediction]:
         """R-CNNs, and Panoptic FPN, which has a semantic head beside one."""
