@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import napari_instseg as nis
 from napari_instseg.evaluation import Score, match_labels, pool
 from napari_instseg.io.images import read_image, read_labels
+from napari_instseg.models.detectron2.install import state
 from napari_instseg.models.entry import LoadedModel
 from napari_instseg.ops.axes import Image
 
@@ -109,3 +110,24 @@ def test_tiles_leave_no_trace_in_a_field_larger_than_a_tile(model: LoadedModel) 
     print(match, round(match.panoptic_quality, 4))
     assert match.true_positives > 200
     assert match.panoptic_quality >= 0.98
+
+
+@pytest.mark.slow
+def test_a_trained_detectron2_model_finds_nuclei() -> None:
+    """All of `val` at native pixels; its answers turned by 180 degrees would reach 0.01."""
+    if not state().installed:
+        pytest.skip("needs Detectron2: napari-instseg install detectron2")
+    folder = Path(__file__).parent / "data" / "detectron2_nuclei"
+    model = nis.load_model(
+        folder / "config.yaml",
+        weights=folder / "model.pth",
+        categories=folder / "categories.txt",
+    )
+    scores = []
+    for name in index():
+        truth = read_labels(path_of(name, "labels"))
+        scores.append(match_labels(truth, nis.segment(path_of(name), model).instances, (0.5,)))
+    assert len(scores) == 53
+    precision = pool(scores).matches[0.5].average_precision
+    print(round(precision, 3))
+    assert precision >= 0.70

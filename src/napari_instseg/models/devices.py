@@ -63,8 +63,7 @@ def half_precision(device: torch.device, precision: str) -> torch.dtype | None:
     Returns
     -------
     torch.dtype or None
-        float16, whose fraction has three bits more than bfloat16's: outlines move by a tenth as
-        much. CPUs compute with bfloat16, and are slow with float16.
+        float16, whose fraction has three bits more than bfloat16's; but CPUs are slow with it.
     """
     if precision == "float32":
         return None

@@ -15,7 +15,7 @@ from networks import SCORE, excite, needs_detectron2, panoptic_deeplab, picture,
 import napari_instseg as nis
 from napari_instseg.cli import main
 from napari_instseg.evaluation import match_labels
-from napari_instseg.io.images import read_labels
+from napari_instseg.io.images import read_image, read_labels
 from napari_instseg.models import registry
 from napari_instseg.models.detectron2 import bridges
 from napari_instseg.models.downloads import file_sha256
@@ -95,7 +95,7 @@ def test_tiles_leave_no_trace(nuclei: LoadedModel, sample: nis.Segmentation) -> 
 
 
 @pytest.mark.parametrize(
-    ("dtype", "least"), [(torch.float16, (0.99, 0.98)), (torch.bfloat16, (0.97, 0.93))]
+    ("dtype", "least"), [(torch.float16, (0.99, 0.995)), (torch.bfloat16, (0.98, 0.98))]
 )
 def test_half_precision_gives_nearly_the_same(
     sample: nis.Segmentation, dtype: torch.dtype, least: tuple[float, float]
@@ -114,14 +114,19 @@ def test_half_precision_gives_nearly_the_same(
 
 
 def test_a_batch_gives_what_its_tiles_give_alone(nuclei: LoadedModel) -> None:
-    pixels = np.random.default_rng(0).random((3, 64, 96, 3), np.float32)
-    tiles = [pixels[0], pixels[1][:, :64], pixels[2]]
+    image = read_image(SAMPLE)
+    gray = image.read((), slice(0, 300), slice(0, 300)).astype(np.float32)
+    pixels = np.repeat(gray.reshape(300, 300, -1)[..., :1] / gray.max(), 3, axis=-1)
+    tiles = [pixels[:128, :192], pixels[100:228, :128], pixels[128:256, 64:256]]
     together = nuclei.segmenter.segment(tiles)
     for tile, prediction in zip(tiles, together, strict=True):
         (alone,) = nuclei.segmenter.segment([tile])
         assert prediction.instances.image_shape == tile.shape[:2]
-        assert len(alone.instances) == len(prediction.instances)
-        np.testing.assert_allclose(alone.instances.boxes, prediction.instances.boxes, atol=1e-3)
+        sure = [p.instances.take(p.instances.scores > 0.5).boxes for p in (alone, prediction)]
+        assert len(sure[0]) == len(sure[1]) > 3
+        # Sums in another order: scores that are all but equal may change places.
+        apart = np.abs(sure[0][:, None] - sure[1]).max(axis=-1)
+        assert apart.min(axis=1).max() < 1e-2
     assert nuclei.segmenter.segment([]) == []
 
 
