@@ -159,8 +159,11 @@ class Segmentation:
 
         return save_segmentation(self, Path(folder), stem)
 
-    def add_to(self, viewer: napari.viewer.Viewer) -> Sequence[napari.layers.Labels]:
-        """Add the outputs of the settings to a napari viewer as Labels layers."""
+    def add_to(self, viewer: napari.viewer.Viewer) -> Sequence[napari.layers.Layer]:
+        """Add the outputs of the settings to a napari viewer as Labels layers.
+
+        Boxes of a model that finds only these come last, as a Shapes layer.
+        """
         from .gui.layers import add_segmentation
 
         return add_segmentation(viewer, self)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..segmenter import ModelError, Segmenter
 from ..settings import Settings
-from . import library, zoo
+from . import config_text, library, zoo
 from .downloads import file_sha256
 from .entry import YOURS, LoadedModel, ModelEntry, Report
 
@@ -129,6 +129,7 @@ def _own_config(name: str, path: Path, weights: str | None, categories: str | No
         path=Path(weights).expanduser(),
         requires=("torch", "torchvision", "detectron2"),
         group=YOURS,
+        outputs=config_text.outputs_of(path),
         config=str(path.resolve()),
         categories=_path(categories),
     )
