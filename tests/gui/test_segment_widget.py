@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_instseg.gui import layers as gui_layers
 from napari_instseg.gui.segment_widget import SegmentWidget
-from napari_instseg.segmenter import ModelError
+from napari_instseg.segmenter import DeviceMemoryError, ModelError
 
 
 def run(qtbot: Any, dock: SegmentWidget, button: QPushButton | None = None) -> None:
@@ -284,6 +284,22 @@ def test_memory_is_freed_on_request(
     assert not free.isEnabled()
     run(qtbot, dock)
     assert len(model.loads) == 2
+
+
+@pytest.mark.parametrize("error", [DeviceMemoryError("no room"), MemoryError(), ModelError("odd")])
+def test_memory_is_freed_when_it_runs_out(
+    viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any, error: Exception
+) -> None:
+    viewer.add_image(squares())
+    run(qtbot, dock)
+    model.error = error
+    with qtbot.capture_exceptions():
+        run(qtbot, dock)
+    kept = isinstance(error, ModelError)
+    assert bool(dock.models.name) == kept
+    model.error = None
+    run(qtbot, dock)
+    assert len(model.loads) == (1 if kept else 2)
 
 
 def test_segment_view_takes_the_visible_part_of_the_current_plane(

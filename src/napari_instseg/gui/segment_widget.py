@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import qdebounced, qthrottled
 
 from ..segmentation import Segmentation
-from ..segmenter import InputError, InstsegError, ModelError
+from ..segmenter import DeviceMemoryError, InputError, InstsegError, ModelError
 from .form_rows import scrolling, text_label
 from .geometry import Origin
 from .install_box import InstallBox
@@ -74,6 +74,7 @@ class SegmentWidget(QWidget):
         self.worker: SegmentWorker | None = None
         self.shown = ShownResults(napari_viewer)
         self._request: _Request | None = None
+        self._short_of_memory = False
         #: Why the chosen model cannot run.
         self._reason = ""
         self._build()
@@ -253,10 +254,14 @@ class SegmentWidget(QWidget):
         """Say that the run has failed, and why."""
         self.status.setText("Failed: see the notification.")
         notify(error)
+        self._short_of_memory = isinstance(error, (DeviceMemoryError, MemoryError))
 
     def _restore(self) -> None:
         self.worker = None
         self.progress.stop()
+        if self._short_of_memory:
+            self._short_of_memory = False
+            self.models.release()
         # Weights may have been downloaded.
         self.form.model.refresh()
         self._show_state()
