@@ -27,12 +27,16 @@ class Meter:
     cpu_seconds: list[float] = field(default_factory=list)
     before: float = 0.0
 
+    def start(self) -> None:
+        """Count as memory what comes from here on; if not called, from the first `work` on."""
+        reset_peak()
+        self.before = psutil.Process().memory_info().rss / MIB
+
     @contextmanager
     def work(self) -> Iterator[None]:
-        """Measure a block: what is loaded before the first one does not count as memory."""
-        if not self.seconds:
-            reset_peak()
-            self.before = psutil.Process().memory_info().rss / MIB
+        """Measure a block."""
+        if not self.before:
+            self.start()
         start, cpu_start = time.perf_counter(), time.process_time()
         yield
         self.seconds.append(time.perf_counter() - start)

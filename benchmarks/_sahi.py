@@ -79,7 +79,7 @@ SMOKE = tuple(WAYS)[::3]
 def compare(
     options: argparse.Namespace,
     size: int,
-    model: dict[str, str],
+    model: dict[str, Any],
     sahi: Contender,
     untiled: Contender | None,
     ways: Iterable[str] = WAYS,
@@ -158,15 +158,19 @@ def _quality(truths: list[Path], predicted: NDArray[np.int32]) -> str:
 
 
 def segment_ours(
-    meter: Meter, task: dict[str, Any], model: dict[str, str], save: str
+    meter: Meter, task: dict[str, Any], model: dict[str, Any], save: str
 ) -> dict[str, Any]:
     """The pipeline."""
+    import napari_instseg.pipeline  # noqa: F401 - so that it does not count as memory
     from napari_instseg.models.registry import load
 
     work = Task(**task)
     picture = work.picture()
     segmenter = load(device=work.device, **model).segmenter
     corner = picture[:WARM_UP, :WARM_UP]
+    # SAHI's Detectron2 adapter enlarges the corner to a whole tile: the rest of the work would
+    # find memory that the process already has.
+    meter.start()
     _ = run_pipeline(corner, segmenter, work.tile_size, work.overlap).instances
     for _ in range(work.repeats):
         with meter.work():
@@ -195,6 +199,7 @@ def run_pipeline(picture: NDArray[np.uint8], segmenter: Any, tile_size: int, ove
 
 def segment_with(meter: Meter, task: Task, way: Way, adapter: Any, save: str) -> dict[str, Any]:
     """SAHI around one of its adapters."""
+    import cv2  # noqa: F401 - so that it does not count as memory
     import torch
     from sahi.predict import get_sliced_prediction
 
@@ -215,6 +220,7 @@ def segment_with(meter: Meter, task: Task, way: Way, adapter: Any, save: str) ->
         return _paint(found.object_prediction_list, part.shape[:2])
 
     picture = task.picture()
+    meter.start()
     segment(picture[:WARM_UP, :WARM_UP])
     for _ in range(task.repeats):
         with meter.work():

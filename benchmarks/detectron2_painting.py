@@ -90,6 +90,7 @@ def paint_detectron2(
         masks: NDArray[np.bool_] = detector_postprocess(found[part], size, size).pred_masks.numpy()
         return masks
 
+    paste(slice(1))
     with meter.work():
         labels = paint_pasted(paste, found.pred_boxes.tensor, size, chunk)
     if save:

@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> list[Result]:
     results = [compare(options, judged, MODEL, segment_sahi, segment_untiled, needed=NEEDED)]
     if not options.size:
         results.append(compare(options, SIZE, MODEL, segment_sahi, None, needed=NEEDED))
-    return [Result(f"Detectron2: {r.title}", r.rows, r.remarks) for r in results]
+    remark = "as it comes, SAHI has tiles resized to the size in the network's config, 512 px"
+    return [Result(f"Detectron2: {r.title}", r.rows, [*r.remarks, remark]) for r in results]
 
 
 # ---------------------------------------------------------------------------------- contenders

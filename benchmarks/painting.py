@@ -186,6 +186,7 @@ def paint_torchvision(
         values: NDArray[np.float32] = pasted[:, 0].numpy()
         return values
 
+    paste(slice(1))
     with meter.work():
         labels = paint_pasted(paste, boxes, size, chunk)
     if save:
