@@ -12,7 +12,6 @@ from typing import Any
 from .segmenter import InputError
 
 OUTPUTS = ("instances", "semantic", "panoptic")
-DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "half")
 AUTO, AS_TRAINED = "auto", "as trained"
 #: What decides which model is loaded, and how: two runs that agree in these share it.

@@ -140,6 +140,38 @@ def verify(path: Path, sha256: str | None = None) -> str:
     return digest
 
 
+def checked_sha256(path: Path, sha256: str | None, damaged: str, remedy: str) -> str:
+    """Hash a weights file that is to be loaded, and compare.
+
+    Parameters
+    ----------
+    path : Path
+    sha256 : str, optional
+        What it must hash to; None takes any file.
+    damaged, remedy : str
+        What a file with another hash is, and what to do then.
+
+    Returns
+    -------
+    str
+        Its SHA-256.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, cannot be read, or has another hash.
+    """
+    if not path.is_file():
+        raise ModelError(f"expected a weights file at {path}; there is none")
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if sha256 is not None and digest != sha256:
+        raise ModelError(f"{path} is {damaged}: expected SHA-256 {sha256}, got {digest}; {remedy}")
+    return digest
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:

@@ -13,6 +13,13 @@ from ..segmenter import Segmenter
 #: Called with what is done, what there is to do (0: unknown) and a message; may raise to stop.
 Report: TypeAlias = Callable[[int, int, str], None]
 
+#: The loaders ("module:function", see `ModelEntry`), and what each needs.
+TORCHVISION = "napari_instseg.models.torchvision:load_segmenter"
+TORCHVISION_REQUIRES = ("torch", "torchvision")
+DETECTRON2 = "napari_instseg.models.detectron2.segmenter:load_segmenter"
+DETECTRON2_REQUIRES = (*TORCHVISION_REQUIRES, "detectron2")
+CONFIG_SUFFIXES = (".yaml", ".yml")
+
 BUILT_IN, ZOO, YOURS = GROUPS = ("built-in", "zoo", "yours")
 #: How to get what a model may need, by the module's name.
 REMEDIES = {"detectron2": ("Detectron2", "napari-instseg install detectron2")}
@@ -60,7 +67,7 @@ class ModelEntry:
     path: Path
     sha256: str | None = None
     license: str = ""
-    requires: tuple[str, ...] = ("torch", "torchvision")
+    requires: tuple[str, ...] = TORCHVISION_REQUIRES
     group: str = BUILT_IN
     outputs: tuple[str, ...] = ("instances",)
     dataset: str = ""

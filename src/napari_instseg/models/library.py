@@ -20,17 +20,23 @@ from ..segmenter import ModelError
 from . import zoo
 from .config_text import bases_of, outputs_of
 from .downloads import disk_use, file_sha256
-from .entry import YOURS, ModelEntry
+from .entry import (
+    CONFIG_SUFFIXES,
+    DETECTRON2,
+    DETECTRON2_REQUIRES,
+    TORCHVISION,
+    TORCHVISION_REQUIRES,
+    YOURS,
+    ModelEntry,
+)
 
 HOME = "NAPARI_INSTSEG_DATA_HOME"
 #: Names of the models that come with the package, which `registry` describes.
 BUILT_IN_NAMES = ("nuclei",)
-TORCHVISION = "napari_instseg.models.torchvision:load_segmenter"
 #: Weights written by 'napari-instseg train', which describe themselves.
 OURS = ".safetensors"
 #: Checkpoints that need a Detectron2 config.
 CHECKPOINTS = (".pth", ".pkl")
-CONFIGS = (".yaml", ".yml")
 VERSION = 1
 #: What of a record is a path: relative to `data_folder` if it is a copy.
 PATHS = ("weights", "config", "categories")
@@ -175,7 +181,7 @@ def _config(weights: Path, config: str | None) -> tuple[str, tuple[str, ...]]:
         raise ModelError(
             f"{config}: a config that is Python code (LazyConfig) is not run; expected YAML"
         )
-    if path.suffix.lower() not in CONFIGS:
+    if path.suffix.lower() not in CONFIG_SUFFIXES:
         raise ModelError(f"{config}: expected a Detectron2 config that ends with .yaml")
     path = _existing(path, "config")
     return str(path), outputs_of(path)
@@ -215,7 +221,7 @@ def _check_name(name: str) -> None:
         raise ModelError(
             f"expected a name of up to 64 letters, digits, spaces and . _ + -, got {name!r}"
         )
-    if Path(name).suffix.lower() in (OURS, ".py", *CHECKPOINTS, *CONFIGS):
+    if Path(name).suffix.lower() in (OURS, ".py", *CHECKPOINTS, *CONFIG_SUFFIXES):
         raise ModelError(f"{name!r} looks like a file: expected a name with no such ending")
     if name.lower() in BUILT_IN_NAMES or zoo.knows(name):
         raise ModelError(f"{name!r} is a model of this package: expected another name")
@@ -286,11 +292,11 @@ def _entry(name: str, record: dict[str, Any]) -> ModelEntry:
         name=name,
         title=str(record["title"]),
         description=str(record["description"]) or "Your own model",
-        loader=TORCHVISION if ours else zoo.LOADER,
+        loader=TORCHVISION if ours else DETECTRON2,
         path=path,
         sha256=str(record["sha256"]),
         license=str(record["license"]),
-        requires=("torch", "torchvision") if ours else zoo.REQUIRES,
+        requires=TORCHVISION_REQUIRES if ours else DETECTRON2_REQUIRES,
         group=YOURS,
         outputs=tuple(map(str, record["outputs"])),
         dataset="your own",

@@ -12,16 +12,22 @@ from ..segmenter import ModelError, Segmenter
 from ..settings import Settings
 from . import config_text, library, zoo
 from .downloads import file_sha256
-from .entry import YOURS, LoadedModel, ModelEntry, Report
+from .entry import (
+    CONFIG_SUFFIXES,
+    DETECTRON2,
+    DETECTRON2_REQUIRES,
+    TORCHVISION,
+    YOURS,
+    LoadedModel,
+    ModelEntry,
+    Report,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DATA = Path(__file__).parent / "data"
 SUFFIX = ".safetensors"
-CONFIG_SUFFIXES = (".yaml", ".yml")
-TORCHVISION = "napari_instseg.models.torchvision:load_segmenter"
-DETECTRON2 = "napari_instseg.models.detectron2.segmenter:load_segmenter"
 
 
 def built_in() -> ModelEntry:
@@ -127,7 +133,7 @@ def _own_config(name: str, path: Path, weights: str | None, categories: str | No
         description="Your own Detectron2 model",
         loader=DETECTRON2,
         path=Path(weights).expanduser(),
-        requires=("torch", "torchvision", "detectron2"),
+        requires=DETECTRON2_REQUIRES,
         group=YOURS,
         outputs=config_text.outputs_of(path),
         config=str(path.resolve()),

@@ -14,7 +14,8 @@ from torchvision.models.detection.image_list import ImageList
 from ..instances import Instances
 from ..ops.masks import solid
 from ..segmenter import RGB, Category, ModelError, Prediction, Rules
-from .devices import autocast, describe_device, half_precision, memory_errors, pick_device
+from .base import TorchSegmenter
+from .devices import pick_device
 from .entry import ModelEntry, Report
 from .pasting import paste_masks
 from .thin_mask_rcnn import Architecture, build
@@ -30,7 +31,7 @@ TARGET_SHIFT = 0.0
 PASTING: dict[str, Any] = {"sample_at": TARGET_SHIFT, "padding": "border"}
 
 
-class TorchvisionSegmenter:
+class TorchvisionSegmenter(TorchSegmenter):
     """A Mask R-CNN that gives cropped masks, each one part without holes; never N x H x W.
 
     Parameters
@@ -55,37 +56,9 @@ class TorchvisionSegmenter:
         device: torch.device,
         precision: str = "auto",
     ) -> None:
+        super().__init__(device, precision)
         self.categories, self.diameter = categories, diameter
-        self._device = device
-        self._half = half_precision(device, precision)
         self._network: Any = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    @property
-    def device(self) -> str:
-        """Where it computes, for people."""
-        return describe_device(self._device)
-
-    @property
-    def batch_size(self) -> int:
-        """A GPU is kept busy by a few tiles at a time, a CPU's caches by one."""
-        return 4 if self._device.type == "cuda" else 1
-
-    @torch.inference_mode()
-    def segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
-        """Segment tiles; see `Segmenter.segment`."""
-        if not tiles:
-            return []
-        with memory_errors(self.device), autocast(self._device, self._half):
-            return self._segment(tiles)
-
-    def _segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
-        """Segment tiles of one shape together: padding to another's would change the answer."""
-        shapes = [(tile.shape[0], tile.shape[1]) for tile in tiles]
-        found: dict[int, Prediction] = {}
-        for shape in dict.fromkeys(shapes):
-            same = [i for i, other in enumerate(shapes) if other == shape]
-            found |= zip(same, self._segment_alike([tiles[i] for i in same], shape), strict=True)
-        return [found[i] for i in range(len(tiles))]
 
     def _segment_alike(self, tiles: Sequence[RGB], shape: tuple[int, int]) -> list[Prediction]:
         network = self._network

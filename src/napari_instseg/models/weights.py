@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..segmenter import ModelError
-from .downloads import file_sha256
+from .downloads import checked_sha256
 
 METADATA_KEY = "napari_instseg"
 
@@ -42,16 +42,7 @@ def read_weights(path: Path, sha256: str | None = None) -> WeightsFile:
         If the file is missing, damaged, not safetensors, from another program, or differs
         from ``sha256``; the message names the file and what to do.
     """
-    if not path.is_file():
-        raise ModelError(f"expected a weights file at {path}; there is none")
-    try:
-        digest = file_sha256(path)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-    if sha256 is not None and digest != sha256:
-        raise ModelError(
-            f"{path} is damaged: expected SHA-256 {sha256}, got {digest}; install the package again"
-        )
+    digest = checked_sha256(path, sha256, "damaged", "install the package again")
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))

@@ -14,11 +14,9 @@ from typing import Any
 
 from ..segmenter import ModelError
 from . import downloads
-from .entry import ZOO, ModelEntry, Report
+from .entry import DETECTRON2, DETECTRON2_REQUIRES, ZOO, ModelEntry, Report
 
 LIST = Path(__file__).parent / "data" / "detectron2_zoo.json"
-LOADER = "napari_instseg.models.detectron2.segmenter:load_segmenter"
-REQUIRES = ("torch", "torchvision", "detectron2")
 SUFFIX = ".yaml"
 #: Letters that a part of a name must have to be looked for in all names.
 PART = 4
@@ -143,10 +141,10 @@ def _entry(model: dict[str, Any], folder: Path, license_: str) -> ModelEntry:
         name=name,
         title=model["title"],
         description=f"{what.capitalize()} of {model['categories']} categories ({model['dataset']})",
-        loader=LOADER,
+        loader=DETECTRON2,
         path=folder / "detectron2" / name / model["url"].rpartition("/")[2],
         license=license_,
-        requires=REQUIRES,
+        requires=DETECTRON2_REQUIRES,
         group=ZOO,
         outputs=tuple(model["outputs"]),
         dataset=model["dataset"],

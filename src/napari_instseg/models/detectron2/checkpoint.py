@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...segmenter import ModelError
-from ..downloads import file_sha256
+from ..downloads import checked_sha256
 from ..untrusted import DAMAGE, is_zip, read_pickle, read_torch
 from . import bridges
 from .support import some
@@ -77,17 +77,7 @@ def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> str
     ----------
     Detectron2 ``checkpoint/detection_checkpoint.py``.
     """
-    if not path.is_file():
-        raise ModelError(f"expected a weights file at {path}; there is none")
-    try:
-        digest = file_sha256(path)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-    if sha256 is not None and digest != sha256:
-        raise ModelError(
-            f"{path} is damaged or another file: expected SHA-256 {sha256}, got {digest}; get it "
-            "again"
-        )
+    digest = checked_sha256(path, sha256, "damaged or another file", "get it again")
     weights = _read(path)
     if weights.by_ends:
         weights.tensors = _matched_by_ends(model, weights, path)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ...instances import Instances, Mask
 from ...segmenter import RGB, Category, ModelError, Prediction, Rules, Segmenter
 from .. import zoo
-from ..devices import autocast, describe_device, half_precision, memory_errors, pick_device
+from ..base import TorchSegmenter
+from ..devices import pick_device
 from ..entry import ModelEntry, Report
 from . import bridges
 from .caps import Caps
@@ -25,7 +26,7 @@ from .network import build
 from .results import crops_of, full_boxes, read_detections
 
 
-class Detectron2Segmenter:
+class Detectron2Segmenter(TorchSegmenter):
     """A Detectron2 model that gives cropped masks; never N x H x W.
 
     Parameters
@@ -50,8 +51,8 @@ class Detectron2Segmenter:
         precision: str = "auto",
         diameter: float | None = None,
     ) -> None:
-        self._cfg, self._names, self._device = cfg, categories, device
-        self._half = half_precision(device, precision)
+        super().__init__(device, precision)
+        self._cfg, self._names = cfg, categories
         self._model: Any = model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         architecture = cfg.MODEL.META_ARCHITECTURE
         if architecture not in _RUNNERS:
@@ -70,34 +71,14 @@ class Detectron2Segmenter:
         """What the model can find: things, then stuff."""
         return self._names.categories
 
-    @property
-    def device(self) -> str:
-        """Where it computes, for people."""
-        return describe_device(self._device)
-
-    @property
-    def batch_size(self) -> int:
-        """A GPU is kept busy by a few tiles at a time, a CPU's caches by one."""
-        return 4 if self._device.type == "cuda" else 1
-
     def as_trained(self) -> Segmenter:
         """Return the same model, resizing each tile as `DefaultPredictor` does."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__, _resizes=True)
         return other
 
-    @torch.inference_mode()
-    def segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
-        """Segment tiles; see `Segmenter.segment`."""
-        shapes = [(tile.shape[0], tile.shape[1]) for tile in tiles]
-        found: dict[int, Prediction] = {}
-        with memory_errors(self.device), autocast(self._device, self._half):
-            # Padding to another tile's shape would change the answer.
-            for shape in dict.fromkeys(shapes):
-                same = [i for i, other in enumerate(shapes) if other == shape]
-                inputs = [self._input(tiles[i]) for i in same]
-                found |= zip(same, self._runner(self, inputs, shape), strict=True)
-        return [found[i] for i in range(len(tiles))]
+    def _segment_alike(self, tiles: Sequence[RGB], shape: tuple[int, int]) -> list[Prediction]:
+        return self._runner(self, [self._input(tile) for tile in tiles], shape)
 
     def _input(self, tile: RGB) -> dict[str, Any]:
         """Turn a tile into what Detectron2's models take, in the colour order of the config."""
