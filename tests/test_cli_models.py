@@ -115,7 +115,7 @@ class TestList:
         assert "the list of your models is damaged" in streams.err
 
     def test_what_is_missing_is_said_once(self, capsys, monkeypatch):
-        monkeypatch.setattr(zoo, "REQUIRES", ("no_such_module",))
+        monkeypatch.setattr(zoo, "DETECTRON2_REQUIRES", ("no_such_module",))
         zoo._entries.cache_clear()
         try:
             assert main(["models"]) == 0
