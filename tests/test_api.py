@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 import napari_instseg as nis
-from napari_instseg.api import as_image, recipe_settings
+from napari_instseg.api import recipe_settings
+from napari_instseg.inputs import as_image
 from napari_instseg.models.entry import LoadedModel
 
 

@@ -64,7 +64,8 @@ class TestList:
         assert main(["models"]) == 0
         out = capsys.readouterr().out
         places = [
-            out.index(text) for text in ("Built in", "  nuclei ", "Detectron2's zoo", "Yours")
+            out.index(text)
+            for text in ("Built in", "  nuclei ", "Detectron2's zoo", "Segment Anything", "Yours")
         ]
         assert places == sorted(places)
         lines = out.splitlines()
@@ -83,7 +84,9 @@ class TestList:
         library.add("my cells", mine)
         models = document(capsys)
         assert models == document(capsys, "list")
-        assert [m["name"] for m in models if m["group"] != "zoo"] == ["nuclei", "my cells"]
+        at_once = [m["name"] for m in models if m["group"] in ("built-in", "yours")]
+        assert at_once == ["nuclei", "sam-nuclei", "my cells"]
+        assert "sam-vit-b" in [m["name"] for m in models if m["group"] == "segment-anything"]
         assert models[0]["ready"]
         assert models[0]["here"]
         one = next(m for m in models if m["name"] == FULL)

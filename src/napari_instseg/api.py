@@ -8,10 +8,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .io.images import read_image
+from .inputs import as_image
 from .models.entry import LoadedModel
 from .models.registry import load, load_for
-from .ops.axes import Image, guess_axes, looks_rgb
 from .pipeline import Run
 from .segmentation import Segmentation
 from .segmenter import InputError
@@ -108,34 +107,6 @@ def recipe_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
     if schema > 1:
         raise InputError(f"recipe: schema {schema} is newer than this version knows (1); upgrade")
     return dict(settings)
-
-
-def as_image(
-    image: Any, axes: str | None = None, spacing: Mapping[str, float] | None = None
-) -> Image:
-    """Turn what a user has into an `Image`.
-
-    Raises
-    ------
-    InputError
-        If it is none of an array, an `Image`, a path and a napari Image layer.
-    """
-    if isinstance(image, Image):
-        return image
-    if isinstance(image, (str, Path)):
-        read = read_image(Path(image), axes)
-        return read if spacing is None else Image(read.data, read.axes, spacing, read.name)
-    if hasattr(image, "_type_string") and hasattr(image, "multiscale"):
-        from .gui.layers import image_from_layer
-
-        return image_from_layer(image)
-    if not (hasattr(image, "shape") and hasattr(image, "dtype")):
-        raise InputError(
-            "expected an array, a path, an Image or a napari Image layer, got "
-            f"{type(image).__name__}"
-        )
-    found = guess_axes(image.shape, looks_rgb(image.shape)) if axes is None else axes.upper()
-    return Image(image, found, spacing or {})
 
 
 def load_model(

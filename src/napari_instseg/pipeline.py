@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,8 @@ from .ops.masks import tighten
 from .ops.merging import merge_tiles
 from .ops.scaling import Resampling
 from .ops.tiling import Tile, core_of, plan_tiles
+from .progress import Progress
+from .provenance import versions
 from .remarks import Remarks, describe
 from .segmentation import Segmentation
 from .segmenter import (
@@ -35,19 +35,6 @@ from .sizing import find_diameter, zoom_to
 GRID = 32
 #: Tiles are not made smaller than this (px) when memory runs out.
 SMALLEST_TILE = 256
-PACKAGES = (
-    *("napari-instseg", "torch", "torchvision", "detectron2"),
-    *("numpy", "scipy", "scikit-image"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: ``done`` of ``total`` tiles, and what it is about to do."""
-
-    done: int
-    total: int
-    message: str
 
 
 @dataclass(slots=True, eq=False)
@@ -138,7 +125,7 @@ class Run:
             details={
                 "model": self._model,
                 "resolved": {**self._resolved, "tile_size": self._tile_size},
-                "versions": _versions(),
+                "versions": versions(),
             },
             stuff=None if self._stuff is None else self._stuff.reshape(image.label_shape),
             warnings=(*self._notes, *describe(self._remarks.values())),
@@ -367,16 +354,6 @@ def _region(image: Image, region: tuple[slice, slice] | None) -> Tile:
             f"{rows.start}:{rows.stop}, {cols.start}:{cols.stop}"
         )
     return Tile(top, left, bottom, right)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
 
 
 def run_to_end(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_instseg.models import library, registry
+from napari_instseg.models import library, prompters, registry
 from napari_instseg.models.config_text import bases_of, outputs_of
 from napari_instseg.models.downloads import file_sha256
 from napari_instseg.segmenter import ModelError
@@ -150,7 +150,7 @@ class TestRefused:
             library.add(name, mine / "model.safetensors")
 
     def test_the_names_of_the_package_are_known(self):
-        assert (registry.built_in().name,) == library.BUILT_IN_NAMES
+        assert (registry.built_in().name, prompters.built_in().name) == library.BUILT_IN_NAMES
 
     def test_a_name_that_is_there(self, mine):
         library.add("cells", mine / "model.safetensors")

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
     from ..models.entry import ModelEntry
 
-TASKS = ("boxes", "instances", "semantic", "panoptic")
-HEADINGS = {"built-in": "Built in", "zoo": "Detectron2's zoo", "yours": "Yours"}
+TASKS = ("boxes", "instances", "semantic", "panoptic", "prompts")
+HEADINGS = {
+    "built-in": "Built in",
+    "zoo": "Detectron2's zoo",
+    "segment-anything": "Segment Anything",
+    "yours": "Yours",
+}
 
 
 def add_parser(commands: Any) -> None:
@@ -43,7 +48,7 @@ def add_parser(commands: Any) -> None:
 
     _add_filters(action("list", run_list, "list the models (as without any action)"))
     download = action("download", run_download, "download weights, or go on with a download")
-    download.add_argument("names", nargs="+", metavar="NAME", help="a model of the zoo")
+    download.add_argument("names", nargs="+", metavar="NAME", help="a model that is downloaded")
     add_quiet(download)
     _describe_add(action("add", run_add, "give a model of your own a name"))
     remove = action("remove", run_remove, "remove your own model, or weights of the zoo")
@@ -70,7 +75,8 @@ def _describe_add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help=".safetensors of 'train', or a Detectron2 checkpoint: .pth, .pkl",
+        help=".safetensors of 'train', or a checkpoint of Detectron2 (.pth, .pkl) or of Segment "
+        "Anything (.pth, .pt, .safetensors)",
     )
     add(
         "--config",
@@ -149,8 +155,8 @@ def _say_group(console: Console, heading: str, group: Sequence[ModelEntry]) -> N
 
 
 def _row(entry: ModelEntry) -> tuple[str, ...]:
-    """What is said of a model in one line; the zoo's names tell as much as their titles."""
-    title = () if entry.group == "zoo" else (entry.title,)
+    """What is said of a model in one line; published names tell as much as their titles."""
+    title = () if entry.url else (entry.title,)
     gives = "panoptic" if "panoptic" in entry.outputs else "+".join(entry.outputs)
     here = "here" if entry.present else "not here"
     return entry.name, *title, gives, entry.dataset, _megabytes(entry), here
@@ -190,13 +196,17 @@ def _to_json(entry: ModelEntry) -> dict[str, Any]:
 
 def run_download(args: argparse.Namespace) -> int:
     """Download weights, one after the other; return the exit status."""
-    from ..models import zoo
+    from ..models.registry import find
     from ..segmenter import ModelError
 
     console = Console.of(args)
     done, failed = [], 0
     # A wrong name is told before hours of downloads.
-    for entry in [zoo.find(name) for name in args.names]:
+    chosen = [find(name) for name in args.names]
+    for entry in chosen:
+        if not entry.url:
+            raise ModelError(f"{entry.name!r} is not downloaded: it is at {entry.path}")
+    for entry in chosen:
         try:
             digest = _download(entry, console)
         except ModelError as error:
@@ -244,19 +254,21 @@ def run_add(args: argparse.Namespace) -> int:
         copy=not args.link,
     )
     console.say(f"{entry.name}: {entry.path}")
-    console.say(f"use it with: napari-instseg segment --model {entry.name!r} ...")
+    command = "everything" if entry.promptable else "segment"
+    console.say(f"use it with: napari-instseg {command} --model {entry.name!r} ...")
     console.document(_to_json(entry))
     return 0
 
 
 def run_remove(args: argparse.Namespace) -> int:
     """Remove a user's model, or downloaded weights; return the exit status."""
-    from ..models import downloads, library, zoo
+    from ..models import downloads, library, sam_zoo, zoo
     from ..segmenter import ModelError
 
     console = Console.of(args)
-    if zoo.knows(args.name):
-        entry = zoo.find(args.name)
+    listed = next((kind for kind in (zoo, sam_zoo) if kind.knows(args.name)), None)
+    if listed is not None:
+        entry = listed.find(args.name)
         freed = downloads.remove(entry.path)
         text = f"weights removed ({_size(freed)})" if freed else "its weights are not here"
         console.say(f"{entry.name}: {text}")

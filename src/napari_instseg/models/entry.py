@@ -18,9 +18,13 @@ TORCHVISION = "napari_instseg.models.torchvision:load_segmenter"
 TORCHVISION_REQUIRES = ("torch", "torchvision")
 DETECTRON2 = "napari_instseg.models.detectron2.segmenter:load_segmenter"
 DETECTRON2_REQUIRES = (*TORCHVISION_REQUIRES, "detectron2")
+SAM = "napari_instseg.models.sam.segmenter:load_prompter"
+SAM2 = "napari_instseg.models.sam2.segmenter:load_prompter"
+#: What a promptable model gives, in place of boxes and label images.
+PROMPTS = "prompts"
 CONFIG_SUFFIXES = (".yaml", ".yml")
 
-BUILT_IN, ZOO, YOURS = GROUPS = ("built-in", "zoo", "yours")
+BUILT_IN, ZOO, SEGMENT_ANYTHING, YOURS = GROUPS = ("built-in", "zoo", "segment-anything", "yours")
 #: How to get what a model may need, by the module's name.
 REMEDIES = {"detectron2": ("Detectron2", "napari-instseg install detectron2")}
 INSTALL = 'pip install "napari-instseg[all]"'
@@ -35,7 +39,7 @@ class ModelEntry:
     name, title, description : str
     loader : str
         "module:function"; called as ``function(entry, device, precision, report)`` and gives
-        the segmenter and the SHA-256 of its weights.
+        the segmenter (or promptable segmenter) and the SHA-256 of its weights.
     path : Path
         The weights file, where it is or will be.
     sha256 : str, optional
@@ -43,9 +47,10 @@ class ModelEntry:
     license : str
     requires : tuple of str
         Modules that must be importable.
-    group : {"built-in", "zoo", "yours"}
+    group : {"built-in", "zoo", "segment-anything", "yours"}
     outputs : tuple of str
-        What it gives: of "boxes", "instances", "semantic" and "panoptic".
+        What it gives: of "boxes", "instances", "semantic" and "panoptic"; a promptable model
+        gives "prompts".
     dataset : str
         What it was trained on.
     size : int, optional
@@ -76,6 +81,11 @@ class ModelEntry:
     config: str = ""
     categories: Path | None = None
     diameter: float | None = None
+
+    @property
+    def promptable(self) -> bool:
+        """Whether it answers prompts, rather than finding objects by itself."""
+        return PROMPTS in self.outputs
 
     @property
     def present(self) -> bool:

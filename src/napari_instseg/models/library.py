@@ -17,13 +17,16 @@ from typing import Any
 from platformdirs import user_data_path
 
 from ..segmenter import ModelError
-from . import zoo
+from . import sam_files, zoo
 from .config_text import bases_of, outputs_of
 from .downloads import disk_use, file_sha256
 from .entry import (
     CONFIG_SUFFIXES,
     DETECTRON2,
     DETECTRON2_REQUIRES,
+    PROMPTS,
+    SAM,
+    SAM2,
     TORCHVISION,
     TORCHVISION_REQUIRES,
     YOURS,
@@ -32,10 +35,10 @@ from .entry import (
 
 HOME = "NAPARI_INSTSEG_DATA_HOME"
 #: Names of the models that come with the package, which `registry` describes.
-BUILT_IN_NAMES = ("nuclei",)
+BUILT_IN_NAMES = ("nuclei", "sam-nuclei")
 #: Weights written by 'napari-instseg train', which describe themselves.
 OURS = ".safetensors"
-#: Checkpoints that need a Detectron2 config.
+#: Checkpoints that need a Detectron2 config, if they are not of Segment Anything.
 CHECKPOINTS = (".pth", ".pkl")
 VERSION = 1
 #: What of a record is a path: relative to `data_folder` if it is a copy.
@@ -81,7 +84,8 @@ def add(
     ----------
     name : str
     path : Path
-        Weights: .safetensors of 'napari-instseg train', or a Detectron2 checkpoint (.pth, .pkl).
+        Weights: .safetensors of 'napari-instseg train', a Detectron2 checkpoint (.pth, .pkl), or
+        a checkpoint of Segment Anything (.pth, .pt, .safetensors).
     config : str, optional
         For a checkpoint: the path of its YAML config, or the name of one in Detectron2's zoo.
     categories : Path, optional
@@ -103,10 +107,11 @@ def add(
         raise ModelError(f"diameter: expected a number of pixels above 0, got {diameter}")
     path = _existing(path, "weights")
     files = [path]
-    if path.suffix.lower() == OURS:
+    family = sam_files.family_of(path)
+    if family or path.suffix.lower() == OURS:
         if config or categories:
             raise ModelError(f"{path.name} describes itself: expected no config and no categories")
-        outputs: tuple[str, ...] = ("instances",)
+        outputs: tuple[str, ...] = (PROMPTS,) if family else ("instances",)
     else:
         config, outputs = _config(path, config)
         if copy and Path(config).is_absolute():
@@ -117,6 +122,7 @@ def add(
         "description": description,
         "license": license,
         "outputs": list(outputs),
+        "family": family or "",
         "diameter": diameter,
         "bytes": path.stat().st_size,
         "copied": copy,
@@ -284,7 +290,9 @@ def _entry(name: str, record: dict[str, Any]) -> ModelEntry:
     if not NAME.fullmatch(name):
         raise ValueError("its name")
     path = _absolute(record["weights"])
-    ours = path.suffix.lower() == OURS
+    described = {sam_files.SAM: SAM, sam_files.SAM2: SAM2}.get(record.get("family", ""))
+    if described is None and path.suffix.lower() == OURS:
+        described = TORCHVISION
     config = record["config"]
     if config and config not in zoo.configs():
         config = str(_absolute(config))
@@ -292,11 +300,11 @@ def _entry(name: str, record: dict[str, Any]) -> ModelEntry:
         name=name,
         title=str(record["title"]),
         description=str(record["description"]) or "Your own model",
-        loader=TORCHVISION if ours else DETECTRON2,
+        loader=described or DETECTRON2,
         path=path,
         sha256=str(record["sha256"]),
         license=str(record["license"]),
-        requires=TORCHVISION_REQUIRES if ours else DETECTRON2_REQUIRES,
+        requires=TORCHVISION_REQUIRES if described else DETECTRON2_REQUIRES,
         group=YOURS,
         outputs=tuple(map(str, record["outputs"])),
         dataset="your own",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..segmenter import ModelError, Segmenter
 from ..settings import Settings
-from . import config_text, library, zoo
+from . import config_text, library, prompters, sam_zoo, zoo
 from .downloads import file_sha256
 from .entry import (
     CONFIG_SUFFIXES,
@@ -47,8 +47,17 @@ def built_in() -> ModelEntry:
 
 
 def entries() -> tuple[ModelEntry, ...]:
-    """List the models: the built-in one, Detectron2's zoo, then the user's own."""
-    return (built_in(), *zoo.entries(), *library.entries())
+    """List all models: the built-in ones, those to download, then the user's own."""
+    return (
+        *(built_in(), prompters.built_in()),
+        *(*zoo.entries(), *sam_zoo.entries()),
+        *library.entries(),
+    )
+
+
+def segmenters() -> tuple[ModelEntry, ...]:
+    """List the models that find objects by themselves; see `prompters.entries` for the others."""
+    return tuple(entry for entry in entries() if not entry.promptable)
 
 
 def table() -> pd.DataFrame:
@@ -102,11 +111,12 @@ def find(name: str, weights: str | None = None, categories: str | None = None) -
         )
     if weights is not None or categories is not None:
         return _on_zoo_config(name, weights, categories)
-    for entry in (built_in(), *library.entries()):
+    for entry in (built_in(), prompters.built_in(), *library.entries()):
         if entry.name == name:
             return entry
-    if zoo.knows(name):
-        return zoo.find(name)
+    for listed in (zoo, sam_zoo):
+        if listed.knows(name):
+            return listed.find(name)
     if path.suffix == SUFFIX or path.is_file():
         return ModelEntry(
             name=name,
@@ -197,6 +207,11 @@ def load(
         If the model is unknown, needs something that is missing, or its file is damaged.
     """
     entry = find(name, weights, categories)
+    if entry.promptable:
+        raise ModelError(
+            f"the model {entry.name!r} answers prompts: use PromptSession(image, {entry.name!r}), "
+            "or 'napari-instseg everything' and 'prompt'"
+        )
     missing = entry.missing()
     if missing:
         raise ModelError(f"the model {entry.name!r} {missing}")
