@@ -37,9 +37,12 @@ $(VENV)/.detectron2-%: $(VENV)/.installed-%
 	@$(BIN)/napari-instseg install detectron2 --quiet
 	@touch "$@"
 
-# Without what it depends on (TensorFlow): only its scores are read, to check ours against.
-$(VENV)/.installed-stardist: $(VENV)/.detectron2-test
+# What ours is checked against, without what it depends on: of StarDist (TensorFlow) only the scores
+# are read; SAM 2 has no wheel, and would build itself beside a PyTorch of its own.
+$(VENV)/.installed-peers: $(VENV)/.detectron2-test
 	@$(PIP) install --no-deps "stardist>=0.9"
+	@$(PIP) install "setuptools>=61" wheel "hydra-core>=1.3.2" "iopath>=0.1.10"
+	@SAM2_BUILD_CUDA=0 $(PIP) install --no-deps --no-build-isolation "sam2>=1.1"
 	@touch "$@"
 
 demo: $(VENV)/.detectron2-all
@@ -49,7 +52,7 @@ demo: $(VENV)/.detectron2-all
 	  --categories $(D2)/categories.txt
 	@$(BIN)/napari-instseg demo $(ARGS)
 
-test: $(VENV)/.installed-stardist
+test: $(VENV)/.installed-peers
 	@sh scripts/setup-x.sh
 	@$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
 

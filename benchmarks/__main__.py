@@ -6,9 +6,13 @@ from . import (
     detectron2_painting,
     detectron2_predictor,
     detectron2_sahi,
+    embedding_cache,
     overhead,
     painting,
     sahi_peer,
+    sam_encoder,
+    sam_everything,
+    sam_prompt,
     startup,
 )
 from ._common import Result, parse, show
@@ -16,6 +20,7 @@ from ._common import Result, parse, show
 MODULES = (
     *(painting, overhead, sahi_peer),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
+    *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
     startup,
 )
 

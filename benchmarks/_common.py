@@ -19,8 +19,8 @@ import psutil
 from ._processes import Measured
 
 PACKAGES = (
-    *("napari-instseg", "torch", "torchvision", "detectron2"),
-    *("numpy", "napari", "sahi", "opencv-python"),
+    *("napari-instseg", "torch", "torchvision", "detectron2", "segment-anything"),
+    *("mobilesam-mirror", "numpy", "napari", "sahi", "opencv-python"),
 )
 
 
@@ -140,6 +140,7 @@ def options_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--tile-size", type=int, default=1024)
     parser.add_argument("--overlap", type=int, default=128)
     parser.add_argument("--repeats", type=int, help="the median is taken")
+    parser.add_argument("--pictures", type=int, help="real fields to segment everything in")
     parser.add_argument("--device", default="cpu", help="where models run")
     parser.add_argument(
         "--memory-limit", type=float, help="stop a contender there, MiB (default: 80 %% of free)"

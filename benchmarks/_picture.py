@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -44,27 +45,90 @@ def _stretch(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.uint8(np.clip((gray - low) / max(high - low, 1.0), 0, 1) * 255)
 
 
-def mosaic(size: int) -> tuple[NDArray[np.uint8], str]:
+class Mosaic:
     """A square picture made of pieces of the fields, each turned in one of eight ways.
+
+    It is made as it is read: no more of it is in memory.
+
+    Parameters
+    ----------
+    size : int
+        Edge, px.
+    """
+
+    def __init__(self, size: int) -> None:
+        found, self.source = fields()
+        self.shape, self.dtype, self.ndim = (size, size), np.dtype(np.uint8), 2
+        self._pieces = [
+            gray[top : top + PIECE, left : left + PIECE]
+            for gray in found
+            for top in range(0, gray.shape[0] - PIECE + 1, PIECE)
+            for left in range(0, gray.shape[1] - PIECE + 1, PIECE)
+        ]
+        count = -(-(size + SHIFT) // PIECE)
+        random = np.random.default_rng(0)
+        self._drawn = []
+        for _ in range(count):
+            picked = random.integers(len(self._pieces), size=count).tolist()
+            turns = [int(random.integers(4)) for _ in range(count)]
+            flips = [bool(random.integers(2)) for _ in range(count)]
+            self._drawn.append(list(zip(picked, turns, flips, strict=True)))
+
+    def __getitem__(self, index: tuple[slice, slice]) -> NDArray[np.uint8]:
+        """Read a block."""
+        spans = [
+            (begin + SHIFT, end + SHIFT, step)
+            for begin, end, step in (
+                part.indices(length) for part, length in zip(index, self.shape, strict=True)
+            )
+        ]
+        (top, bottom, _), (left, right, _) = spans
+        first = top // PIECE * PIECE, left // PIECE * PIECE
+        whole = np.block(
+            [
+                [self._piece(row, col) for col in range(left // PIECE, -(-right // PIECE))]
+                for row in range(top // PIECE, -(-bottom // PIECE))
+            ]
+        )
+        rows, cols = (
+            slice(begin - start, end - start, step)
+            for (begin, end, step), start in zip(spans, first, strict=True)
+        )
+        return np.ascontiguousarray(whole[rows, cols])
+
+    def _piece(self, row: int, col: int) -> NDArray[np.uint8]:
+        picked, turns, flip = self._drawn[row][col]
+        turned = np.rot90(self._pieces[picked], turns)
+        return np.fliplr(turned) if flip else turned
+
+
+def mosaic(size: int) -> tuple[NDArray[np.uint8], str]:
+    """A `Mosaic` in memory.
 
     Returns
     -------
     picture : (size, size) uint8
     source : str
     """
-    found, source = fields()
-    pieces = [
-        gray[top : top + PIECE, left : left + PIECE]
-        for gray in found
-        for top in range(0, gray.shape[0] - PIECE + 1, PIECE)
-        for left in range(0, gray.shape[1] - PIECE + 1, PIECE)
-    ]
-    count = -(-(size + SHIFT) // PIECE)
-    random = np.random.default_rng(0)
-    rows = []
-    for _ in range(count):
-        picked = (pieces[i] for i in random.integers(len(pieces), size=count))
-        turned = [np.rot90(piece, random.integers(4)) for piece in picked]
-        rows.append([np.fliplr(piece) if random.integers(2) else piece for piece in turned])
-    whole = np.block(rows)[SHIFT : SHIFT + size, SHIFT : SHIFT + size]
-    return np.ascontiguousarray(whole), source
+    whole = Mosaic(size)
+    return whole[:, :], whole.source
+
+
+def crops(size: int, count: int) -> list[NDArray[np.uint8]]:
+    """Corners of real fields, RGB, as they were stored; fluorescence and stained in turns."""
+    folder = data_folder()
+    if folder is None:
+        data = Path(napari_instseg.__file__).parent / "data"
+        kinds = [[data / "fluorescence.png"], [data / "histology.png"]]
+    else:
+        rows = (folder.parent / "index.csv").read_text("utf-8").splitlines()
+        found = [r.split(",")[1:3] for r in rows if r.startswith("val,")]
+        kinds = [
+            [folder / "images" / f"{name}.png" for name, kind in found if kind == "fluorescence"],
+            [folder / "images" / f"{name}.png" for name, kind in found if kind != "fluorescence"],
+        ]
+    each = -(-count // 2)
+    # Spread over all there are: neighbours in the list may be of one experiment.
+    kinds = [paths[:: max(1, len(paths) // each)][:each] for paths in kinds]
+    chosen = [path for pair in zip_longest(*kinds) for path in pair if path is not None]
+    return [np.array(Picture.open(path).convert("RGB"))[:size, :size] for path in chosen[:count]]

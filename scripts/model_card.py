@@ -12,6 +12,7 @@ import argparse
 import csv
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,16 @@ from napari_instseg.training.dataset import find_pairs, load_examples
 EDGE = 256
 COLUMNS = 4
 CARD = Path(__file__).with_suffix(".md")
+
+
+class Shown(NamedTuple):
+    """A picture of a result, and the figure that it is sorted by."""
+
+    kind: str
+    name: str
+    measure: str
+    value: float
+    picture: NDArray[np.uint8]
 
 
 def main() -> None:
@@ -50,8 +61,9 @@ def main() -> None:
         print(f"{score.kind:13}{score.name}  AP 0.5 {ap(score):.3f}", flush=True)
     seconds = time.perf_counter() - begin
     folder = entry.path.parent
-    save_sheet(folder / "worst.png", results, at=0.0)
-    save_sheet(folder / "typical.png", results, at=0.5)
+    shown = [Shown(s.kind, s.name, "AP", ap(s), picture) for s, picture in results]
+    save_sheet(folder / "worst.png", shown, at=0.0)
+    save_sheet(folder / "typical.png", shown, at=0.5)
     text = CARD.read_text(encoding="utf-8").format(
         **facts(arguments.log),
         **about(entry.path),
@@ -136,20 +148,20 @@ def panel(
     return np.pad(cut, ((0, EDGE - cut.shape[0]), (0, EDGE - cut.shape[1]), (0, 0)))
 
 
-def save_sheet(path: Path, results: list[tuple[Score, NDArray[np.uint8]]], at: float) -> None:
-    """Four images a kind, beginning at a share of the way from the worst to the best AP."""
+def save_sheet(path: Path, results: list[Shown], at: float) -> None:
+    """Four images a kind, beginning at a share of the way from the lowest to the highest."""
     rows = []
-    for kind in sorted({score.kind for score, _ in results}):
-        members = sorted((r for r in results if r[0].kind == kind), key=lambda r: ap(r[0]))
+    for kind in sorted({shown.kind for shown in results}):
+        members = sorted((r for r in results if r.kind == kind), key=lambda r: r.value)
         first = min(int(at * len(members)), max(0, len(members) - COLUMNS))
         rows.append(members[first : first + COLUMNS])
     canvas = Pillow.new("RGB", (COLUMNS * (EDGE + 4), len(rows) * (EDGE + 18)), "white")
     pen = ImageDraw.Draw(canvas)
     for i, row in enumerate(rows):
-        for j, (score, picture) in enumerate(row):
+        for j, shown in enumerate(row):
             x, y = j * (EDGE + 4), i * (EDGE + 18)
-            canvas.paste(Pillow.fromarray(picture), (x, y + 14))
-            caption = f"{score.kind} {score.name}  AP {ap(score):.2f}"
+            canvas.paste(Pillow.fromarray(shown.picture), (x, y + 14))
+            caption = f"{shown.kind} {shown.name}  {shown.measure} {shown.value:.2f}"
             pen.text((x + 2, y + 1), caption, fill="black")
     canvas.quantize(128).save(path, optimize=True)
 

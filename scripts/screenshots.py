@@ -11,11 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import napari
+import numpy as np
 from qtpy.QtGui import QImage, QPainter
 from qtpy.QtWidgets import QApplication
+from scipy import ndimage
 
+from napari_instseg.gui.everything_widget import EverythingWidget
+from napari_instseg.gui.prompt.widget import PromptWidget
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.models.registry import find
+from napari_instseg.promptable import ON
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = (1360, 860)
@@ -75,6 +80,26 @@ def picture(sample: str, file: str, output: str, *, more: bool = False, contour:
     rest(0.2)
 
 
+def everything(sample: str, file: str, source: str = "grid") -> None:
+    """The Segment everything dock after a run."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.open_sample(PLUGIN, sample)
+    dock = EverythingWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Segment everything", area="right")
+    dock.form.source.choose(source)
+    for _ in range(2):
+        dock.run_button.click()
+        wait(lambda: dock.worker is None)
+    viewer.layers[-1].opacity = 0.55
+    fill_canvas(viewer)
+    rest(1)
+    print(f"{file}: {dock.status.text()} {dock.warnings.text()}")
+    viewer.screenshot(str(IMAGES / file), canvas_only=False, flash=False)
+    viewer.close()
+    rest(0.2)
+
+
 def picker(file: str, words: str) -> None:
     """The list of models over the window, after a search."""
     viewer = napari.Viewer(show=True)
@@ -104,6 +129,36 @@ def picker(file: str, words: str) -> None:
     rest(0.2)
 
 
+def prompts(file: str) -> None:
+    """The Prompt dock: some objects are accepted, three more wait for it."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.open_sample(PLUGIN, "fluorescence")
+    image = viewer.layers[0]
+    dock = PromptWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Prompt (Segment Anything)", area="right")
+    fill_canvas(viewer)
+    dock.start()
+    wait(lambda: dock.running is not None)
+    prompting = dock.running.prompting
+    middle = np.array(image.data.shape) / 2
+    bright, count = ndimage.label(image.data > image.data.mean() + image.data.std())
+    spots = np.array(ndimage.center_of_mass(bright > 0, bright, range(1, count + 1)))
+    large = np.bincount(bright.ravel())[1:] > np.bincount(bright.ravel())[1:].mean() / 2
+    spots = spots[large][np.argsort(np.hypot(*(spots[large] - middle).T))]
+    for batch in (spots[:8], spots[8:11]):
+        prompting.accept()
+        for spot in batch:
+            prompting.click(np.array(image.data_to_world(spot)), ON, another=True)
+        wait(lambda: len(prompting.drafts) > 0 and not prompting.drafts.unanswered())
+    rest(1)
+    print(f"{file}: {dock.status.text()}")
+    viewer.screenshot(str(IMAGES / file), canvas_only=False, flash=False)
+    dock.close()
+    viewer.close()
+    rest(0.2)
+
+
 def main() -> None:
     missing = find("nuclei").missing()
     if missing:
@@ -112,6 +167,8 @@ def main() -> None:
     picture("histology", "histology.png", "instances", more=True, contour=2)
     picture("fluorescence", "panoptic.png", "panoptic")
     picker("models.png", "mask 50 fpn")
+    prompts("prompts.png")
+    everything("fluorescence", "everything.png")
 
 
 if __name__ == "__main__":

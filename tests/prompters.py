@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_instseg.instances import Mask
-from napari_instseg.promptable import ON, Candidates, Embedding, Prompts
+from napari_instseg.promptable import ON, USUAL_HABITS, Candidates, Embedding, Prompts
 from napari_instseg.segmenter import RGB
 
 #: Brighter than this belongs to an object.
@@ -26,6 +26,7 @@ class BrightnessPrompter:
     """
 
     diameter = None
+    habits = USUAL_HABITS
     device = "CPU"
 
     def __init__(self, input_size: int = 64, batch_size: int = 16) -> None:

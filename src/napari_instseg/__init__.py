@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .api import load_model, segment
     from .instances import Instances, Mask
     from .ops.axes import Image
+    from .prompting.session import PromptSession
     from .segmentation import Segmentation
     from .segmenter import Category, InputError, InstsegError, ModelError
     from .settings import Settings
@@ -24,6 +25,7 @@ _HOMES = {
     "InstsegError": "segmenter",
     "Mask": "instances",
     "ModelError": "segmenter",
+    "PromptSession": "prompting.session",
     "Segmentation": "segmentation",
     "Settings": "settings",
     "load_model": "api",
@@ -38,6 +40,7 @@ __all__ = [
     "InstsegError",
     "Mask",
     "ModelError",
+    "PromptSession",
     "Segmentation",
     "Settings",
     "load_model",

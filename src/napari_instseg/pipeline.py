@@ -29,7 +29,7 @@ from .segmenter import (
     Segmenter,
 )
 from .settings import AS_TRAINED, Settings
-from .sizing import find_diameter, zoom_to
+from .sizing import find_diameter, median_diameter, zoom_to
 
 #: Tiles begin at multiples of this (px), which networks' strides divide.
 GRID = 32
@@ -286,8 +286,8 @@ class Run:
         if not self._planes or 0 in self.region.shape:
             return 1.0
 
-        def measure(zoom: float) -> Instances:
-            return self._segment_middle(mapping, zoom)
+        def measure(own: float) -> float:
+            return median_diameter(own, lambda zoom: self._segment_middle(mapping, zoom))
 
         diameter = find_diameter(self.settings, own, self.image.spacing, measure)
         if diameter is None or own is None:

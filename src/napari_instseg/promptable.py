@@ -184,6 +184,32 @@ class Candidates:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How a model takes pictures and prompts.
+
+    Parameters
+    ----------
+    stretches : bool
+        It stretches pictures to a square; else they keep their shape, and are padded.
+    centers_boxes : bool
+        It was trained on boxes with a click at their centre, and answers these better.
+    min_predicted_iou, min_stability : float
+        What its masks are usually worth keeping for, where it is asked all over a picture.
+    """
+
+    stretches: bool = False
+    centers_boxes: bool = False
+    min_predicted_iou: float = 0.88
+    min_stability: float = 0.95
+
+
+#: What holds where a model says nothing else; the limits are Segment Anything's.
+USUAL_HABITS = Habits()
+#: Of models as `training.promptable` makes them; limits were chosen on training images.
+COMPACT_HABITS = Habits(centers_boxes=True, min_predicted_iou=0.6, min_stability=0.6)
+
+
 @runtime_checkable
 class PromptSegmenter(Protocol):
     """A loaded promptable model. Pure: it holds no picture, only weights."""
@@ -196,6 +222,11 @@ class PromptSegmenter(Protocol):
     @property
     def mask_size(self) -> int:
         """Side of `Candidates.logits` and `Prompts.logits`, px."""
+        ...
+
+    @property
+    def habits(self) -> Habits:
+        """How it takes pictures and prompts."""
         ...
 
     @property

@@ -16,11 +16,14 @@ MAX_ZOOM = 16.0
 #: Objects that a diameter must be measured on, and their least score.
 LEAST_COUNT, LEAST_SCORE = 3, 0.5
 #: Finds the objects of a part of the image that is resized by this factor.
-Measure: TypeAlias = Callable[[float], Instances]
+Find: TypeAlias = Callable[[float], Instances]
 
 
 def find_diameter(
-    settings: Settings, own: float | None, spacing: Mapping[str, float], measure: Measure
+    settings: Settings,
+    own: float | None,
+    spacing: Mapping[str, float],
+    measure: Callable[[float], float],
 ) -> float | None:
     """Find the objects' diameter in the image.
 
@@ -32,7 +35,7 @@ def find_diameter(
     spacing : mapping
         µm per pixel by axis letter.
     measure : callable
-        Used where the diameter is to be measured.
+        Measures the diameter (px), given the model's own; NaN if too few objects are found.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def find_diameter(
             "use None (native)"
         )
     if settings.diameter == AUTO:
-        return _measured(own, measure)
+        return measure(own)
     diameter = float(settings.diameter or 0)
     if settings.diameter_unit != "um":
         return diameter
@@ -82,11 +85,11 @@ def zoom_to(own: float, diameter: float, model: str) -> float:
     return zoom
 
 
-def _measured(own: float, measure: Measure) -> float:
-    """Median diameter (px) of what the model finds at two sizes; NaN if that is too little."""
+def median_diameter(own: float, find: Find) -> float:
+    """Median diameter (px) of what a model finds at two sizes; NaN if that is too little."""
     found: list[float] = []
     for zoom in (1.0, 0.5):
-        instances = measure(zoom)
+        instances = find(zoom)
         areas = [m.area for m in instances.take(instances.scores >= LEAST_SCORE).masks]
         if len(areas) >= LEAST_COUNT:
             found.append(2 * float(np.sqrt(np.median(areas) / np.pi)) / zoom)

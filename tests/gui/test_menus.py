@@ -9,6 +9,7 @@ from gui.fakes import FakeModel, squares
 from qtpy.QtWidgets import QMenu
 
 from napari_instseg.gui.commands import segment_active
+from napari_instseg.gui.everything_widget import EverythingWidget
 from napari_instseg.gui.models_widget import ModelsWidget
 from napari_instseg.gui.samples import fluorescence, histology
 from napari_instseg.gui.segment_widget import SegmentWidget
@@ -16,6 +17,7 @@ from napari_instseg.gui.worker import ModelHolder
 from napari_instseg.segmenter import InputError
 
 TITLE = "Segment (Instance Segmentation)"
+EVERYTHING = "Segment everything (Instance Segmentation)"
 MODELS = "Models (Instance Segmentation)"
 ACTIVE = "Segment active layer (Instance Segmentation)"
 
@@ -29,9 +31,9 @@ def entries(menu: QMenu) -> dict[str, Any]:
 def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbot: Any) -> None:
     window = viewer.window
     plugins = entries(entries(window.plugins_menu)["Instance Segmentation"].menu())
-    assert set(plugins) == {TITLE, MODELS}
+    assert set(plugins) >= {TITLE, EVERYTHING, MODELS}
     segment = entries(entries(window.layers_menu)["Segment"].menu())
-    assert set(segment) >= {TITLE, ACTIVE}
+    assert set(segment) >= {TITLE, EVERYTHING, ACTIVE}
     samples = entries(entries(window.file_menu)["Open Sample"].menu())
     ours = entries(samples["Instance Segmentation"].menu())
     assert set(ours) == {"Fluorescence nuclei", "Histology (HE)"}
@@ -46,6 +48,9 @@ def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbo
     plugins[MODELS].trigger()
     assert isinstance(window.dock_widgets[MODELS], ModelsWidget)
     window.remove_dock_widget(window.dock_widgets[MODELS])
+    plugins[EVERYTHING].trigger()
+    assert isinstance(window.dock_widgets[EVERYTHING], EverythingWidget)
+    window.remove_dock_widget(window.dock_widgets[EVERYTHING])
     plugins[TITLE].trigger()
     widget = window.dock_widgets[TITLE]
     assert isinstance(widget, SegmentWidget)

@@ -56,7 +56,7 @@ def test_search_filter_and_keys(viewer: napari.Viewer, dock: SegmentWidget, qtbo
     assert picker.info.text() == "instances · BBBC038 · 9.4 MB, here · BSD-3-Clause"
     models = open_list(dock, qtbot)
     everything = [e.name for e in models.shown()]
-    assert sorted(everything) == sorted(e.name for e in registry.entries())
+    assert sorted(everything) == sorted(e.name for e in registry.segmenters())
     assert models.entry() == registry.find("nuclei")
 
     # Words in any order, of any column; the first match is the one that Enter takes.
@@ -250,6 +250,35 @@ def test_own_config_and_weights(
     assert (settings.model, settings.weights, settings.categories) == ("my cells", None, None)
     assert not picker.keep_button.isVisible()
     assert row_of(open_list(dock, qtbot), "my cells").parent().text(0) == "Yours"
+
+
+def test_promptable_models_have_a_picker_of_their_own(
+    viewer: napari.Viewer, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picker = model_picker.prompter_picker()
+    viewer.window.add_dock_widget(picker, name="picker")
+    assert picker.entry().name == "sam-nuclei"
+    picker.open()
+    models = picker.popup.models
+    assert len(models.shown()) > 10
+    assert all(e.promptable for e in models.shown())
+    # One task only: there is nothing to choose.
+    assert not models.task.isVisible()
+    assert not models.tree.findItems("Open Detectron2 config…", Qt.MatchFlag.MatchRecursive)
+    file = tmp_path / "vit_b"
+    file.write_bytes(b"mask_decoder.transformer.layers.0")
+    choose_file(monkeypatch, file)
+    click_row(qtbot, models, "Open checkpoint…")
+    assert picker.entry().path == file
+    assert picker.entry().promptable
+    assert picker.settings()["model"] == str(file)
+    # Another file is none.
+    told: list[str] = []
+    monkeypatch.setattr(model_picker, "notify", lambda error: told.append(str(error)))
+    file.write_bytes(b"something else")
+    choose_file(monkeypatch, file)
+    picker.popup.models.chosen.emit("weights")
+    assert "expected a checkpoint of Segment Anything" in told[0]
 
 
 def test_a_config_that_cannot_be_is_refused(

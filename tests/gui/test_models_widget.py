@@ -184,6 +184,41 @@ def test_without_a_network_it_is_said_what_to_do(
     assert "get that file on another one and put it here" in models.task.text.text()
 
 
+def test_promptable_models_are_listed_downloaded_and_added(
+    models: ModelsWidget, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(
+        "napari_instseg.gui.models_widget.zoo.fetch",
+        lambda entry, report: fetched.append(entry.name),
+    )
+    assert row_of(models.models, "Nuclei, by prompts").parent().text(0) == "Built-in"
+    click_row(qtbot, models.models, "MobileSAM ViT-T")
+    assert row_of(models.models, "MobileSAM ViT-T").parent().text(0) == "Segment Anything"
+    line = "prompts · SA-1B · 41 MB, not downloaded · Apache-2.0"
+    assert models.info.text().splitlines()[1] == line
+    click(qtbot, models.download_button)
+    qtbot.waitUntil(lambda: models.task.worker is None, timeout=WAIT)
+    assert fetched == ["mobile-sam"]
+    models.models.task.choose("prompts")
+    assert {e.outputs for e in models.models.shown()} == {("prompts",)}
+
+    # One of the user's own needs no config, and no particular suffix.
+    (tmp_path / "vit_t.pt").write_bytes(b"mask_decoder.transformer.layers.0")
+
+    def fill(dialog: FilesDialog) -> None:
+        qtbot.keyClicks(dialog.name, "my sam")
+        dialog.weights.path.setText(str(tmp_path / "vit_t.pt"))
+        click(qtbot, dialog.ok_button)
+
+    met = in_dialog(fill, FilesDialog)
+    click(qtbot, models.add_button)
+    assert met
+    qtbot.waitUntil(lambda: models.task.worker is None, timeout=WAIT)
+    (added,) = library.entries()
+    assert (added.name, added.outputs) == ("my sam", ("prompts",))
+
+
 def test_own_models_are_added_and_removed(models: ModelsWidget, tmp_path: Path, qtbot: Any) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG)
     (tmp_path / "model.pth").write_bytes(bytes(1000))

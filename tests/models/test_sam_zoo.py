@@ -28,7 +28,11 @@ class TestEntries:
         assert entry.path == cache / "sam" / "sam-vit-b" / "sam_vit_b_01ec64.pth"
         assert entry.sha256.startswith("ec2df627")
         assert entry.size == 375_042_383
-        assert (entry.group, entry.dataset, entry.license) == ("segment-anything", "SA-1B", "Apache-2.0")
+        assert (entry.group, entry.dataset, entry.license) == (
+            "segment-anything",
+            "SA-1B",
+            "Apache-2.0",
+        )
         assert (entry.loader, entry.outputs) == (SAM, ("prompts",))
         assert not entry.present
         assert entry.missing() == ""

@@ -10,12 +10,18 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..segmenter import InstsegError
-from . import demo, doctor, evaluate, install, models, segment, train
+from . import cache, demo, doctor, evaluate, everything, install, models, prompt, segment, train
 from .console import INTERRUPTED, UsageError
 
 DESCRIPTION = """\
 Instance, semantic and panoptic segmentation of microscopy images.
 Start with 'napari-instseg demo'; if something does not work, run 'napari-instseg doctor'."""
+
+#: In the order in which the help lists them.
+COMMANDS = (
+    *(segment, everything, prompt, demo),
+    *(models, cache, train, evaluate, install, doctor),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--traceback", action="store_true", help="show where in the program an error arose"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (segment, demo, models, train, evaluate, install, doctor):
+    for command in COMMANDS:
         command.add_parser(commands)
     return parser
 

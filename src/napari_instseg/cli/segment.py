@@ -54,13 +54,14 @@ def add_parser(commands: Any) -> None:
         help=f"leave out objects below it, 0 to 1 (default: {default.score_threshold})",
     )
     add_device(parser, None)
-    _add_image_options(parser.add_argument_group("the image"))
+    add_image_options(parser.add_argument_group("the image"))
     _add_run_options(parser.add_argument_group("the run"))
     add_quiet(parser)
     add_json(parser)
 
 
-def _add_image_options(group: Any) -> None:
+def add_image_options(group: Any) -> None:
+    """Describe how the image is read; for all commands that take one."""
     low, high = Settings().percentiles
     add = group.add_argument
     add("--axes", metavar="AXES", help="one letter a dimension, such as ZYX, TCYX, YXS (S = RGB)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -25,11 +24,8 @@ WHITE = (1.0, 1.0, 1.0, 1.0)
 def add_boxes(
     viewer: napari.viewer.Viewer,
     segmentation: Segmentation,
-    source: Hashable,
-    placement: Placement | None,
+    link: Link,
     transforms: dict[str, Any],
-    *,
-    view: bool,
 ) -> napari.layers.Shapes:
     """Show the boxes of a result, in the layer of an earlier one if there is one unedited.
 
@@ -37,25 +33,22 @@ def add_boxes(
     ----------
     viewer : napari.viewer.Viewer
     segmentation : Segmentation
-    source : Hashable
-        See `Link`.
-    placement : Placement, optional
-        Where label images lie; None, in their own pixels.
+    link : Link
+        What the layer is to show, as yet without the layer.
     transforms : dict
         Scale, translate, ... of the layer.
-    view : bool
-        See `Link`.
     """
+    placement = link.placement
     ndim = len(segmentation.image.label_axes) if placement is None else placement.ndim
-    layer = find_fitting(viewer, source, BOXES, view, ndim)
+    layer = find_fitting(viewer, link, ndim)
     if layer is None:
-        name = f"{segmentation.image.name} {'view ' if view else ''}{BOXES}"
+        name = f"{segmentation.image.name} {link.title}"
         layer = viewer.add_shapes(ndim=ndim, name=name, **transforms)
     else:
         layer.visible = True
         for key, value in transforms.items():
             setattr(layer, key, value)
-    set_link(layer, Link(source, BOXES, view, layer.unique_id, placement))
+    set_link(layer, replace(link, layer=layer.unique_id))
     describe_boxes(layer, segmentation)
     return layer
 

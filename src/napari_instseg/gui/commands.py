@@ -6,11 +6,10 @@ import napari.layers
 import napari.viewer
 
 from ..segmenter import InputError
-from .docks import dock_of
+from .docks import open_dock
 from .segment_widget import SegmentWidget
 
-#: The name that the menu entry gives to the dock, so that both mean the same one.
-#: (`Window.add_plugin_dock_widget` would name it after the package, and open a second.)
+#: The name that the menu entry gives to the dock.
 DOCK_NAME = "Segment (Instance Segmentation)"
 
 
@@ -42,18 +41,5 @@ def segment_active(
             f"expected an active Image layer, got the {type(layer).__name__} layer "
             f"{layer.name!r}: click the picture in the layer list"
         )
-    _dock(viewer).segment_layer(layer)
-
-
-def _dock(viewer: napari.viewer.Viewer) -> SegmentWidget:
-    """Return the Segment dock, opened if it is not there, shown if it is hidden."""
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, SegmentWidget):
-            dock = dock_of(widget)
-            if dock is not None:
-                dock.show()
-                dock.raise_()
-            return widget
-    widget = SegmentWidget(viewer)
-    viewer.window.add_dock_widget(widget, name=DOCK_NAME, area="right")
-    return widget
+    dock = open_dock(viewer, SegmentWidget, DOCK_NAME, lambda: SegmentWidget(viewer))
+    dock.segment_layer(layer)

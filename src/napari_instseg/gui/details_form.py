@@ -6,7 +6,6 @@ from typing import Any
 
 import napari.layers
 import numpy as np
-from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -16,12 +15,12 @@ from qtpy.QtWidgets import (
     QSpinBox,
     QWidget,
 )
-from superqt import QCollapsible
 
 from ..ops.axes import Image
 from ..segmenter import InputError
 from ..settings import AS_TRAINED, AUTO, Settings
 from .fields import Choice, RangeField
+from .fold import Fold
 from .form_rows import add_row, enable_option, new_form, show_row
 from .layers import choose_level, image_from_layer, layer_axes
 
@@ -47,27 +46,16 @@ DEVICES = (
 )
 
 
-class DetailsForm(QCollapsible):
+class DetailsForm(Fold):
     """Fields with defaults that mostly do; folded at first."""
 
     def __init__(self) -> None:
-        # The arrow is text: an icon would be drawn in Qt's colour, black on napari's dark.
-        super().__init__("▸ More", expandedIcon=QIcon(), collapsedIcon=QIcon())
+        holder, form = QWidget(), new_form()
+        holder.setLayout(form)
+        super().__init__("More", holder)
+        self._form = form
         self._defaults = Settings()
         self._layer: napari.layers.Image | None = None
-        self.toggled.connect(lambda open_: self.setText("▾ More" if open_ else "▸ More"))
-        self.setDuration(0)
-        # napari paints checked buttons in its highlight colour; this one is a heading.
-        self.toggleButton().setStyleSheet(
-            "text-align: left; border: none; background: transparent; padding: 2px 0px;"
-        )
-        holder = QWidget()
-        self._form = new_form()
-        holder.setLayout(self._form)
-        self.addWidget(holder)
-        for layout in (self.layout(), self.content().layout()):
-            if layout is not None:
-                layout.setContentsMargins(0, 0, 0, 0)
         self._build_image_fields()
         self._build_intensity()
         self._build_diameter()

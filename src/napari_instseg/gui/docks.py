@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+import napari.viewer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+WidgetT = TypeVar("WidgetT", bound=QWidget)
 
 
 def dock_of(widget: QWidget) -> QDockWidget | None:
@@ -25,3 +31,34 @@ def share_place(widget: QWidget, kind: type[QWidget]) -> None:
         if window.dockWidgetArea(dock) == window.dockWidgetArea(mine):
             window.tabifyDockWidget(dock, mine)
             mine.raise_()
+
+
+def open_dock(
+    viewer: napari.viewer.Viewer,
+    kind: type[WidgetT],
+    name: str,
+    make: Callable[[], WidgetT],
+) -> WidgetT:
+    """Return the widget of a dock, opened if it is not there, shown if it is hidden.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    kind : type
+        Of the widget.
+    name : str
+        That which the menu entry gives to the dock, so that both mean the same one.
+        (`Window.add_plugin_dock_widget` would name it after the package, and open a second.)
+    make : callable
+        Makes the widget.
+    """
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, kind):
+            dock = dock_of(widget)
+            if dock is not None:
+                dock.show()
+                dock.raise_()
+            return widget
+    widget = make()
+    viewer.window.add_dock_widget(widget, name=name, area="right")
+    return widget

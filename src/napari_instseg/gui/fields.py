@@ -1,4 +1,4 @@
-"""Small parts of forms: the choice of an image layer, and of a range."""
+"""Small parts of forms: the choice of a layer, of outputs, of a share, and of a range."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from collections.abc import Sequence
 
 import napari.layers
 import napari.viewer
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
+    QVBoxLayout,
     QWidget,
 )
+from superqt import QLabeledDoubleSlider
+
+from ..settings import OUTPUTS
+from .links import is_temporary
 
 
 class Choice(QComboBox):
@@ -51,18 +57,24 @@ class Choice(QComboBox):
 
 
 class LayerChoice(Choice):
-    """The viewer's image layers; follows the one that is clicked in the layer list.
+    """The viewer's layers of some kinds; follows the one that is clicked in the layer list.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+    kinds : tuple of type
+        Classes of layers.
     """
 
     layer_changed = Signal()
 
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        kinds: tuple[type[napari.layers.Layer], ...] = (napari.layers.Image,),
+    ) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer, self._kinds = viewer, kinds
         layers = viewer.layers
         self._events = (
             layers.events.inserted,
@@ -77,21 +89,22 @@ class LayerChoice(Choice):
         self._refresh()
         self._follow()
 
-    def layer(self) -> napari.layers.Image | None:
+    def layer(self) -> napari.layers.Layer | None:
         """Return the chosen layer."""
         key = self.currentData()
-        return next((layer for layer in self._images() if layer.unique_id == key), None)
+        return next((layer for layer in self._layers() if layer.unique_id == key), None)
 
-    def _images(self) -> list[napari.layers.Image]:
-        return [x for x in self._viewer.layers if isinstance(x, napari.layers.Image)]
+    def _layers(self) -> list[napari.layers.Layer]:
+        layers = (layer for layer in self._viewer.layers if isinstance(layer, self._kinds))
+        return [layer for layer in layers if not is_temporary(layer)]
 
     def _refresh(self, event: object = None) -> None:
         # The topmost layer first, as in napari's own list.
-        self.set_options([(x.name, x.unique_id) for x in reversed(self._images())])
+        self.set_options([(x.name, x.unique_id) for x in reversed(self._layers())])
 
     def _follow(self, event: object = None) -> None:
         active = self._viewer.layers.selection.active
-        if isinstance(active, napari.layers.Image):
+        if isinstance(active, self._kinds):
             self.choose(active.unique_id)
 
     def disconnect_viewer(self) -> None:
@@ -99,6 +112,44 @@ class LayerChoice(Choice):
         for event in self._events:
             event.disconnect(self._refresh)
         self._viewer.layers.selection.events.active.disconnect(self._follow)
+
+
+class OutputBoxes(QWidget):
+    """A box to tick for each output that may become a layer.
+
+    Parameters
+    ----------
+    chosen : tuple of str
+        Outputs that are ticked at first.
+    """
+
+    def __init__(self, chosen: tuple[str, ...]) -> None:
+        super().__init__()
+        # One below the other: side by side they would not fit a dock of 320 px.
+        stack = QVBoxLayout(self)
+        stack.setContentsMargins(0, 2, 0, 2)
+        stack.setSpacing(3)
+        self.boxes = {name: QCheckBox(name.capitalize()) for name in OUTPUTS}
+        for name, box in self.boxes.items():
+            box.setChecked(name in chosen)
+            stack.addWidget(box)
+
+    def value(self) -> tuple[str, ...]:
+        """Return the outputs that are ticked and can be had."""
+        boxes = self.boxes.items()
+        return tuple(name for name, box in boxes if box.isChecked() and box.isEnabled())
+
+
+def share_slider(value: float) -> QLabeledDoubleSlider:
+    """Make a slider from 0 to 1 with a number beside it."""
+    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    slider.setRange(0, 1)
+    # The annotations say int, for the slider of whole numbers.
+    slider.setSingleStep(0.01)  # type: ignore[arg-type]
+    slider.setPageStep(0.05)  # type: ignore[arg-type]
+    slider.setDecimals(2)
+    slider.setValue(value)
+    return slider
 
 
 class RangeField(QWidget):

@@ -8,6 +8,7 @@ from typing import Any
 import napari.layers
 import napari.viewer
 import numpy as np
+from numpy.typing import NDArray
 
 from ..ops.axes import Image, guess_axes
 from ..segmenter import InputError
@@ -157,13 +158,9 @@ def visible_part(
         raise InputError(
             "expected the 2-D view of rows and columns (Y, X): switch the viewer to it"
         )
+    factor = dict(zip(letters, level_factors(layer, image), strict=True))
     sizes = dict(zip(letters, image.data.shape, strict=False))
-    full = dict(zip(letters, _shape(layer), strict=False))
-    factor = {letter: full[letter] / sizes[letter] for letter in letters}
-    point = dict(zip(letters, layer.world_to_data(viewer.dims.point), strict=True))
-    plane = tuple(
-        round((point[letter] + 0.5) / factor[letter] - 0.5) for letter in image.plane_axes
-    )
+    plane = current_plane(viewer, layer, image)
     corners = _corners(layer)
     region = {}
     for letter in "YX":
@@ -171,10 +168,34 @@ def visible_part(
         first = max(0, int(np.floor((low + 0.5) / factor[letter])))
         last = min(sizes[letter], int(np.ceil((high + 0.5) / factor[letter])))
         region[letter] = slice(first, last)
-    inside = all(0 <= i < sizes[letter] for i, letter in zip(plane, image.plane_axes, strict=True))
-    if not inside or any(part.start >= part.stop for part in region.values()):
-        raise InputError(f"nothing of {layer.name!r} is in view: move canvas or sliders to it")
+    if any(part.start >= part.stop for part in region.values()):
+        raise _nothing(layer)
     return plane, (region["Y"], region["X"])
+
+
+def current_plane(
+    viewer: napari.viewer.Viewer, layer: napari.layers.Image, image: Image
+) -> tuple[int, ...]:
+    """Find the plane of an image at the viewer's sliders: its index along `Image.plane_axes`.
+
+    Raises
+    ------
+    InputError
+        If the sliders are beside the image.
+    """
+    letters = image.axes.replace("S", "")
+    factors = level_factors(layer, image)
+    pixels = (np.asarray(layer.world_to_data(viewer.dims.point)) + 0.5) / factors - 0.5
+    plane = tuple(round(pixels[letters.index(letter)]) for letter in image.plane_axes)
+    if not all(0 <= i < size for i, size in zip(plane, image.plane_shape, strict=True)):
+        raise _nothing(layer)
+    return plane
+
+
+def level_factors(layer: napari.layers.Image, image: Image) -> NDArray[np.float64]:
+    """How many pixels of the finest level one of the image's level has, for each dimension."""
+    fine = np.array(_shape(layer)[: layer.ndim], np.float64)
+    return np.divide(fine, np.array(image.data.shape[: layer.ndim], np.float64))
 
 
 def one_plane(image: Image, plane: tuple[int, ...]) -> Image:
@@ -185,6 +206,10 @@ def one_plane(image: Image, plane: tuple[int, ...]) -> Image:
     data = image.data[tuple(where.get(letter, slice(None)) for letter in image.axes)]
     axes = "".join(letter for letter in image.axes if letter not in where)
     return replace(image, data=data, axes=axes)
+
+
+def _nothing(layer: napari.layers.Image) -> InputError:
+    return InputError(f"nothing of {layer.name!r} is in view: move canvas or sliders to it")
 
 
 def _corners(layer: napari.layers.Image) -> Any:

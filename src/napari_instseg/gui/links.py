@@ -14,6 +14,8 @@ from .geometry import Placement
 
 #: Where a layer's metadata hold the recipe, and what ties the layer to its source.
 RECIPE_KEY, LINK_KEY = "napari_instseg", "napari_instseg_layer"
+#: In the metadata of layers that only show what a dock is doing, and go with it.
+TEMPORARY_KEY = "napari_instseg_temporary"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +29,9 @@ class Link:
     output : {"instances", "semantic", "panoptic", "boxes"}
     view : bool
         Whether only a part was segmented: that gets layers of its own.
+    made : str
+        What made it, as part of the layer's name: each tool has layers of its own. "" is the
+        Segment dock.
     layer : Hashable
         Unique id of our layer: a duplicate that a user made is not ours.
     placement : Placement or None
@@ -40,10 +45,26 @@ class Link:
     source: Hashable
     output: str
     view: bool
+    made: str
     layer: Hashable
     placement: Placement | None
     written: Any = None
     threshold: float = 0.0
+
+    def shows_same(self, other: Link) -> bool:
+        """Whether both are for the same output, part and maker."""
+        mine, others = (self.output, self.view, self.made), (other.output, other.view, other.made)
+        return mine == others
+
+    @property
+    def title(self) -> str:
+        """What follows the image's name in the layer's."""
+        return " ".join(filter(None, ("view" if self.view else "", self.made, self.output)))
+
+
+def is_temporary(layer: napari.layers.Layer) -> bool:
+    """Whether a layer only shows what a dock is doing: not for anybody's choice of layers."""
+    return bool(layer.metadata.get(TEMPORARY_KEY))
 
 
 def link_of(layer: napari.layers.Layer) -> Link | None:
@@ -69,25 +90,23 @@ def edited(layer: napari.layers.Layer) -> bool:
     return not np.array_equal(layer.data, link.written)
 
 
-def find(
-    viewer: napari.viewer.Viewer, source: Hashable, output: str, view: bool
-) -> napari.layers.Layer | None:
-    """Return our layer for an output of an image layer."""
-    for layer, link in _ours(viewer, source):
-        if link.output == output and link.view == view:
+def find(viewer: napari.viewer.Viewer, wanted: Link) -> napari.layers.Layer | None:
+    """Return our layer for the same output, part and maker of an image layer."""
+    for layer, link in _ours(viewer, wanted.source):
+        if link.shows_same(wanted):
             return layer
     return None
 
 
 def find_fitting(
-    viewer: napari.viewer.Viewer, source: Hashable, output: str, view: bool, ndim: int
+    viewer: napari.viewer.Viewer, wanted: Link, ndim: int
 ) -> napari.layers.Layer | None:
-    """Return our layer if it can take new data; else let go of it.
+    """Return our layer, see `find`, if it can take new data; else let go of it.
 
     An edited one is left to its user; one with other dimensions, which napari cannot change,
     is removed.
     """
-    layer = find(viewer, source, output, view)
+    layer = find(viewer, wanted)
     if layer is None:
         return None
     if edited(layer):
@@ -99,10 +118,10 @@ def find_fitting(
     return layer
 
 
-def hide_others(viewer: napari.viewer.Viewer, source: Hashable, view: bool) -> None:
-    """Hide results of the view under those of the whole image, and the other way round."""
+def hide_others(viewer: napari.viewer.Viewer, source: Hashable, view: bool, made: str) -> None:
+    """Hide results of the view under those of the whole image and so on, and of other tools."""
     for layer, link in _ours(viewer, source):
-        if link.view != view:
+        if (link.view, link.made) != (view, made):
             layer.visible = False
 
 

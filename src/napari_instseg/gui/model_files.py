@@ -19,13 +19,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..models import library
+from ..models import library, sam_files
 from ..models.entry import ModelEntry
 
 WEIGHTS = "Weights (*.safetensors)"
+#: Some promptable models are published without a suffix.
+PROMPTER_WEIGHTS = "Segment Anything checkpoint (*.pth *.pt *.safetensors);;All files (*)"
 CONFIG = "Detectron2 config (*.yaml *.yml)"
 CHECKPOINT = "Checkpoint (*.pth *.pkl)"
-ANY_WEIGHTS = "Weights (*.pth *.pkl *.safetensors)"
+ANY_WEIGHTS = "Weights (*.pth *.pt *.pkl *.safetensors);;All files (*)"
 NAMES = "Category names (*.txt *.json)"
 #: What Detectron2 calls the checkpoint of a finished training.
 USUAL = "model_final.pth"
@@ -45,9 +47,9 @@ class ModelFiles:
     name: str = ""
 
 
-def ask_weights(parent: QWidget) -> str:
-    """Ask for a weights file of ours; return "" if the user thinks better of it."""
-    path, _ = QFileDialog.getOpenFileName(parent, "Open weights file", "", WEIGHTS)
+def ask_weights(parent: QWidget, kinds: str = WEIGHTS) -> str:
+    """Ask for a weights file; return "" if the user thinks better of it."""
+    path, _ = QFileDialog.getOpenFileName(parent, "Open weights file", "", kinds)
     return path
 
 
@@ -103,7 +105,7 @@ class FilesDialog(QDialog):
         self.names = _FileField("Category names", NAMES, "optional: .txt, .json or a COCO file")
         if named:
             self.config.path.setPlaceholderText("of a Detectron2 model: .yaml")
-            self.weights.path.setPlaceholderText(".pth, .pkl, or .safetensors of this program")
+            self.weights.path.setPlaceholderText(".pth, .pkl, .pt or .safetensors")
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -159,11 +161,21 @@ class FilesDialog(QDialog):
     def _check(self) -> None:
         files = self.files()
         kind = Path(files.weights).suffix.lower()
-        fits = kind == ".safetensors" if files.config is None else kind in (".pth", ".pkl")
+        fits = (
+            _describes_itself(files.weights)
+            if files.config is None
+            else kind in library.CHECKPOINTS
+        )
         given = [files.weights, files.config, files.categories]
         there = all(Path(path).is_file() for path in given if path)
         named = bool(files.name) or not self._named
         self.ok_button.setEnabled(bool(files.weights) and fits and there and named)
+
+
+def _describes_itself(weights: str) -> bool:
+    """Whether a file needs no config: weights of this program, or of Segment Anything."""
+    path = Path(weights)
+    return path.suffix.lower() == ".safetensors" or sam_files.family_of(path) is not None
 
 
 class _FileField(QWidget):

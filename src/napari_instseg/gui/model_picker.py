@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,18 +19,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..models import registry
+from ..models import prompters, registry
 from ..models.config_text import outputs_of
 from ..models.entry import YOURS, ModelEntry
 from ..segmenter import InstsegError
 from . import model_text
-from .model_files import ModelFiles, add, ask_config, ask_weights
+from .model_files import PROMPTER_WEIGHTS, WEIGHTS, ModelFiles, add, ask_config, ask_weights
 from .model_tree import ModelTree
 from .task_row import TaskRow, notify
 
 POPUP = 620, 460
 OPEN_WEIGHTS, OPEN_CONFIG = "weights", "config"
 MORE = (("Open weights file…", OPEN_WEIGHTS), ("Open Detectron2 config…", OPEN_CONFIG))
+MORE_PROMPTERS = (("Open checkpoint…", OPEN_WEIGHTS),)
 
 
 class ModelPicker(QWidget):
@@ -39,15 +40,29 @@ class ModelPicker(QWidget):
     Parameters
     ----------
     list_models : callable, optional
-        Returns the models; by default the registry's.
+        Returns the models; by default those that find objects by themselves.
+    find : callable, optional
+        Describes the model in a file, by its path; by default the registry's.
+    actions : sequence of (str, str)
+        Text and key of what the group "More" of the list offers.
+    kinds : str
+        Which weights files can be opened, for the system's file dialog.
     """
 
     #: Another model was chosen, or the chosen one has come or gone.
     changed = Signal()
 
-    def __init__(self, list_models: Callable[[], tuple[ModelEntry, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        list_models: Callable[[], tuple[ModelEntry, ...]] | None = None,
+        find: Callable[[str], ModelEntry] | None = None,
+        actions: Sequence[tuple[str, str]] = MORE,
+        kinds: str = WEIGHTS,
+    ) -> None:
         super().__init__()
-        self._list = list_models or registry.entries
+        self._list = list_models or registry.segmenters
+        self._find = find or registry.find
+        self._kinds = kinds
         #: Models from files, opened in this session.
         self._opened: dict[str, ModelEntry] = {}
         self._entry: ModelEntry = self._list()[0]
@@ -58,7 +73,7 @@ class ModelPicker(QWidget):
         self.keep_button = QPushButton("Keep it")
         self.keep_button.setToolTip("Add this model to yours: it is in the list from now on")
         self.keep_button.clicked.connect(self.keep)
-        self.popup = _Popup(self)
+        self.popup = _Popup(self, actions)
         self.popup.models.chosen.connect(self._take)
         self.task = TaskRow()
         self.task.ended.connect(lambda: self.keep_button.setEnabled(True))
@@ -94,11 +109,11 @@ class ModelPicker(QWidget):
             If there is none of that name.
         """
         found = [e for e in self._all() if e.name == name]
-        self._set(found[0] if found else registry.find(name))
+        self._set(found[0] if found else self._find(name))
 
     def open_weights(self, path: str) -> None:
-        """Choose a weights file of ours."""
-        self._set_opened(registry.find(path))
+        """Choose a weights file of ours, or a checkpoint of a promptable model."""
+        self._set_opened(self._find(path))
 
     def open_config(self, config: str, weights: str, categories: str | None = None) -> None:
         """Choose a Detectron2 model by its files.
@@ -156,7 +171,7 @@ class ModelPicker(QWidget):
             if isinstance(choice, ModelEntry):
                 self._set(choice)
             elif choice == OPEN_WEIGHTS:
-                if path := ask_weights(self):
+                if path := ask_weights(self, self._kinds):
                     self.open_weights(path)
             elif files := ask_config(self):
                 self.open_config(str(files.config), files.weights, files.categories)
@@ -181,6 +196,11 @@ class ModelPicker(QWidget):
         self.info.setText(model_text.line(entry))
         self.info.setToolTip(model_text.tooltip(entry))
         self.keep_button.setVisible(entry.name in self._opened)
+
+
+def prompter_picker() -> ModelPicker:
+    """Make a picker of promptable models."""
+    return ModelPicker(prompters.entries, prompters.find, MORE_PROMPTERS, PROMPTER_WEIGHTS)
 
 
 class _Field(QComboBox):
@@ -221,9 +241,9 @@ class _Field(QComboBox):
 class _Popup(QFrame):
     """The list, in a window that closes when one clicks elsewhere."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, actions: Sequence[tuple[str, str]]) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
-        self.models = ModelTree(actions=MORE)
+        self.models = ModelTree(actions=actions)
         self.hint = QLabel("Enter takes the marked model, Esc keeps the old one.")
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 8)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from ..models.entry import BUILT_IN, YOURS, ZOO, ModelEntry
+from ..models.entry import BUILT_IN, PROMPTS, SEGMENT_ANYTHING, YOURS, ZOO, ModelEntry
 
-GROUP_TITLES = {BUILT_IN: "Built-in", ZOO: "Detectron2 zoo", YOURS: "Yours"}
+GROUP_TITLES = {
+    BUILT_IN: "Built-in",
+    ZOO: "Detectron2 zoo",
+    SEGMENT_ANYTHING: "Segment Anything",
+    YOURS: "Yours",
+}
 #: From the richest to the plainest: a model is called after the first that it gives.
-TASKS = ("panoptic", "instances", "semantic", "boxes")
+TASKS = ("panoptic", "instances", "semantic", "boxes", PROMPTS)
 HERE, TO_GET, ABSENT = "✓", "↓", "✗"
 DETECTRON2 = "detectron2"
 

@@ -68,8 +68,7 @@ class ModelTree(QWidget):
         self.search.setToolTip("Words of the name, data set, licence or description")
         self.search.textChanged.connect(lambda _: self._filter())
         self.search.installEventFilter(self)
-        tasks = [("All tasks", ""), *((name.capitalize(), name) for name in sorted(TASKS))]
-        self.task = Choice(tasks)
+        self.task = Choice()
         self.task.setToolTip("Show the models for one task only")
         self.task.currentIndexChanged.connect(lambda _: self._filter())
         self.tree = _Tree()
@@ -91,6 +90,7 @@ class ModelTree(QWidget):
     def fill(self, entries: Sequence[ModelEntry], current: str = "") -> None:
         """Show these models; the one with the name ``current`` becomes the current row."""
         tree = self.tree
+        self._offer_tasks({name for name in TASKS if any(does(e, name) for e in entries)})
         tree.setUpdatesEnabled(False)
         tree.clear()
         self._headings.clear()
@@ -153,6 +153,12 @@ class ModelTree(QWidget):
         here = next((i for i, row in enumerate(rows) if row is current), -1)
         if rows:
             self.tree.setCurrentItem(rows[min(max(here + steps, 0), len(rows) - 1)])
+
+    def _offer_tasks(self, tasks: set[str]) -> None:
+        """Offer to show one of the tasks that there are; one alone needs no choice."""
+        named = [(name.capitalize(), name) for name in sorted(tasks)]
+        self.task.set_options([("All tasks", ""), *named])
+        self.task.setVisible(len(named) > 1)
 
     def _set_columns(self, columns: Sequence[str]) -> None:
         tree = self.tree

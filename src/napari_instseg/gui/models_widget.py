@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from ..models import downloads, library, registry, zoo
 from ..models.detectron2 import install
-from ..models.entry import YOURS, ZOO, ModelEntry
+from ..models.entry import YOURS, ModelEntry
 from ..segmenter import InstsegError
 from . import model_text
 from .docks import share_place
@@ -200,9 +200,7 @@ def _part(entry: ModelEntry) -> Path:
 
 
 def _removable(entry: ModelEntry) -> bool:
-    return entry.group == YOURS or (
-        entry.group == ZOO and (entry.present or _part(entry).is_file())
-    )
+    return entry.group == YOURS or (bool(entry.url) and (entry.present or _part(entry).is_file()))
 
 
 def _discard(entry: ModelEntry) -> int:

@@ -34,6 +34,7 @@ def add_segmentation(
     *,
     origin: Origin | None = None,
     view: bool = False,
+    made: str = "",
 ) -> list[napari.layers.Layer]:
     """Show a result's outputs as Labels layers over the image layer that it came from.
 
@@ -51,6 +52,8 @@ def add_segmentation(
         The part of the layer that was segmented; None is all of it.
     view : bool
         Keep the layers apart from those of the whole image, and hide the latter.
+    made : str
+        What made it, if not the Segment dock: the same for layers of another tool.
 
     Returns
     -------
@@ -64,17 +67,18 @@ def add_segmentation(
         placement = Placement(source, origin or _whole(source, segmentation))
     key: Hashable = segmentation.image.name if source is None else source.unique_id
     transforms = _transforms(segmentation, placement)
-    hide_others(viewer, key, view)
+    hide_others(viewer, key, view, made)
     outputs = [output for output in OUTPUTS if output in segmentation.settings.outputs]
     layers: dict[str, napari.layers.Layer] = {}
     # The first output comes last: on top, and selected.
     for output in reversed(outputs):
-        link = Link(key, output, view, None, placement)
+        link = Link(key, output, view, made, None, placement)
         layers[output] = _add_labels(viewer, segmentation, link, transforms, output == outputs[0])
+    boxes_link = Link(key, BOXES, view, made, None, placement)
     if segmentation.rules.boxes_only:
-        boxes = add_boxes(viewer, segmentation, key, placement, transforms, view=view)
+        boxes = add_boxes(viewer, segmentation, boxes_link, transforms)
         return [*(layers[output] for output in outputs), boxes]
-    stale = find(viewer, key, BOXES, view)
+    stale = find(viewer, boxes_link)
     if stale is not None:
         stale.visible = False  # Of another model.
     return [layers[output] for output in outputs]
@@ -89,12 +93,12 @@ def _add_labels(
 ) -> napari.layers.Labels:
     """Show one output, in the layer of an earlier result if there is one unedited."""
     data = _data(segmentation, link.output, link.placement)
-    layer = find_fitting(viewer, link.source, link.output, link.view, data.ndim)
+    layer = find_fitting(viewer, link, data.ndim)
     if layer is None:
         layer = viewer.add_labels(
             # The result's arrays are shared and never written to; the layer's can be painted on.
             data.copy(),
-            name=f"{segmentation.image.name} {'view ' if link.view else ''}{link.output}",
+            name=f"{segmentation.image.name} {link.title}",
             opacity=OF_BOXES if segmentation.rules.boxes_only else OPACITY,
             visible=visible,
             **transforms,
@@ -109,13 +113,23 @@ def _add_labels(
     return layer
 
 
-def repaint(layer: napari.layers.Layer, segmentation: Segmentation) -> None:
-    """Give one of our layers the labels of the same result at another threshold.
+def repaint(layer: napari.layers.Layer, segmentation: Segmentation, *, other: bool = False) -> None:
+    """Give one of our layers the labels of its result at another threshold, or of another one.
 
     Fast, for a slider that moves; `describe` brings the rest along when it rests, boxes too.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+    segmentation : Segmentation
+        Of the same image, with the same outputs.
+    other : bool
+        It has other objects than the one that was shown, so that equal thresholds say nothing.
     """
     link = link_of(layer)
-    if link is None or link.output == BOXES or link.threshold == segmentation.score_threshold:
+    if link is None or link.output == BOXES:
+        return
+    if link.threshold == segmentation.score_threshold and not other:
         return
     # In place: napari's setter takes twice as long, for the dimensions that stay as they are.
     np.copyto(layer.data, _data(segmentation, link.output, link.placement))
@@ -209,22 +223,23 @@ def _colormap(
     if output == "instances":
         return None
     if output == "semantic":
-        return _direct((c.id, (*c.color, 1.0)) for c in categories)
+        return direct_colors((c.id, (*c.color, 1.0)) for c in categories)
     if len(categories) == 1 and categories[0].is_thing:
         # One rule for all numbers: a colour for each of 100,000 objects would take seconds.
         return CyclicLabelColormap(
-            colors=np.vstack([np.zeros(4), _shades(categories[0])]), background_value=0
+            colors=np.vstack([np.zeros(4), shades(categories[0])]), background_value=0
         )
-    shades = {c.id: _shades(c) if c.is_thing else np.array([(*c.color, 1.0)]) for c in categories}
+    of = {c.id: shades(c) if c.is_thing else np.array([(*c.color, 1.0)]) for c in categories}
     table = segmentation.table
-    return _direct(
-        (int(index), shades[category][index % len(shades[category])])
+    return direct_colors(
+        (int(index), of[category][index % len(of[category])])
         for index, category in zip(table["index"], table["category_id"], strict=True)
-        if category in shades
+        if category in of
     )
 
 
-def _direct(colors: Iterable[tuple[int, Any]]) -> DirectLabelColormap:
+def direct_colors(colors: Iterable[tuple[int, Any]]) -> DirectLabelColormap:
+    """Make a colour map with a colour for each label; all others are clear."""
     # Without a color for None, napari warns.
     clear = (0.0, 0.0, 0.0, 0.0)
     return DirectLabelColormap(
@@ -233,10 +248,10 @@ def _direct(colors: Iterable[tuple[int, Any]]) -> DirectLabelColormap:
     )
 
 
-def _shades(category: Category) -> NDArray[np.float32]:
+def shades(category: Category) -> NDArray[np.float32]:
     """Colours around a category's own, (SHADES, 4) float32 in [0, 1], far apart in sequence."""
     hue, saturation, value = colorsys.rgb_to_hsv(*category.color)
-    shades = []
+    found = []
     for i in range(SHADES):
         # Multiples of the golden ratio fill the range evenly, without neighbours alike.
         step = (i * 0.618034) % 1
@@ -246,8 +261,15 @@ def _shades(category: Category) -> NDArray[np.float32]:
             min(1.0, saturation * (0.6 + 0.5 * other)),
             min(1.0, max(0.35, value) * (0.6 + 0.45 * (1 - step))),
         )
-        shades.append((*rgb, 1.0))
-    return np.array(shades, np.float32)
+        found.append((*rgb, 1.0))
+    return np.array(found, np.float32)
+
+
+def name_colors(count: int) -> list[tuple[float, float, float]]:
+    """Colours in [0, 1] for categories of which only the names are known; one has the usual."""
+    if count == 1:
+        return [Category(1, "").color]
+    return [colorsys.hsv_to_rgb((0.1 + i * 0.618034) % 1, 0.75, 0.9) for i in range(count)]
 
 
 def _same_colors(old: Any, new: Any) -> bool:

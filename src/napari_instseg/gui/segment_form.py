@@ -6,15 +6,14 @@ from typing import Any
 
 import napari.layers
 import napari.viewer
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
-from superqt import QLabeledDoubleSlider
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..models.entry import ModelEntry
 from ..ops.axes import Image
 from ..settings import OUTPUTS, Settings
 from .details_form import DetailsForm
-from .fields import LayerChoice
+from .fields import LayerChoice, OutputBoxes, share_slider
 from .form_rows import add_row, new_form
 from .model_picker import ModelPicker
 from .model_text import DETECTRON2, task
@@ -88,10 +87,9 @@ class SegmentForm(QWidget):
         InputError
             If they do not fit together.
         """
-        boxes = self.outputs.items()
         values: dict[str, Any] = self.more.values() | self.model.settings()
         return Settings(
-            outputs=tuple(name for name, box in boxes if box.isChecked() and box.isEnabled()),
+            outputs=self._outputs.value(),
             score_threshold=round(self.threshold.value(), 3),
             **values,
         )
@@ -101,23 +99,10 @@ class SegmentForm(QWidget):
         add_row(self._form, "Image", self.layer_choice, "The image layer to segment")
         self.model = ModelPicker()
         add_row(self._form, "Model", self.model, "What finds the objects; click for the list")
-        boxes = QWidget()
-        # One below the other: side by side they would not fit a dock of 320 px.
-        stack = QVBoxLayout(boxes)
-        stack.setContentsMargins(0, 2, 0, 2)
-        stack.setSpacing(3)
-        self.outputs = {name: QCheckBox(name.capitalize()) for name in OUTPUTS}
-        for name, box in self.outputs.items():
-            box.setChecked(name in self._defaults.outputs)
-            stack.addWidget(box)
-        add_row(self._form, "Outputs", boxes, "Each becomes a Labels layer")
-        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.threshold.setRange(0, 1)
-        # The annotations say int, for the slider of whole numbers.
-        self.threshold.setSingleStep(0.01)  # type: ignore[arg-type]
-        self.threshold.setPageStep(0.05)  # type: ignore[arg-type]
-        self.threshold.setDecimals(2)
-        self.threshold.setValue(self._defaults.score_threshold)
+        self._outputs = OutputBoxes(self._defaults.outputs)
+        self.outputs = self._outputs.boxes
+        add_row(self._form, "Outputs", self._outputs, "Each becomes a Labels layer")
+        self.threshold = share_slider(self._defaults.score_threshold)
         self.threshold.valueChanged.connect(self.threshold_changed)
         tip = (
             "Objects with a lower score are left out.\n"

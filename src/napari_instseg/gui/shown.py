@@ -66,15 +66,41 @@ class ShownResults:
         list of napari.layers.Layer
             Those that a user has edited, and that were left as they are.
         """
-        shown = self._by_layer[layer.unique_id]
-        result = shown.segmentation
+        result = self._by_layer[layer.unique_id].segmentation
         if threshold != result.score_threshold:
             result = result.with_score_threshold(threshold)
+        return self._paint(layer, result, hidden=hidden, other=False)
+
+    def exchange(
+        self, layer: napari.layers.Image, segmentation: Segmentation, *, hidden: bool
+    ) -> list[napari.layers.Layer]:
+        """Show another result in the layers of an image layer's last one.
+
+        Parameters
+        ----------
+        layer : napari.layers.Image
+            One that `get` knows.
+        segmentation : Segmentation
+            Of the same image, with the same outputs.
+        hidden : bool
+            Hidden layers, too.
+
+        Returns
+        -------
+        list of napari.layers.Layer
+            As of `repaint`.
+        """
+        return self._paint(layer, segmentation, hidden=hidden, other=True)
+
+    def _paint(
+        self, layer: napari.layers.Image, result: Segmentation, *, hidden: bool, other: bool
+    ) -> list[napari.layers.Layer]:
+        shown = self._by_layer[layer.unique_id]
         ours = [x for x in shown.layers if x in self._viewer.layers and (x.visible or hidden)]
         kept = [x for x in ours if edited(x)]
         for one in ours:
             if one not in kept:
-                repaint(one, result)
+                repaint(one, result, other=other)
         self._by_layer[layer.unique_id] = replace(shown, segmentation=result)
         return kept
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import importlib.util
 import os
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +16,7 @@ from ..ops.axes import Image
 from ..pipeline import Run
 from ..segmentation import Segmentation
 from ..settings import Settings
+from .holder import Holder
 from .layers import one_plane
 from .tasks import CancelledError, Worker
 
@@ -47,62 +46,19 @@ class Job:
         return f"segmentation of {self.image.name!r}"
 
 
-class ModelHolder:
-    """Keeps the model that was used last, so that the next run need not load it.
+class ModelHolder(Holder[LoadedModel]):
+    """Keeps the model that was used last.
 
     Parameters
     ----------
-    loader : callable
-        Takes settings and a `Report`; by default that of the registry.
+    loader : callable, optional
+        See `Holder`; by default that of the registry.
     """
 
     def __init__(
         self, loader: Callable[[Settings, Report | None], LoadedModel] | None = None
     ) -> None:
-        self._loader = loader or _load
-        self._lock = threading.Lock()
-        self._key: tuple[str | None, ...] | None = None
-        self._model: LoadedModel | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the model that is kept, "" if there is none."""
-        model = self._model
-        return "" if model is None else model.name
-
-    def get(self, settings: Settings, report: Report | None = None) -> LoadedModel:
-        """Return the model that settings ask for, loaded if it is not the one used last."""
-        with self._lock:
-            if self._model is None or self._key != settings.model_key:
-                # Let go of the old one first: both may not fit a device.
-                self._model = self._key = None
-                self._model = self._loader(settings, report)
-                self._key = settings.model_key
-            return self._model
-
-    def holds(self, settings: Settings) -> bool:
-        """Whether the model that settings ask for is loaded."""
-        return self._model is not None and self._key == settings.model_key
-
-    def release(self) -> None:
-        """Free the memory of the model, also on a GPU.
-
-        For the GUI's thread, between runs: it collects garbage, and Qt's objects must not be
-        collected by another thread. Does nothing while a model is being loaded.
-        """
-        if not self._lock.acquire(blocking=False):
-            return
-        try:
-            if self._model is None:
-                return
-            self._model = self._key = None
-        finally:
-            self._lock.release()
-        # Networks may hold themselves in circles, which only the collector finds.
-        gc.collect()
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        super().__init__(loader or _load)
 
 
 def _load(settings: Settings, report: Report | None = None) -> LoadedModel:
@@ -110,7 +66,16 @@ def _load(settings: Settings, report: Report | None = None) -> LoadedModel:
     return load_for(settings, report)
 
 
-class SegmentWorker(Worker):
+class RunWorker(Worker):
+    """A worker that first loads a model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: The model is not there yet: nothing is lost if nobody waits for this worker any more.
+        self.loading = True
+
+
+class SegmentWorker(RunWorker):
     """Loads the model, segments, and renders what is to be shown, outside the GUI's thread.
 
     ``returned`` and ``aborted`` come with a `Segmentation`; after a cancel it is what was done
@@ -125,8 +90,6 @@ class SegmentWorker(Worker):
     def __init__(self, job: Job, models: ModelHolder) -> None:
         super().__init__()
         self._job, self._models = job, models
-        #: The model is not there yet: nothing is lost if nobody waits for this worker any more.
-        self.loading = True
 
     def work(self) -> Segmentation | None:
         """Do the job; `WorkerBase` reports the result and errors."""
@@ -162,26 +125,32 @@ class SegmentWorker(Worker):
 
 def prepare(result: Segmentation, job: Job) -> Segmentation:
     """Cut the result down to the plane that was asked for, and render it."""
-    if job.plane is not None or job.region is not None:
-        image = job.image
-        plane = job.plane or ()
-        where: dict[str, Any] = dict(zip(image.plane_axes, plane, strict=True)) if plane else {}
-        for axis, part in zip("YX", job.region or (), strict=False):
-            where[axis] = [part.start, part.stop]
-        index = image.planes().index(plane) if plane else 0
-        stuff = result.stuff
-        result = replace(
-            result,
-            raw=result.raw[index : index + 1] if plane else result.raw,
-            image=one_plane(image, plane),
-            stuff=stuff if stuff is None or not plane else stuff[plane],
-            details={**result.details, "view": where},
-        )
+    result = cut(result, job)
     # Lazy otherwise, and then computed by the GUI's thread.
     for output in result.settings.outputs:
         getattr(result, output)
     _ = result.table
     return result
+
+
+def cut(result: Segmentation, job: Job) -> Segmentation:
+    """Cut a result down to the plane that was asked for, and say which part that was."""
+    if job.plane is None and job.region is None:
+        return result
+    image = job.image
+    plane = job.plane or ()
+    where: dict[str, Any] = dict(zip(image.plane_axes, plane, strict=True)) if plane else {}
+    for axis, part in zip("YX", job.region or (), strict=False):
+        where[axis] = [part.start, part.stop]
+    index = image.planes().index(plane) if plane else 0
+    stuff = result.stuff
+    return replace(
+        result,
+        raw=result.raw[index : index + 1] if plane else result.raw,
+        image=one_plane(image, plane),
+        stuff=stuff if stuff is None or not plane else stuff[plane],
+        details={**result.details, "view": where},
+    )
 
 
 def prepare_torchvision() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from ..promptable import USUAL_HABITS, Habits
 from ..segmenter import Segmenter
 
 #: Called with what is done, what there is to do (0: unknown) and a message; may raise to stop.
@@ -63,6 +64,8 @@ class ModelEntry:
         File with the names of the categories.
     diameter : float, optional
         Median object diameter (px) that it was trained on, if its files do not say so.
+    habits : Habits
+        Of a promptable model.
     """
 
     name: str
@@ -81,6 +84,7 @@ class ModelEntry:
     config: str = ""
     categories: Path | None = None
     diameter: float | None = None
+    habits: Habits = USUAL_HABITS
 
     @property
     def promptable(self) -> bool:

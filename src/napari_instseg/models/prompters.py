@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..promptable import PromptSegmenter
+from ..promptable import COMPACT_HABITS, PromptSegmenter
 from ..segmenter import ModelError
 from . import library, sam_files, sam_zoo
 from .entry import PROMPTS, SAM, SAM2, YOURS, ModelEntry, Report
@@ -52,6 +52,7 @@ def built_in() -> ModelEntry:
         outputs=(PROMPTS,),
         dataset="BBBC038",
         size=path.stat().st_size if path.is_file() else None,
+        habits=COMPACT_HABITS,
     )
 
 

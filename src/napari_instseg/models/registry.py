@@ -114,9 +114,10 @@ def find(name: str, weights: str | None = None, categories: str | None = None) -
     for entry in (built_in(), prompters.built_in(), *library.entries()):
         if entry.name == name:
             return entry
-    for listed in (zoo, sam_zoo):
-        if listed.knows(name):
-            return listed.find(name)
+    if zoo.knows(name):
+        return zoo.find(name)
+    if sam_zoo.knows(name):
+        return sam_zoo.find(name)
     if path.suffix == SUFFIX or path.is_file():
         return ModelEntry(
             name=name,

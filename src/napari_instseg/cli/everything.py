@@ -1,0 +1,250 @@
+"""``napari-instseg everything``: all objects of images, without clicking on any."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..segmenter import InputError
+from ..settings import Settings
+from . import values
+from .console import Console, UsageError, add_json, add_quiet, follow
+from .jobs import Batch, Job, _as_in_recipe, plan
+from .segment import _conclude
+from .session import DEFAULT_MODEL, _settings, add_session_options, recipe_options
+
+if TYPE_CHECKING:
+    from ..models.entry import LoadedModel
+    from ..ops.axes import Image
+    from ..prompting import PromptSession
+    from ..prompting.everything import EverythingRun
+    from ..prompting.everything_settings import EverythingSettings
+    from ..prompting.refine import RefineRun
+
+GRID, DETECTOR = PROMPTS = ("grid", "detector")
+DEFAULT_DETECTOR = "nuclei"
+#: Options that are fields of `EverythingSettings`.
+FIELDS = (
+    *("mode", "points_per_side", "min_predicted_iou", "min_stability", "nms", "levels"),
+    *("min_area", "max_area", "overlapping"),
+)
+#: What detector and promptable model see alike.
+SEEN_ALIKE = ("channels", "colors", "percentiles", "limits", "invert", "device", "precision")
+EPILOG = """\
+Prompts are a grid of points over each picture, or the boxes of a detector, which gives each object
+its class and score ('--prompts detector').
+For each input, OUTPUT gets <stem>_instances.tif, <stem>_segments.csv (one row an object) and
+<stem>_recipe.json (all settings, to run again). What is done when Ctrl-C is pressed is kept.
+Exit status: 0 all done, 1 some input failed, 2 a wrong option, 130 stopped by Ctrl-C."""
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "everything",
+        help="segment everything in images",
+        description="Segment everything that Segment Anything finds in images.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="INPUT", help="files, folders, or patterns such as '*.tif'")
+    add("--output", "-o", required=True, type=Path, metavar="DIR", help="folder for the results")
+    add("--prompts", choices=PROMPTS, help=f"what is asked (default: {GRID})")
+    add(
+        "--detector",
+        metavar="MODEL",
+        help=f"the model that finds boxes, see 'models' (default: {DEFAULT_DETECTOR})",
+    )
+    _add_everything_options(parser.add_argument_group("masks of the grid"))
+    add_session_options(parser)
+    add("--recipe", type=Path, metavar="FILE", help="settings of an earlier run; options here win")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="leave out inputs that have all results"
+    )
+    add_quiet(parser)
+    add_json(parser)
+
+
+def _add_everything_options(group: Any) -> None:
+    add = group.add_argument
+    add("--mode", choices=("fast", "exact"), help="exact asks at every point (default: fast)")
+    add("--points-per-side", type=values.whole, metavar="N", help="of a picture (default: 32)")
+    add("--min-predicted-iou", type=float, metavar="S", help="0 to 1 (default: 0.88)")
+    add("--min-stability", type=float, metavar="S", help="0 to 1 (default: 0.95)")
+    add(
+        "--nms",
+        type=float,
+        metavar="IOU",
+        help="of boxes that overlap more, only the best stays (default: 0.7)",
+    )
+    add("--levels", type=values.whole, metavar="N", help="coarser ones find larger objects")
+    add("--min-area", type=float, metavar="PX", help="leave out smaller masks")
+    add("--max-area", type=float, metavar="PX", help="leave out larger masks")
+    add(
+        "--overlapping",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="keep masks that lie in one another, and background",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment every input; return the exit status."""
+    from ..models import prompters
+    from ..prompting.everything_settings import EverythingSettings
+
+    console = Console.of(args)
+    recipe = recipe_options(args)
+    try:
+        settings = _settings(args, recipe)
+        wanted = read_settings(args, recipe)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    name = str(settings.pop("model", DEFAULT_MODEL))
+    shown = Settings(model=name, outputs=("instances",))
+    jobs = plan(args, shown, console)
+    interrupted, device = False, None
+    if any(job.status == "waiting" for job in jobs):
+        device_name, precision = settings.get("device"), settings.get("precision")
+        with console.bar(desc=name, unit="B", unit_scale=True, leave=False) as bar:
+            loaded = prompters.load(
+                name, device_name or "auto", precision=precision or "auto", report=follow(bar)
+            )
+        device = loaded.prompter.device
+        console.note(f"{loaded.name} on {device}")
+        detector = _load_detector(args, recipe, settings, console)
+        chosen = EverythingSettings.for_model(loaded.prompter.habits, wanted)
+        batch = EverythingBatch(
+            loaded, shown, recipe, args, console, seen=settings, chosen=chosen, detector=detector
+        )
+        batch.check_weights()
+        try:
+            batch.do(jobs)
+        except KeyboardInterrupt:
+            interrupted = True
+    console.document(
+        {
+            "output": str(args.output),
+            "model": name,
+            "device": device,
+            "interrupted": interrupted,
+            "inputs": [job.to_json() for job in jobs],
+        }
+    )
+    return _conclude(jobs, args.output, interrupted, console)
+
+
+def read_settings(args: argparse.Namespace, recipe: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Combine the recipe, if there is one, with the options given: fields of `EverythingSettings`.
+
+    Raises
+    ------
+    InputError
+        If they cannot be used.
+    """
+    from ..prompting.everything_settings import EverythingSettings
+
+    then = recipe.get("everything", {}) if recipe else {}
+    if not isinstance(then, Mapping):
+        raise InputError(f"{args.recipe}: expected settings as 'everything', got {then!r}")
+    given = {name: getattr(args, name) for name in FIELDS if getattr(args, name) is not None}
+    EverythingSettings.from_json({**then, **given})
+    return {**then, **given}
+
+
+def _load_detector(
+    args: argparse.Namespace,
+    recipe: Mapping[str, Any] | None,
+    seen: Mapping[str, Any],
+    console: Console,
+) -> tuple[LoadedModel, Settings] | None:
+    """Load the detector and say how it runs; None for a grid of points."""
+    from ..models.registry import load_for
+
+    found = recipe.get("detector") if recipe else None
+    then = dict(found.get("settings", {})) if isinstance(found, Mapping) else {}
+    if (args.prompts or (DETECTOR if then or args.detector else GRID)) == GRID:
+        return None
+    alike = {name: seen[name] for name in SEEN_ALIKE if seen.get(name) is not None}
+    then["model"] = args.detector or then.get("model", DEFAULT_DETECTOR)
+    settings = Settings.from_json({**then, **alike, "outputs": ("instances",)})
+    with console.bar(desc=settings.model, unit="B", unit_scale=True, leave=False) as bar:
+        loaded = load_for(settings, follow(bar))
+    console.note(f"{loaded.name} on {loaded.segmenter.device}")
+    return loaded, settings
+
+
+@dataclass(frozen=True, slots=True)
+class EverythingBatch(Batch):
+    """A loaded promptable model and all that is the same for every input.
+
+    Parameters
+    ----------
+    seen : dict
+        Settings of the sessions.
+    chosen : EverythingSettings
+    detector : (LoadedModel, Settings), optional
+        What finds the boxes; None: a grid of points is asked.
+    """
+
+    #: A `LoadedPrompter` here.
+    loaded: Any
+    seen: dict[str, Any]
+    chosen: EverythingSettings
+    detector: tuple[LoadedModel, Settings] | None
+
+    def _segment(self, job: Job, place: str) -> None:
+        from ..io.images import read_image
+        from ..prompting import PromptSession
+
+        args = self.args
+        image = read_image(job.path, args.axes)
+        if self.recipe is not None and args.axes is None:
+            image = _as_in_recipe(image, self.recipe)
+        if args.pixel_size:
+            size = dict.fromkeys("YX", args.pixel_size)
+            image = replace(image, spacing={**image.spacing, **size})
+        session = PromptSession(image, self.loaded, cache=not args.no_cache, **self.seen)
+        with self.console.bar(desc=place + job.path.name, leave=False) as bar:
+            run = self._prompted(session, image, bar)
+            stopped = False
+            try:
+                _follow(run, bar)
+            except KeyboardInterrupt:
+                stopped = True
+        result = run.result()
+        job.warnings, job.count = result.warnings, result.count
+        job.files = tuple(result.save(args.output, job.name))
+        if stopped:
+            self.console.fail(f"{job.path}: stopped; {job.count} objects so far -> {job.files[0]}")
+            raise KeyboardInterrupt
+
+    def _prompted(
+        self, session: PromptSession, image: Image, bar: Any
+    ) -> EverythingRun | RefineRun:
+        """The run over a grid; or over a detector's boxes, once these are found."""
+        from ..pipeline import Run
+        from ..prompting.everything import EverythingRun
+        from ..prompting.refine import RefineRun
+
+        if self.detector is None:
+            return EverythingRun(session, self.chosen)
+        loaded, settings = self.detector
+        detection = Run(image, loaded.segmenter, settings, model=loaded.identity)
+        _follow(detection, bar)
+        return RefineRun(session, detection.result())
+
+
+def _follow(run: Any, bar: Any) -> None:
+    """Do all steps of a run and show them in a progress bar."""
+    bar.reset()
+    for step in run:
+        bar.total = step.total
+        bar.update(step.done - bar.n)

@@ -1,0 +1,100 @@
+"""``napari-instseg prompt``: boxes or points in, label image, table and recipe out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..segmenter import InputError
+from .console import Console, UsageError, add_json, add_quiet
+from .session import add_session_options, open_session, recipe_options
+
+if TYPE_CHECKING:
+    from ..prompting.asked import Request
+    from ..segmenter import Category
+
+EPILOG = """\
+Boxes: columns row_min, col_min, row_max, col_max, in px from the first row and column; one row an
+object. Points: row, col, and, if there are, label (1 on the object, 0 not) and object (rows of one
+object have the same). Both may have a column for each plane axis (z, t), and category.
+A table that another run wrote (<stem>_segments.csv) does for boxes.
+OUTPUT gets <stem>_instances.tif, <stem>_segments.csv and <stem>_recipe.json."""
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "prompt",
+        help="segment objects that boxes or points show",
+        description="Segment the objects that boxes or points show, with Segment Anything.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("image", type=Path, metavar="IMAGE")
+    parser.add_argument("--output", "-o", required=True, type=Path, metavar="DIR")
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--boxes", type=Path, metavar="CSV", help="a row an object")
+    asked.add_argument("--points", type=Path, metavar="CSV", help="a row a point")
+    asked.add_argument(
+        "--recipe", type=Path, metavar="FILE", help="prompts and settings of an earlier run"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    add_session_options(parser)
+    add_quiet(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer all prompts; return the exit status."""
+    from ..io.images import stem_of
+    from ..io.results import result_paths
+
+    console = Console.of(args)
+    stem = stem_of(args.image)
+    there = [p for p in result_paths(("instances",), args.output, stem) if p.exists()]
+    if there and not args.overwrite:
+        raise UsageError(f"{there[0]} exists: pass --overwrite")
+    recipe = recipe_options(args)
+    session = open_session(args, console, recipe)
+    requests, categories = _requests(args, recipe, session.image.plane_axes)
+    from ..prompting.asked import AskedRun
+
+    asked = AskedRun(session, requests, categories)
+    with console.bar(desc=args.image.name, unit="prompt", leave=False) as bar:
+        for step in asked:
+            bar.total = step.total
+            bar.update(step.done - bar.n)
+    result = asked.result()
+    files = result.save(args.output, stem)
+    for warning in result.warnings:
+        console.note(f"{args.image}: {warning}")
+    console.say(f"{args.image}: {result.count} objects of {len(requests)} prompts -> {files[0]}")
+    console.document(
+        {
+            "input": str(args.image),
+            "model": session.loaded.name,
+            "device": session.prompter.device,
+            "prompts": len(requests),
+            "count": result.count,
+            "warnings": list(result.warnings),
+            "files": [str(path) for path in files],
+        }
+    )
+    return 0
+
+
+def _requests(
+    args: argparse.Namespace, recipe: dict[str, Any] | None, plane_axes: str
+) -> tuple[list[Request], tuple[Category, ...]]:
+    from ..prompting.asked import requests_from_json
+    from .prompt_tables import read_boxes, read_points
+
+    if recipe is not None:
+        if "prompts" not in recipe:
+            raise InputError(f"{args.recipe}: expected a recipe with 'prompts'")
+        return requests_from_json(recipe["prompts"])
+    if args.boxes:
+        return read_boxes(args.boxes, plane_axes)
+    return read_points(args.points, plane_axes)

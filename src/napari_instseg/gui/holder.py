@@ -1,0 +1,101 @@
+"""Keeps the model that was used last, so that the next run need not load it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from ..models import prompters
+from ..models.entry import Report
+from ..models.prompters import LoadedPrompter
+from ..settings import Settings
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
+
+
+ModelT = TypeVar("ModelT", bound=_Named)
+
+
+class Holder(Generic[ModelT]):
+    """Keeps one loaded model.
+
+    Parameters
+    ----------
+    loader : callable
+        Takes settings and a `Report`.
+    """
+
+    def __init__(self, loader: Callable[[Settings, Report | None], ModelT]) -> None:
+        self._loader = loader
+        self._lock = threading.Lock()
+        self._key: tuple[str | None, ...] | None = None
+        self._model: ModelT | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the model that is kept, "" if there is none."""
+        model = self._model
+        return "" if model is None else model.name
+
+    def get(self, settings: Settings, report: Report | None = None) -> ModelT:
+        """Return the model that settings ask for, loaded if it is not the one used last."""
+        with self._lock:
+            if self._model is None or self._key != settings.model_key:
+                # Let go of the old one first: both may not fit a device.
+                self._model = self._key = None
+                self._model = self._loader(settings, report)
+                self._key = settings.model_key
+            return self._model
+
+    def holds(self, settings: Settings) -> bool:
+        """Whether the model that settings ask for is loaded."""
+        return self._model is not None and self._key == settings.model_key
+
+    def release(self) -> None:
+        """Free the memory of the model, also on a GPU.
+
+        For the GUI's thread, between runs: it collects garbage, and Qt's objects must not be
+        collected by another thread. Does nothing while a model is being loaded.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._model is None:
+                return
+            self._model = self._key = None
+        finally:
+            self._lock.release()
+        # Networks may hold themselves in circles, which only the collector finds.
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+class PrompterHolder(Holder[LoadedPrompter]):
+    """Keeps the promptable model that was used last.
+
+    Parameters
+    ----------
+    loader : callable, optional
+        See `Holder`; by default that of `models.prompters`.
+    """
+
+    def __init__(
+        self, loader: Callable[[Settings, Report | None], LoadedPrompter] | None = None
+    ) -> None:
+        super().__init__(loader or _load)
+
+
+def _load(settings: Settings, report: Report | None = None) -> LoadedPrompter:
+    return prompters.load(
+        settings.model, settings.device, precision=settings.precision, report=report
+    )

@@ -1,0 +1,68 @@
+"""Masks and points from what was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...instances import Mask
+from .drafts import Point
+from .ground import Region
+
+#: A scribble becomes so many points at most.
+MOST_POINTS = 8
+
+
+def polygon_mask(corners: Sequence[Point], plane_shape: tuple[int, int]) -> Mask | None:
+    """Return the pixels whose centres lie inside a polygon; None if there are none.
+
+    Parameters
+    ----------
+    corners : sequence of (row, col)
+        In px; pixel (r, c) covers r to r + 1 and c to c + 1.
+    plane_shape : (int, int)
+        Height and width of the plane, px.
+    """
+    # Imported when something was drawn: it takes a second.
+    from skimage.draw import polygon
+
+    where = np.asarray(corners, float).reshape(-1, 2)
+    if len(where) < 3:
+        return None
+    rows, cols = polygon(where[:, 0] - 0.5, where[:, 1] - 0.5, plane_shape)
+    if not len(rows):
+        return None
+    top, left = int(rows.min()), int(cols.min())
+    pixels = np.zeros((int(rows.max()) - top + 1, int(cols.max()) - left + 1), bool)
+    pixels[rows - top, cols - left] = True
+    return Mask((top, left), pixels)
+
+
+def bounds(mask: Mask) -> Region:
+    """The box around a mask without empty rows and columns, px."""
+    rows, cols = mask.slices
+    return float(rows.start), float(cols.start), float(rows.stop), float(cols.stop)
+
+
+def combined(mask: Mask, other: Mask, *, add: bool) -> Mask | None:
+    """Join two masks, or take the other away from the first; None if nothing is left."""
+    (rows, cols), (others, across) = mask.slices, other.slices
+    top, left = min(rows.start, others.start), min(cols.start, across.start)
+    bottom, right = max(rows.stop, others.stop), max(cols.stop, across.stop)
+    pixels = np.zeros((bottom - top, right - left), bool)
+    pixels[mask.shift(-top, -left).slices] = mask.pixels
+    pixels[other.shift(-top, -left).slices][other.pixels] = add
+    return Mask((top, left), pixels).tight()
+
+
+def thinned(path: Sequence[Point]) -> tuple[Point, ...]:
+    """Points spread evenly along a scribble; its ends are among them."""
+    corners = np.asarray(path, float).reshape(-1, 2)
+    steps = np.hypot(*np.diff(corners, axis=0).T)
+    along = np.concatenate([[0], np.cumsum(steps)])
+    if along[-1] == 0:
+        return ((float(corners[0, 0]), float(corners[0, 1])),)
+    at = np.linspace(0, along[-1], MOST_POINTS)
+    rows, cols = (np.interp(at, along, corners[:, i]) for i in (0, 1))
+    return tuple(zip(rows.tolist(), cols.tolist(), strict=True))

@@ -1,0 +1,44 @@
+"""What the dock says of the object under way."""
+
+from __future__ import annotations
+
+from .controller import Prompting
+
+
+def object_text(prompting: Prompting) -> str:
+    """The current object, and which of its masks is shown: "3 · mask 1 of 3 · IoU 0.91"."""
+    number = prompting.current.number
+    drafts, hover = prompting.drafts, prompting.asking.hover
+    parts = [str(number)]
+    if len(drafts) > 1:
+        parts = [f"{len(drafts)} at once"]
+    answers, choice = ((), 0) if hover is None else (hover.answers, hover.choice)
+    if drafts.last is not None:
+        answers, choice = drafts.last.answers, drafts.last.choice
+    if answers:
+        if len(answers) > 1:
+            parts.append(f"mask {choice + 1} of {len(answers)}")
+        parts.append(f"IoU {answers[choice].score:.2f}")
+    elif prompting.current.is_done:
+        parts.append("accepted")
+    return " · ".join(parts)
+
+
+def state_text(prompting: Prompting, listens: bool) -> str:
+    """What the dock is doing, or waits for."""
+    drafts, asking = prompting.drafts, prompting.asking
+    name = prompting.objects.layer.name
+    left = asking.encoder.left
+    if not listens:
+        if not prompting.ground.shown():
+            return "Show rows and columns of the image in 2-D to go on."
+        return f"Paused: choose “{name}” in the layer list, in pan/zoom mode, to go on."
+    if asking.waits_for is not None:
+        return "Encoding what you clicked…"
+    if len(drafts) and not any(draft.mask for draft in drafts) and not drafts.unanswered():
+        return "Nothing found there: try another point, or a box."
+    if len(drafts) == 0 and prompting.tool.corners:
+        return "Double click or Enter closes the polygon."
+    count = prompting.objects.count
+    text = f"{count} object{'' if count == 1 else 's'}"
+    return f"{text} · encoding {left} tile{'' if left == 1 else 's'} ahead" if left else text

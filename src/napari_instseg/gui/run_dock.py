@@ -1,0 +1,266 @@
+"""What docks with a Run button share: one worker at a time, and layers that follow sliders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import napari.layers
+import napari.viewer
+from napari.qt.threading import create_worker
+from qtpy.QtGui import QCloseEvent, QEnterEvent
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from superqt.utils import qdebounced, qthrottled
+
+from ..models.entry import ModelEntry
+from ..segmentation import Segmentation
+from ..segmenter import DeviceMemoryError, InstsegError
+from .form_rows import scrolling, text_label
+from .install_box import InstallBox
+from .model_text import DETECTRON2
+from .progress import RunProgress
+from .results import names
+from .shown import ShownResults
+from .task_row import breakable, notify
+from .worker import RunWorker
+
+#: The form fits into it, px.
+DOCK_WIDTH = 320
+
+
+class RunDock(QWidget):
+    """A dock with a form, a button that runs and cancels, and what is said of the run.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    step : str
+        What a cancelled run still finishes.
+    tip : str
+        What the button does.
+    live_pixels : int
+        Of larger label images, the layers follow the sliders when these rest, not while they
+        move.
+    """
+
+    def __init__(
+        self, viewer: napari.viewer.Viewer, *, step: str, tip: str, live_pixels: int
+    ) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.worker: RunWorker | None = None
+        self.shown = ShownResults(viewer)
+        self._step, self._tip, self._live_pixels = step, tip, live_pixels
+        self._short_of_memory = False
+        #: Why the chosen models cannot run.
+        self._reason = ""
+        self.install = InstallBox()
+        self.install.installed.connect(self._refresh)
+        self.run_button = QPushButton("Run")
+        self.run_button.clicked.connect(self._run_or_cancel)
+        self.progress = RunProgress()
+        self.status = text_label()
+        self.warnings = text_label()
+
+    def _lay_out(self, parts: Sequence[QWidget]) -> None:
+        """Put the parts of the dock below each other, where they can be scrolled."""
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(8)
+        for part in parts:
+            column.addWidget(part)
+        column.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(content))
+        self.setMinimumWidth(DOCK_WIDTH)
+
+    # What a dock has of its own.
+
+    def _layer(self) -> napari.layers.Image | None:
+        """Return the chosen image layer."""
+        raise NotImplementedError
+
+    def _entries(self) -> tuple[ModelEntry, ...]:
+        """Return the models that a run needs."""
+        raise NotImplementedError
+
+    def _start(self) -> None:
+        """Read the form and run."""
+        raise NotImplementedError
+
+    def _show(self, result: Any) -> None:
+        """Show the result of a run."""
+        raise NotImplementedError
+
+    def _show_partial(self, result: Any) -> None:
+        """Show what a cancelled run has found, None for nothing."""
+        raise NotImplementedError
+
+    def _say(self, result: Segmentation) -> None:
+        """Say what is shown."""
+        raise NotImplementedError
+
+    def _exchange(self, layer: napari.layers.Image, *, hidden: bool) -> list[napari.layers.Layer]:
+        """Show the last result of a layer as the sliders say; return what a user has edited."""
+        raise NotImplementedError
+
+    def _refresh(self) -> None:
+        """Look again at what is here: models come and go."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """Let go of loaded models."""
+        raise NotImplementedError
+
+    # Running.
+
+    def _missing(self) -> str:
+        """Say what the chosen models lack, "" if they can run."""
+        lacking = ((entry, entry.missing()) for entry in self._entries())
+        return next((f"the model {e.title!r} {text}" for e, text in lacking if text), "")
+
+    def _show_state(self) -> None:
+        """Offer what can be done now: run or cancel, install what is missing."""
+        running, reason = self.worker is not None, breakable(self._missing())
+        absent = any(DETECTRON2 in entry.absent_modules() for entry in self._entries())
+        self.install.setVisible(self.install.busy or absent)
+        self.run_button.setText("Cancel" if running else "Run")
+        self.run_button.setEnabled(running or not reason)
+        self.run_button.setToolTip(sentence(reason) or self._tip)
+        if reason != self._reason:
+            self._reason = reason
+            self.status.setText("" if self.install.isVisibleTo(self) else sentence(reason))
+
+    def _launch(self, kind: type[RunWorker], job: object, *others: object) -> None:
+        """Start a worker, made as ``kind(job, *others)``."""
+        # create_worker tells napari, so that closing the window asks first.
+        worker = create_worker(
+            job, *others, _worker_class=kind, _start_thread=False, _ignore_errors=True
+        )
+        for signal, slot in self._slots(worker):
+            signal.connect(slot)
+        self.worker = worker
+        self._show_state()
+        self.warnings.hide()
+        self.progress.start(str(job), self._cancel)
+        worker.start()
+
+    def _run_or_cancel(self) -> None:
+        if self.worker is not None:
+            self._cancel()
+            return
+        self._try_to_start(self._start)
+
+    def _try_to_start(self, start: Callable[[], None]) -> None:
+        try:
+            start()
+        except InstsegError as error:
+            self._fail(error)
+
+    def _cancel(self) -> None:
+        worker = self.worker
+        if worker is None:
+            return
+        worker.quit()
+        if worker.loading:
+            # A network that stalls may keep it for half a minute: nobody needs to wait for that.
+            for signal, slot in self._slots(worker):
+                signal.disconnect(slot)
+            self._show_partial(None)
+            self._restore()
+        else:
+            self.run_button.setEnabled(False)
+            self.status.setText(f"Cancelling after this {self._step}…")
+
+    def _slots(self, worker: RunWorker) -> list[tuple[Any, Callable[..., None]]]:
+        return [
+            (worker.progress, self._report),
+            (worker.returned, self._show),
+            (worker.aborted, self._show_partial),
+            (worker.errored, self._fail),
+            (worker.finished, self._restore),
+        ]
+
+    def _report(self, done: int, total: int, message: str) -> None:
+        if self.run_button.isEnabled():
+            self.status.setText(sentence(message))
+        # Last: napari's bars let other events in, the end of this run among them.
+        self.progress.update_to(done, total)
+
+    def _warn(self, notes: Sequence[str]) -> None:
+        """Show what the user should know of a result."""
+        self.warnings.setText("\n".join(f"⚠ {note}" for note in notes))
+        self.warnings.setVisible(bool(notes))
+
+    def _fail(self, error: Exception) -> None:
+        """Say that the run has failed, and why."""
+        self.status.setText("Failed: see the notification.")
+        notify(error)
+        self._short_of_memory = isinstance(error, (DeviceMemoryError, MemoryError))
+
+    def _restore(self) -> None:
+        self.worker = None
+        self.progress.stop()
+        if self._short_of_memory:
+            self._short_of_memory = False
+            self._release()
+        self._refresh()
+        self._show_state()
+
+    # Layers that follow the sliders.
+
+    def _follow(self) -> None:
+        """Show the last result of the chosen layer as the sliders say."""
+        shown = self.shown.get(self._layer())
+        if shown is None:
+            return
+        if math.prod(shown.segmentation.image.label_shape) <= self._live_pixels:
+            self._repaint_live()
+        self._settle()
+
+    @qthrottled(timeout=40)
+    def _repaint_live(self) -> None:
+        self._repaint(hidden=False)
+
+    @qdebounced(timeout=250)
+    def _settle(self) -> None:
+        """When the slider rests, bring hidden layers, tables, colours and recipes along."""
+        self._repaint(hidden=True)
+        layer = self._layer()
+        if layer is not None and self.shown.get(layer) is not None:
+            self.shown.describe(layer)
+
+    def _repaint(self, *, hidden: bool) -> None:
+        layer = self._layer()
+        if layer is None or self.shown.get(layer) is None:
+            return
+        kept = self._exchange(layer, hidden=hidden)
+        shown = self.shown.get(layer)
+        if shown is not None:
+            self._say(shown.segmentation)
+        if kept:
+            self.status.setText(
+                f"{self.status.text()}\n{names(kept)}: edited by hand, left as it is. "
+                "Run again for a new layer."
+            )
+
+    # Qt's own.
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802
+        """Look again at what is here: another dock may have brought or removed models."""
+        super().enterEvent(event)
+        self._refresh()
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+        """Stop the run."""
+        self._cancel()
+        self.progress.stop()
+        super().closeEvent(event)
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital letter."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,103 @@
+"""Masks that lie within one another: which of them a label image shows.
+
+A model that is asked at every place answers with parts, objects and groups of objects. A label
+image has one layer, so one of these has to stand for each pixel. Going from small masks to
+large ones, a mask is held against those that were kept and lie in it:
+
+- several that fill it mostly are objects of their own, and it is a group of them: it goes;
+- else it is one thing, and they are parts or another view of it: the better side stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..instances import Mask
+from .masks import overlap_area
+
+#: A mask lies in another one if that has this much of it.
+INSIDE = 0.8
+#: A mask is filled by those that lie in it if they have this much of it.
+FILLED = 0.5
+
+
+def flatten(masks: Sequence[Mask], scores: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Choose of nested masks the ones that a label image shows.
+
+    Parameters
+    ----------
+    masks : sequence of N Mask
+        Tight.
+    scores : (N,) float
+
+    Returns
+    -------
+    (K,) intp
+        Index of those that stay, ascending. Masks that only overlap all stay.
+    """
+    areas = np.array([mask.area for mask in masks], np.int64)
+    nested = _nested(masks, areas)
+    stays = np.ones(len(masks), bool)
+    for whole in np.argsort(areas, kind="stable"):
+        inner = [(part, shared) for part, shared in nested.get(int(whole), ()) if stays[part]]
+        if not inner:
+            continue
+        parts = [part for part, _ in inner]
+        filled = sum(shared for _, shared in inner) >= FILLED * areas[whole]
+        if (len(parts) > 1 and filled) or scores[whole] < np.median(scores[parts]):
+            stays[whole] = False
+        else:
+            stays[parts] = False
+    return np.flatnonzero(stays)
+
+
+def _nested(masks: Sequence[Mask], areas: NDArray[np.int64]) -> dict[int, list[tuple[int, int]]]:
+    """For each mask, those that lie in it and how many pixels they have in it."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    bounds = corners(masks)
+    for i, j in zip(*touching(bounds), strict=True):
+        part, whole = (i, j) if (areas[i], i) < (areas[j], j) else (j, i)
+        height, width = np.minimum(bounds[i, 2:], bounds[j, 2:]) - np.maximum(
+            bounds[i, :2], bounds[j, :2]
+        )
+        if height * width < INSIDE * areas[part]:
+            continue
+        shared = overlap_area(masks[part], masks[whole])
+        if shared >= INSIDE * areas[part]:
+            found.setdefault(int(whole), []).append((int(part), shared))
+    return found
+
+
+def corners(masks: Sequence[Mask]) -> NDArray[np.int64]:
+    """First row and column, last row and column (half-open) of each mask: (N, 4), px."""
+    return np.array(
+        [(r.start, c.start, r.stop, c.stop) for r, c in (m.slices for m in masks)], np.int64
+    ).reshape(-1, 4)
+
+
+def touching(bounds: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of boxes that share pixels.
+
+    Parameters
+    ----------
+    bounds : (N, 4) int64
+        See `corners`.
+
+    Returns
+    -------
+    i, j : (P,) intp
+        Each pair once, in either order.
+    """
+    order = np.argsort(bounds[:, 0], kind="stable")
+    first, last = bounds[order, 0], bounds[order, 2]
+    # In order of their first rows, those that begin before one ends follow it directly.
+    stop = np.searchsorted(first, last, side="left")
+    count = np.maximum(stop - np.arange(1, len(order) + 1), 0)
+    i = np.repeat(np.arange(len(order)), count)
+    j = i + 1 + np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
+    i, j = order[i], order[j]
+    beside = (bounds[i, 1] < bounds[j, 3]) & (bounds[j, 1] < bounds[i, 3])
+    return i[beside], j[beside]

@@ -1,0 +1,136 @@
+"""Of masks that show the same object, keep the best: non-maximum suppression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..instances import Mask
+from .masks import overlap_area
+
+#: Boxes that are settled among themselves before they are held against all others.
+BLOCK = 64
+
+
+def suppress_boxes(boxes: ArrayLike, scores: ArrayLike, max_iou: float) -> NDArray[np.intp]:
+    """Keep boxes by falling score unless one that is kept overlaps them too much.
+
+    The same boxes in the same order as `torchvision.ops.nms`: in float32, where equal scores
+    stay as they come, and an IoU of exactly ``max_iou`` is no reason to go.
+
+    Parameters
+    ----------
+    boxes : (N, 4) numbers
+        Two corners each, rows and columns in either order.
+    scores : (N,) float
+    max_iou : float
+        In [0, 1].
+
+    Returns
+    -------
+    (K,) intp
+        Index of those that are kept, the best first.
+
+    Examples
+    --------
+    >>> suppress_boxes([[0, 0, 4, 4], [0, 0, 4, 3], [2, 2, 6, 6]], [0.8, 0.9, 0.7], 0.5)
+    array([1, 2])
+    """
+    edges = np.ascontiguousarray(np.asarray(boxes, np.float32).reshape(-1, 4).T)
+    order = np.argsort(-np.asarray(scores, np.float32), kind="stable")
+    kept: list[NDArray[np.intp]] = []
+    while order.size:
+        block, rest = order[:BLOCK], order[BLOCK:]
+        block = block[_settle(_alike(edges[:, block], edges[:, block], max_iou))]
+        kept.append(block)
+        if rest.size:
+            rest = rest[~_alike(edges[:, block], edges[:, rest], max_iou).any(axis=0)]
+        order = rest
+    return np.concatenate([np.empty(0, np.intp), *kept])
+
+
+def _settle(alike: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Go through a few by falling score; each that stays drives out those like it."""
+    stays = np.ones(len(alike), bool)
+    for i in range(len(alike)):
+        if stays[i]:
+            stays[i + 1 :] &= ~alike[i, i + 1 :]
+    return np.flatnonzero(stays)
+
+
+def iou_with(box: ArrayLike, boxes: ArrayLike) -> NDArray[np.float32]:
+    """IoU of one box with each of (N, 4) boxes; 0 where both have no area."""
+    one = np.asarray(box, np.float32).reshape(4, 1)
+    many = np.asarray(boxes, np.float32).reshape(-1, 4).T
+    shared = _shared(one, many)[0]
+    return np.asarray(shared / np.maximum(_area(one) + _area(many) - shared, 1e-6), np.float32)
+
+
+def _alike(a: NDArray[np.float32], b: NDArray[np.float32], max_iou: float) -> NDArray[np.bool_]:
+    """Whether the IoU of (4, N) and (4, M) corners exceeds a limit, for each pair."""
+    shared = _shared(a, b)
+    alike = shared > 0
+    i, j = np.nonzero(alike)
+    both = shared[i, j]
+    iou = both / (_area(a)[i] + _area(b)[j] - both)
+    # As a plain number, the limit would be rounded to float32.
+    alike[i, j] = iou > np.float64(max_iou)
+    return alike
+
+
+def _shared(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Area that each of (4, N) corners shares with each of (4, M)."""
+    sides: list[NDArray[np.float32]] = []
+    for first, last in ((0, 2), (1, 3)):
+        side = np.minimum(a[last][:, np.newaxis], b[last])
+        side -= np.maximum(a[first][:, np.newaxis], b[first])
+        sides.append(np.maximum(side, 0, out=side))
+    height, width = sides
+    height *= width
+    return height
+
+
+def _area(corners: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray((corners[2] - corners[0]) * (corners[3] - corners[1]), np.float32)
+
+
+def suppress_masks(masks: Sequence[Mask], scores: ArrayLike, max_iou: float) -> NDArray[np.intp]:
+    """Keep masks by falling score unless one that is kept shares too many of their pixels.
+
+    Parameters
+    ----------
+    masks : sequence of N Mask
+    scores : (N,) float
+    max_iou : float
+        Of the pixels, in [0, 1].
+
+    Returns
+    -------
+    (K,) intp
+        Index of those that are kept, the best first; equal scores stay as they come.
+    """
+    order = np.argsort(-np.asarray(scores, np.float32), kind="stable")
+    edges = np.array(
+        [(r.start, c.start, r.stop, c.stop) for r, c in (m.slices for m in masks)], np.float32
+    ).reshape(-1, 4)
+    corners = np.ascontiguousarray(edges.T)
+    areas = np.array([mask.area for mask in masks], np.float32)
+    kept: list[int] = []
+    while order.size:
+        best, order = int(order[0]), order[1:]
+        kept.append(best)
+        # No more pixels are shared than the boxes share, or than the smaller mask has.
+        most = np.minimum(_shared(corners[:, [best]], corners[:, order])[0], areas[order])
+        most = np.minimum(most, areas[best])
+        near = np.flatnonzero(most > max_iou * (areas[best] + areas[order] - most))
+        alike = [k for k in near if mask_iou(masks[best], masks[order[k]]) > max_iou]
+        order = np.delete(order, alike)
+    return np.array(kept, np.intp)
+
+
+def mask_iou(a: Mask, b: Mask) -> float:
+    """IoU of two masks' pixels; 0 if both are empty."""
+    shared = overlap_area(a, b)
+    return shared / max(1, a.area + b.area - shared)

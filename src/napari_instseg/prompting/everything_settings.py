@@ -1,0 +1,156 @@
+"""How to segment everything: every choice that changes the result, to and from JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral
+from typing import Any
+
+from ..promptable import USUAL_HABITS, Habits
+from ..segmenter import InputError
+
+EXACT, FAST = MODES = ("exact", "fast")
+BOXES, MASKS = NMS_KINDS = ("boxes", "masks")
+#: How far below a model's own limits masks are kept.
+KEPT = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class EverythingSettings:
+    """Choices of a run over everything.
+
+    Parameters
+    ----------
+    points_per_side : int
+        Points of the grid along each side of a picture.
+    points_per_batch : int
+        Points at a time; 0 chooses by device.
+    min_predicted_iou, min_stability : float
+        Masks at or below the first, or below the second, are not shown, in [0, 1].
+    nms : float
+        Of masks that overlap by more than this IoU only the best is shown, in [0, 1].
+    nms_by : {"boxes", "masks"}
+        What overlaps: boxes, as in Segment Anything, or the masks themselves.
+    mode : {"fast", "exact"}
+        "exact" asks at every point of the grid; "fast" leaves out points that lie in a good
+        mask already.
+    levels : int, optional
+        How many levels of the image to look at, the finest first; None for all, up to the one
+        where the image is a single picture.
+    min_area, max_area : float, optional
+        Smaller and larger masks are not shown, px of the image; None: no limit.
+    overlapping : bool
+        Show masks that lie in one another, and background, too; else one layer of objects.
+    keep_predicted_iou, keep_stability : float
+        Masks down to here are kept, so that the limits can be lowered later.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range; the message names the field.
+
+    Examples
+    --------
+    >>> EverythingSettings.from_json(EverythingSettings(nms=0.5).to_json()).nms
+    0.5
+    """
+
+    points_per_side: int = 32
+    points_per_batch: int = 0
+    min_predicted_iou: float = USUAL_HABITS.min_predicted_iou
+    min_stability: float = USUAL_HABITS.min_stability
+    nms: float = 0.7
+    nms_by: str = BOXES
+    mode: str = FAST
+    levels: int | None = None
+    min_area: float = 0
+    max_area: float | None = None
+    overlapping: bool = False
+    keep_predicted_iou: float = USUAL_HABITS.min_predicted_iou - KEPT
+    keep_stability: float = USUAL_HABITS.min_stability - KEPT
+
+    def __post_init__(self) -> None:
+        for name, is_good, expected in _CHECKS:
+            value = getattr(self, name)
+            try:
+                good = is_good(value)
+            except TypeError:
+                good = False  # Of another kind than the check can look at.
+            if not good:
+                raise InputError(f"{name}: expected {expected}, got {value!r}")
+
+    @property
+    def floors(self) -> tuple[float, float]:
+        """Predicted IoU and stability that a mask needs to be kept."""
+        return (
+            min(self.keep_predicted_iou, self.min_predicted_iou),
+            min(self.keep_stability, self.min_stability),
+        )
+
+    @classmethod
+    def for_model(cls, habits: Habits, values: Mapping[str, Any]) -> EverythingSettings:
+        """Choose what a model does well with, but for the values that are given.
+
+        Raises
+        ------
+        InputError
+            As `from_json`.
+        """
+        iou, stability = habits.min_predicted_iou, habits.min_stability
+        own = {
+            "min_predicted_iou": iou,
+            "min_stability": stability,
+            "keep_predicted_iou": max(0.0, iou - KEPT),
+            "keep_stability": max(0.0, stability - KEPT),
+        }
+        return cls.from_json({**own, **values})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return values that `json` can write."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> EverythingSettings:
+        """Rebuild from `to_json`'s values.
+
+        Raises
+        ------
+        InputError
+            If there is a field that this version does not know, or a bad value.
+        """
+        known = [f.name for f in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise InputError(f"everything: unknown settings {unknown}; expected some of {known}")
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> EverythingSettings:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def _whole(lowest: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, Integral) and int(value) >= lowest
+
+
+def _share(value: Any) -> bool:
+    return bool(0 <= value <= 1)
+
+
+#: Field, whether its value is good, and what was expected.
+_CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("points_per_side", _whole(1), "a whole number from 1"),
+    ("points_per_batch", _whole(0), "0 (automatic) or more"),
+    ("min_predicted_iou", _share, "a number in [0, 1]"),
+    ("min_stability", _share, "a number in [0, 1]"),
+    ("nms", _share, "a number in [0, 1]"),
+    ("nms_by", lambda v: v in NMS_KINDS, f"one of {NMS_KINDS}"),
+    ("mode", lambda v: v in MODES, f"one of {MODES}"),
+    ("levels", lambda v: v is None or _whole(1)(v), "a whole number from 1, or None for all"),
+    ("min_area", lambda v: v >= 0, "0 px or more"),
+    ("max_area", lambda v: v is None or v > 0, "more than 0 px, or None for no limit"),
+    ("overlapping", lambda v: isinstance(v, bool), "True or False"),
+    ("keep_predicted_iou", _share, "a number in [0, 1]"),
+    ("keep_stability", _share, "a number in [0, 1]"),
+)

@@ -1,0 +1,206 @@
+"""All masks of a run over everything, from which results are chosen without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..instances import Instances
+from ..ops.merging import merge_tiles
+from ..ops.nesting import flatten
+from ..ops.tiling import Tile
+from ..segmentation import Segmentation
+from .everything_levels import Level, join_levels, larger_than, seen_whole
+from .everything_settings import EverythingSettings
+from .picture_masks import PictureMasks
+from .views import View
+
+if TYPE_CHECKING:
+    from .session import PromptSession
+
+#: A mask with more of its picture than this, or that reaches all of the picture's edges, is
+#: what lies around objects.
+BACKGROUND = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawMasks:
+    """What a model answered everywhere; sliders choose from it in milliseconds.
+
+    Parameters
+    ----------
+    session : PromptSession
+        Where the masks are from.
+    settings : EverythingSettings
+        Of the run: what holds where `filter` is not told otherwise.
+    pictures : tuple of PictureMasks
+    warnings : tuple of str
+    complete : bool
+        False if the run was cancelled.
+    """
+
+    session: PromptSession
+    settings: EverythingSettings
+    pictures: tuple[PictureMasks, ...]
+    warnings: tuple[str, ...] = ()
+    complete: bool = True
+    details: dict[str, Any] = field(default_factory=dict)
+    _shown: dict[tuple[View, bytes, bool], Instances] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return sum(len(picture) for picture in self.pictures)
+
+    @property
+    def predicted_iou(self) -> NDArray[np.float32]:
+        """Of each mask, for a histogram."""
+        return _joined((p.predicted_iou for p in self.pictures), np.float32)
+
+    @property
+    def stability(self) -> NDArray[np.float32]:
+        """Of each mask, in [0, 1]."""
+        return _joined((p.stability for p in self.pictures), np.float32)
+
+    @property
+    def areas(self) -> NDArray[np.float32]:
+        """Of each mask, px of the image."""
+        return _joined((p.areas * self._px(p.view.level) for p in self.pictures), np.float32)
+
+    @property
+    def instances(self) -> tuple[Instances, ...]:
+        """The masks that the run's own settings choose, one entry a plane, best first.
+
+        Nested ones and background are among them, as with Segment Anything; where the plane
+        was cut into tiles, only those that better ones do not hide.
+        """
+        return self._choose(self.settings.replace(overlapping=True))
+
+    def filter(
+        self,
+        min_predicted_iou: float | None = None,
+        min_stability: float | None = None,
+        min_area: float | None = None,
+        max_area: float | None = None,
+        nms: float | None = None,
+        *,
+        nms_by: str | None = None,
+        overlapping: bool | None = None,
+    ) -> Segmentation:
+        """Choose masks by other limits; the model is not asked.
+
+        Parameters
+        ----------
+        min_predicted_iou, min_stability, min_area, max_area, nms, nms_by, overlapping
+            See `EverythingSettings`; None takes the run's. Limits below the run's
+            ``keep_predicted_iou`` and ``keep_stability`` bring no more masks. To lift the run's
+            ``max_area``, pass infinity.
+
+        Returns
+        -------
+        Segmentation
+            Scores are predicted IoU.
+
+        Raises
+        ------
+        InputError
+            If a value is out of its range.
+        """
+        given = {
+            "min_predicted_iou": min_predicted_iou,
+            "min_stability": min_stability,
+            "min_area": min_area,
+            "max_area": max_area,
+            "nms": nms,
+            "nms_by": nms_by,
+            "overlapping": overlapping,
+        }
+        wanted = self.settings.replace(**{k: v for k, v in given.items() if v is not None})
+        found = dict(zip(self.session.planes, self._choose(wanted), strict=True))
+        return self.session.segmentation(
+            found,
+            details={**self.details, "everything": wanted.to_json()},
+            warnings=self.warnings,
+            complete=self.complete,
+        )
+
+    def _choose(self, wanted: EverythingSettings) -> tuple[Instances, ...]:
+        by_plane: dict[tuple[int, ...], dict[int, list[PictureMasks]]] = {}
+        for picture in self.pictures:
+            levels = by_plane.setdefault(picture.view.plane, {})
+            levels.setdefault(picture.view.level, []).append(picture)
+        return tuple(
+            self._choose_plane(by_plane.get(plane, {}), wanted) for plane in self.session.planes
+        )
+
+    def _choose_plane(
+        self, levels: dict[int, list[PictureMasks]], wanted: EverythingSettings
+    ) -> Instances:
+        found = [
+            self._choose_level(pictures, wanted, number > 0)
+            for number, (_, pictures) in enumerate(sorted(levels.items()))
+        ]
+        return join_levels(found) if found else Instances.empty(self.session.plane_shape)
+
+    def _choose_level(
+        self, pictures: Sequence[PictureMasks], wanted: EverythingSettings, coarse: bool
+    ) -> Level:
+        """Choose in each picture of a level, and bring the pictures together."""
+        plane, level = pictures[0].view.plane, pictures[0].view.level
+        shape = self.session.pyramid.shape(level)
+        tiles = [picture.view.tile for picture in pictures]
+        parts = [self._choose_picture(picture, wanted, shape) for picture in pictures]
+        merged = merge_tiles(shape, tiles, parts).instances
+        whole = seen_whole(merged, tiles, shape)
+        if coarse:
+            large = larger_than(merged, self.session.settings.overlap / 2)
+            merged, whole = merged.take(large), whole[large]
+        frame = View(plane, level, Tile(0, 0, *shape))
+        masks = self.session.to_plane(frame, merged.masks)
+        kept = [i for i, mask in enumerate(masks) if mask.pixels.size]
+        instances = Instances.create(
+            self.session.plane_shape, [masks[i] for i in kept], scores=merged.scores[kept]
+        )
+        return Level(instances, whole[kept])
+
+    def _choose_picture(
+        self,
+        picture: PictureMasks,
+        wanted: EverythingSettings,
+        shape: tuple[int, int],
+    ) -> Instances:
+        """Choose in one picture; what was chosen there last is kept, to be chosen again."""
+        index = picture.choose(wanted, self._px(picture.view.level))
+        if not wanted.overlapping:
+            index = index[~_is_background(picture, index)]
+        key = picture.view, index.tobytes(), wanted.overlapping
+        found = self._shown.get(key)
+        if found is None:
+            masks = [picture.mask(i) for i in index]
+            scores = np.clip(picture.predicted_iou[index], 0, 1)
+            found = Instances.create(shape, masks, scores=scores)
+            if not wanted.overlapping:
+                found = found.take(flatten(masks, scores))
+            for old in [k for k in self._shown if k[0] == picture.view]:
+                del self._shown[old]
+            self._shown[key] = found
+        return found
+
+    def _px(self, level: int) -> float:
+        """How many px of the plane one of a level is."""
+        (height, width), (tall, wide) = self.session.plane_shape, self.session.pyramid.shape(level)
+        return height * width / max(1, tall * wide)
+
+
+def _is_background(picture: PictureMasks, index: NDArray[np.intp]) -> NDArray[np.bool_]:
+    tile = picture.view.tile
+    edges = np.array([tile.top, tile.left, tile.bottom, tile.right])
+    height, width = tile.shape
+    filling = picture.areas[index] > BACKGROUND * height * width
+    return np.asarray(filling | (picture.bounds[index] == edges).all(axis=1), np.bool_)
+
+
+def _joined(parts: Iterable[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype), *parts]).astype(dtype)

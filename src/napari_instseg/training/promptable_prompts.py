@@ -1,0 +1,137 @@
+"""What a user would ask about an object, drawn at random: first prompts and corrections."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..models.sam.prompt_encoder import FIRST_CORNER, LAST_CORNER, OFF, ON
+
+#: Chances of a click and of a box as the first prompt; what is left is both.
+CLICK, BOX = 0.25, 0.25
+#: How often the click that goes with a box is its centre.
+CENTRE = 0.6
+#: How often the first click lies at the deepest point; else anywhere on the object.
+DEEPEST = 0.65
+#: How much of its side a box may be too large, and too small, on each side.
+LOOSE, SHORT = 0.22, 0.04
+
+
+def first_click(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[float, float]:
+    """Row and column (px, continuous) of a click on an object."""
+    if rng.random() < DEEPEST:
+        row, column = deepest(mask)
+        spread = 0.12 * np.sqrt(np.count_nonzero(mask) / np.pi)
+        moved = np.array([row, column]) + rng.normal(0, spread, 2)
+        inside = np.clip(moved, 0, np.array(mask.shape) - 1).astype(np.int64)
+        if mask[inside[0], inside[1]]:
+            return float(inside[0]) + 0.5, float(inside[1]) + 0.5
+        return row + 0.5, column + 0.5
+    return anywhere(mask, rng)
+
+
+def anywhere(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[float, float]:
+    """Row and column (px, continuous) of the centre of a random pixel of a mask."""
+    pixels = np.flatnonzero(mask)
+    row, column = np.unravel_index(pixels[rng.integers(len(pixels))], mask.shape)
+    return float(row) + 0.5, float(column) + 0.5
+
+
+def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """Row and column of the pixel farthest from a mask's border; the picture's edge counts."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    top, left = int(rows[0]), int(columns[0])
+    crop = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
+    depth = ndimage.distance_transform_edt(crop)
+    row, column = np.unravel_index(int(np.argmax(depth)), crop.shape)
+    return top + int(row) - 1, left + int(column) - 1
+
+
+def first_box(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Row and column of the first and of the last corner of a box around an object."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    box = np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], np.float64)
+    size = np.tile(box[2:] - box[:2], 2)
+    chance = rng.random()
+    if chance < 0.25:
+        share = np.zeros(4)
+    elif chance < 0.55:
+        share = np.full(4, rng.uniform(0, LOOSE))
+    else:
+        share = rng.uniform(-SHORT, LOOSE, 4)
+    box += share * size * np.array([-1, -1, 1, 1])
+    return np.clip(box, 0, np.tile(mask.shape, 2))
+
+
+def correction(
+    truth: NDArray[np.bool_], answer: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[float, float, int]:
+    """Row, column and label (1 on, 0 off) of the click that corrects an answer.
+
+    It lies in the larger kind of error, mostly at its deepest point; where there is no error,
+    on the object once more.
+    """
+    missed, extra = truth & ~answer, answer & ~truth
+    wrong, label = (missed, ON) if missed.sum() >= extra.sum() else (extra, OFF)
+    if not wrong.any():
+        return (*anywhere(truth, rng), ON)
+    if rng.random() < DEEPEST:
+        row, column = deepest(wrong)
+        return row + 0.5, column + 0.5, label
+    return (*anywhere(wrong, rng), label)
+
+
+def first_prompts(
+    objects: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Draw the first prompts of M objects: a click each, or a box each, or both.
+
+    Returns
+    -------
+    points : (M, P, 2) float64 array
+        Row and column, px, continuous. A box is its two corners.
+    labels : (M, P) int64 array
+    """
+    chance = rng.random()
+    clicks, corners = chance < CLICK or chance >= CLICK + BOX, chance >= CLICK
+    points, labels = [], []
+    for mask in objects:
+        click = np.array([first_click(mask, rng)])
+        box = first_box(mask, rng).reshape(2, 2)
+        if clicks and corners and rng.random() < CENTRE:
+            click = box.mean(0, keepdims=True)
+        points.append(np.concatenate([click] * clicks + [box] * corners))
+        labels.append([ON] * clicks + [FIRST_CORNER, LAST_CORNER] * corners)
+    return np.stack(points), np.array(labels, np.int64)
+
+
+def corrected(
+    points: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    truth: NDArray[np.floating],
+    answers: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Add to each prompt the click that corrects its answer.
+
+    Parameters
+    ----------
+    points, labels
+        From `first_prompts` or from here.
+    truth : (M, h, w) array
+        Share of each cell of 2 x 2 px that the object covers.
+    answers : (M, h, w) bool array
+    rng : numpy.random.Generator
+    """
+    new, kinds = [], []
+    for mask, answer in zip(truth, answers, strict=True):
+        solid = mask >= min(0.5, mask.max())
+        row, column, label = correction(solid, answer, rng)
+        new.append((2 * row + rng.uniform(-0.9, 0.9), 2 * column + rng.uniform(-0.9, 0.9)))
+        kinds.append(label)
+    # Clicks come before a box's corners.
+    return (
+        np.concatenate([np.array(new)[:, np.newaxis], points], axis=1),
+        np.concatenate([np.array(kinds, np.int64)[:, np.newaxis], labels], axis=1),
+    )

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from helpers import ComponentSegmenter
+from prompters import BrightnessPrompter
+
+from napari_instseg.cli import main
+from napari_instseg.models import prompters, registry
+from napari_instseg.models.entry import LoadedModel
+from napari_instseg.models.prompters import LoadedPrompter
+
+DISCS = [(20, 20, 7), (45, 64, 9), (100, 90, 10)]
+
+
+@pytest.fixture
+def prompter(monkeypatch: pytest.MonkeyPatch) -> BrightnessPrompter:
+    """Every promptable model is this one."""
+    made = BrightnessPrompter()
+    monkeypatch.setattr(
+        prompters,
+        "load",
+        lambda name, *args, **options: LoadedPrompter(made, name, "file", "0" * 64),
+    )
+    return made
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    rows, cols = np.mgrid[:130, :120]
+    pixels = np.zeros((130, 120), np.uint8)
+    for row, col, radius in DISCS:
+        pixels[(rows - row) ** 2 + (cols - col) ** 2 <= radius**2] = 200
+    path = tmp_path / "in" / "discs.tif"
+    path.parent.mkdir()
+    tifffile.imwrite(path, pixels)
+    return path
+
+
+def call(*arguments: object) -> int:
+    usual = ["--no-cache", "--limits", "0,200", "--points-per-side", 16]
+    return main(["everything", *map(str, (*arguments, *usual))])
+
+
+def test_files_are_written_and_told(image, prompter, tmp_path, capsys):
+    assert call(image, "-o", tmp_path / "out", "--json", "--quiet") == 0
+    told = json.loads(capsys.readouterr().out)
+    (job,) = told["inputs"]
+    assert (told["model"], job["status"], job["count"]) == ("sam-nuclei", "done", len(DISCS))
+    labels = tifffile.imread(tmp_path / "out" / "discs_instances.tif")
+    assert np.array_equal(labels > 0, tifffile.imread(image) > 0)
+    assert [Path(name).name for name in job["files"]] == [
+        *("discs_instances.tif", "discs_segments.csv", "discs_recipe.json")
+    ]
+
+
+def test_what_is_there_is_not_replaced_unasked(image, prompter, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert call(image, "-o", out) == 0
+    assert call(image, "-o", out) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert call(image, "-o", out, "--skip-existing") == 0
+    assert call(image, "-o", out, "--overwrite") == 0
+
+
+def test_a_recipe_runs_again(image, prompter, tmp_path):
+    first, again = tmp_path / "first", tmp_path / "again"
+    assert call(image, "-o", first, "--mode", "exact", "--max-area", 290) == 0
+    recipe = first / "discs_recipe.json"
+    assert call(image, "-o", again, "--recipe", recipe) == 0
+    settings = [json.loads(p.read_text()) for p in (recipe, again / "discs_recipe.json")]
+    assert settings[0]["everything"] == settings[1]["everything"]
+    assert settings[1]["everything"]["mode"] == "exact"
+    labels = [tifffile.imread(folder / "discs_instances.tif") for folder in (first, again)]
+    assert np.array_equal(*labels)
+    assert labels[0].max() == 2
+
+
+def test_a_detector_gives_the_prompts(image, prompter, tmp_path, monkeypatch):
+    segmenter = ComponentSegmenter()
+    monkeypatch.setattr(
+        registry,
+        "load_for",
+        lambda settings, report=None: LoadedModel(segmenter, settings.model, "file", "1" * 64),
+    )
+    out, again = tmp_path / "out", tmp_path / "again"
+    assert call(image, "-o", out, "--prompts", "detector") == 0
+    recipe = json.loads((out / "discs_recipe.json").read_text())
+    assert recipe["model"]["name"] == "sam-nuclei"
+    assert recipe["detector"]["model"]["name"] == "nuclei"
+    assert recipe["refine"]["objects"] == len(DISCS)
+    assert tifffile.imread(out / "discs_instances.tif").max() == len(DISCS)
+    assert call(image, "-o", again, "--recipe", out / "discs_recipe.json") == 0
+    assert "detector" in json.loads((again / "discs_recipe.json").read_text())
+
+
+def test_ctrl_c_keeps_what_is_done(image, prompter, tmp_path, monkeypatch, capsys):
+    decode = prompter.decode
+
+    def impatient(*args, **options):
+        if len(prompter.decoded) >= 30:
+            raise KeyboardInterrupt
+        return decode(*args, **options)
+
+    monkeypatch.setattr(prompter, "decode", impatient)
+    assert call(image, "-o", tmp_path / "out", "--mode", "exact") == 130
+    said = capsys.readouterr().err
+    assert "objects so far" in said
+    recipe = json.loads((tmp_path / "out" / "discs_recipe.json").read_text())
+    assert not recipe["complete"]
+    labels = tifffile.imread(tmp_path / "out" / "discs_instances.tif")
+    assert 0 < labels.max() < len(DISCS)
+
+
+def test_one_bad_file_does_not_stop_the_others(image, prompter, tmp_path, capsys):
+    bad = image.with_name("bad.tif")
+    bad.write_bytes(b"no picture")
+    assert call(bad, image, "-o", tmp_path / "out") == 1
+    assert "bad.tif" in capsys.readouterr().err
+    assert (tmp_path / "out" / "discs_instances.tif").is_file()
+
+
+@pytest.mark.parametrize("option", [("--nms", "3"), ("--min-predicted-iou", "-1")])
+def test_a_wrong_value_ends_with_status_2(image, prompter, tmp_path, option):
+    with pytest.raises(SystemExit) as stopped:
+        call(image, "-o", tmp_path / "out", *option)
+    assert stopped.value.code == 2
