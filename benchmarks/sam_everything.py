@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> list[Result]:
     ]
 
 
-def _beside(limit: float | None, model: str, modes: tuple[str, ...], **task: int) -> Result:
+def _beside(limit: float | None, model: str, modes: tuple[str, ...], **task: Any) -> Result:
     """One model, and the reference with the same weights."""
     count, size, side = task["count"], task["size"], task["side"]
     what = f"{count} fields of {size}²" if model == MODEL else f"random weights, {size}²"

@@ -1,4 +1,4 @@
-"""Networks of segment_anything with random weights that still find discs around clicks."""
+"""Networks of segment_anything with random weights whose masks are spots, not all or nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def tiny_sam(size: int = 128, width: int = 32) -> Any:
 
 @torch.no_grad()
 def plant(sam: Any, picture: Tensor, points: int = 48) -> Any:
-    """Change the weights so that a click is answered with discs around it.
+    """Change the weights so that a click is answered with spots of different sizes.
+
+    They are fitted to discs around clicks, and depend on the click; but they need not lie at it.
 
     Cells attend to the click by where they are; what they learn from it is read out by a
     linear fit to discs, a different radius for each output.

@@ -194,12 +194,18 @@ class Habits:
         It stretches pictures to a square; else they keep their shape, and are padded.
     centers_boxes : bool
         It was trained on boxes with a click at their centre, and answers these better.
+    leaves_crumbs : bool
+        Its masks have holes and crumbs that are no part of the object.
+    points_per_side : int
+        How closely it is asked, where it is asked all over a picture.
     min_predicted_iou, min_stability : float
-        What its masks are usually worth keeping for, where it is asked all over a picture.
+        What its masks are usually worth keeping for, then.
     """
 
     stretches: bool = False
     centers_boxes: bool = False
+    leaves_crumbs: bool = False
+    points_per_side: int = 32
     min_predicted_iou: float = 0.88
     min_stability: float = 0.95
 
@@ -207,7 +213,13 @@ class Habits:
 #: What holds where a model says nothing else; the limits are Segment Anything's.
 USUAL_HABITS = Habits()
 #: Of models as `training.promptable` makes them; limits were chosen on training images.
-COMPACT_HABITS = Habits(centers_boxes=True, min_predicted_iou=0.6, min_stability=0.6)
+COMPACT_HABITS = Habits(
+    centers_boxes=True,
+    leaves_crumbs=True,
+    points_per_side=16,
+    min_predicted_iou=0.6,
+    min_stability=0.6,
+)
 
 
 @runtime_checkable

@@ -45,6 +45,9 @@ def viewer(
     yield opened
     WorkerBase.await_workers(60_000)
     QApplication.processEvents()
+    # Closing takes layers away one by one, and a window that draws between may read what vispy
+    # has freed (napari issue 6472).
+    opened.window._qt_viewer.canvas.native.setUpdatesEnabled(False)
 
 
 @pytest.fixture

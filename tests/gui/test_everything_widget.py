@@ -143,7 +143,7 @@ def test_a_run_from_click_to_layers_and_sliders_without_the_model(
     qtbot.waitUntil(lambda: labels.data.max() == 0, timeout=WAIT)
     qtbot.waitUntil(lambda: "within the limits: widen" in everything.status.text(), timeout=WAIT)
     limits.predicted_iou.setValue(0.5)
-    qtbot.waitUntil(lambda: "below 0.70 were not kept" in everything.status.text(), timeout=WAIT)
+    qtbot.waitUntil(lambda: "below 0.73 were not kept" in everything.status.text(), timeout=WAIT)
     click(qtbot, limits.reset_button)
     qtbot.waitUntil(lambda: len(labels.features) == 6, timeout=WAIT)
     assert not limits.reset_button.isEnabled()
@@ -167,6 +167,7 @@ def test_cancel_keeps_what_was_found(
 ) -> None:
     viewer.add_image(squares(8, 8), name="cells")
     everything.form.outputs.boxes["semantic"].setChecked(True)
+    everything.form.mode.choose("exact")
     prompter.gate.clear()
     click(qtbot, everything.run_button)
     qtbot.waitUntil(prompter.entered.is_set, timeout=WAIT)

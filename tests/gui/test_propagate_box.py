@@ -14,8 +14,8 @@ from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QApplication
 
 from napari_instseg.gui.layers import image_from_layer
+from napari_instseg.gui.links import is_temporary
 from napari_instseg.gui.prompt.ground import Ground
-from napari_instseg.gui.prompt.overlay import is_temporary
 from napari_instseg.gui.propagate.box import PropagateBox
 from napari_instseg.models.prompters import LoadedPrompter
 from napari_instseg.promptable import Candidates, Embedding, Prompts

@@ -97,5 +97,5 @@ def test_a_promptable_model_is_not_run_like_a_segmenter() -> None:
 
 @pytest.mark.parametrize("name", ["nuclei", "sam-nuclej", "sam-vit-x"])
 def test_an_unknown_name_says_what_there_is(name: str) -> None:
-    with pytest.raises(ModelError, match="there is no promptable model .*'sam-nuclei'"):
+    with pytest.raises(ModelError, match=r"there is no promptable model .*'sam-nuclei'"):
         prompters.find(name)

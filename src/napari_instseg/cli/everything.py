@@ -60,7 +60,8 @@ def add_parser(commands: Any) -> None:
         metavar="MODEL",
         help=f"the model that finds boxes, see 'models' (default: {DEFAULT_DETECTOR})",
     )
-    _add_everything_options(parser.add_argument_group("masks of the grid"))
+    title = "masks of the grid (default: what suits the model)"
+    _add_everything_options(parser.add_argument_group(title))
     add_session_options(parser)
     add("--recipe", type=Path, metavar="FILE", help="settings of an earlier run; options here win")
     existing = parser.add_mutually_exclusive_group()
@@ -75,9 +76,9 @@ def add_parser(commands: Any) -> None:
 def _add_everything_options(group: Any) -> None:
     add = group.add_argument
     add("--mode", choices=("fast", "exact"), help="exact asks at every point (default: fast)")
-    add("--points-per-side", type=values.whole, metavar="N", help="of a picture (default: 32)")
-    add("--min-predicted-iou", type=float, metavar="S", help="0 to 1 (default: 0.88)")
-    add("--min-stability", type=float, metavar="S", help="0 to 1 (default: 0.95)")
+    add("--points-per-side", type=values.whole, metavar="N", help="of a picture")
+    add("--min-predicted-iou", type=float, metavar="S", help="0 to 1")
+    add("--min-stability", type=float, metavar="S", help="0 to 1")
     add(
         "--nms",
         type=float,

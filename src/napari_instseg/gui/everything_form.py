@@ -255,7 +255,9 @@ class EverythingForm(QWidget):
         self.region.set_options(options)
 
     def _show_limits(self) -> None:
-        self.limits.show_model(self.model.entry().habits)
+        habits = self.model.entry().habits
+        self.limits.show_model(habits)
+        self.points.setValue(habits.points_per_side)
 
     def _show_source(self) -> None:
         kind = self.kind()

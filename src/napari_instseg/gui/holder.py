@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import importlib
+import importlib.util
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -96,6 +99,31 @@ class PrompterHolder(Holder[LoadedPrompter]):
 
 
 def _load(settings: Settings, report: Report | None = None) -> LoadedPrompter:
+    prepare_torchvision()
     return prompters.load(
         settings.model, settings.device, precision=settings.precision, report=report
     )
+
+
+def prepare_torchvision() -> None:
+    """Import Triton in a way that survives an open viewer.
+
+    Builds of PyTorch for NVIDIA bring Triton, which torchvision imports and which has an LLVM
+    of its own. Where OpenGL is Mesa's, the viewer has loaded another LLVM by then; Triton's
+    calls are bound to that one, and the process dies (seen with Debian 12's LLVM 15).
+    RTLD_DEEPBIND makes the library prefer its own symbols. Of the ways that work, this one
+    neither needs torch before the viewer opens nor hides Triton from other plugins.
+    """
+    if not sys.platform.startswith("linux") or "triton._C.libtriton" in sys.modules:
+        return
+    if importlib.util.find_spec("triton") is None:
+        return
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
+    try:
+        importlib.import_module("triton._C.libtriton")
+    except ImportError:
+        # A Triton of another make: torchvision does without it, or says what is wrong.
+        return
+    finally:
+        sys.setdlopenflags(flags)

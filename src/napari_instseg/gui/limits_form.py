@@ -119,7 +119,7 @@ class LimitsForm(QWidget):
             Of the unit.
         """
         self.area.show_areas(areas, unit, name)
-        show_row(self._form, self.area, len(areas) > 0 and areas.min() < areas.max())
+        show_row(self._form, self.area, len(np.unique(areas)) > 1)
         self._tell()
 
     def _sliders(self) -> dict[str, QLabeledDoubleSlider]:

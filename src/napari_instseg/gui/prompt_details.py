@@ -46,9 +46,9 @@ class PromptDetails(DetailsForm):
         """Return the fields of `Settings` that are chosen here; automatic ones are left out."""
         values = super().values()
         if values["tile_size"] == TILE:
-            del values["tile_size"]
-        if values["overlap"] == OVERLAP:
-            del values["overlap"]
+            del values["tile_size"], values["overlap"]
+        elif values["overlap"] == OVERLAP:
+            values["overlap"] = values["tile_size"] // 4
         if values["diameter"] == AUTO:
             del values["diameter"]
         return values

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +12,7 @@ from ..ops.axes import Image
 from ..pipeline import Run
 from ..segmentation import Segmentation
 from ..settings import Settings
-from .holder import Holder
+from .holder import Holder, prepare_torchvision
 from .layers import one_plane
 from .tasks import CancelledError, Worker
 
@@ -151,27 +147,3 @@ def cut(result: Segmentation, job: Job) -> Segmentation:
         stuff=stuff if stuff is None or not plane else stuff[plane],
         details={**result.details, "view": where},
     )
-
-
-def prepare_torchvision() -> None:
-    """Import Triton in a way that survives an open viewer.
-
-    Builds of PyTorch for NVIDIA bring Triton, which torchvision imports and which has an LLVM
-    of its own. Where OpenGL is Mesa's, the viewer has loaded another LLVM by then; Triton's
-    calls are bound to that one, and the process dies (seen with Debian 12's LLVM 15).
-    RTLD_DEEPBIND makes the library prefer its own symbols. Of the ways that work, this one
-    neither needs torch before the viewer opens nor hides Triton from other plugins.
-    """
-    if not sys.platform.startswith("linux") or "triton._C.libtriton" in sys.modules:
-        return
-    if importlib.util.find_spec("triton") is None:
-        return
-    flags = sys.getdlopenflags()
-    sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
-    try:
-        importlib.import_module("triton._C.libtriton")
-    except ImportError:
-        # A Triton of another make: torchvision does without it, or says what is wrong.
-        return
-    finally:
-        sys.setdlopenflags(flags)

@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ..instances import Mask
+from ..ops.masks import solid
 from ..promptable import Candidates, Embedding, Prompts, PromptSegmenter
 from ..segmenter import DeviceMemoryError
 from .embedder import Embedder
@@ -97,7 +99,7 @@ class Answering:
         """Answer each prompt in its view; those alike in one batch."""
         groups: dict[tuple[View, tuple[int, bool, bool], bool], list[int]] = defaultdict(list)
         for i, (prompt, view) in enumerate(zip(prompts, views, strict=True)):
-            several = prompt.is_ambiguous if multimask is None else multimask
+            several = self._is_ambiguous(prompt) if multimask is None else multimask
             groups[view, kind(prompt), several].append(i)
         answers: list[Answer] = [()] * len(prompts)
         for (view, _, several), members in groups.items():
@@ -107,9 +109,20 @@ class Answering:
                 for offset, answer in self._sort(view, found).items():
                     member = members[begin + offset]
                     answers[member] = tuple(
-                        replace(one, mask=confine(one.mask, prompts[member])) for one in answer
+                        replace(one, mask=self._tidy(one.mask, prompts[member])) for one in answer
                     )
         return answers
+
+    def _tidy(self, mask: Mask, prompt: Prompt) -> Mask:
+        if self.prompter.habits.leaves_crumbs and mask.pixels.size:
+            mask = solid(mask).tight() or mask
+        return confine(mask, prompt)
+
+    def _is_ambiguous(self, prompt: Prompt) -> bool:
+        """Whether the best of several answers is wanted."""
+        # A box that goes with a click gets better answers from the outputs for clicks.
+        lone_box = prompt.box is not None and not (prompt.points or prompt.mask or prompt.previous)
+        return prompt.is_ambiguous or (lone_box and self.prompter.habits.centers_boxes)
 
     def _batches(
         self, embedding: Embedding, prompts: Prompts, multimask: bool

@@ -13,7 +13,7 @@ from ..segmenter import InputError
 EXACT, FAST = MODES = ("exact", "fast")
 BOXES, MASKS = NMS_KINDS = ("boxes", "masks")
 #: How far below a model's own limits masks are kept.
-KEPT = 0.2
+KEPT = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class EverythingSettings:
     0.5
     """
 
-    points_per_side: int = 32
+    points_per_side: int = USUAL_HABITS.points_per_side
     points_per_batch: int = 0
     min_predicted_iou: float = USUAL_HABITS.min_predicted_iou
     min_stability: float = USUAL_HABITS.min_stability
@@ -99,6 +99,7 @@ class EverythingSettings:
         """
         iou, stability = habits.min_predicted_iou, habits.min_stability
         own = {
+            "points_per_side": habits.points_per_side,
             "min_predicted_iou": iou,
             "min_stability": stability,
             "keep_predicted_iou": max(0.0, iou - KEPT),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Instances
+from ..ops.masks import solid
 from ..ops.merging import merge_tiles
 from ..ops.nesting import flatten
 from ..ops.tiling import Tile
@@ -179,6 +180,8 @@ class RawMasks:
         found = self._shown.get(key)
         if found is None:
             masks = [picture.mask(i) for i in index]
+            if self.session.prompter.habits.leaves_crumbs and not wanted.overlapping:
+                masks = [solid(mask).tight() or mask for mask in masks]
             scores = np.clip(picture.predicted_iou[index], 0, 1)
             found = Instances.create(shape, masks, scores=scores)
             if not wanted.overlapping:

@@ -25,7 +25,6 @@ from ..models.sam.compact_encoder import FORMAT, Architecture, PromptNetwork, bu
 from ..models.sam.mask_decoder import Attention
 from ..models.sam.prompt_encoder import FIRST_CORNER
 from ..models.weights import fill, read_weights, write_weights
-from .augment import TARGET_DIAMETER
 from .dataset import Example, find_pairs, load_examples
 from .loop import Step, Trainer, TrainSettings, check_output, run
 from .promptable_losses import prompt_losses
@@ -35,6 +34,8 @@ from .promptable_prompts import corrected, first_prompts
 GROUP = 2
 #: Objects with fewer pixels than this are not asked about.
 MIN_AREA = 20
+#: Median object diameter (px) at which what is trained so answers best.
+DIAMETER = 27.0
 #: How often a crop is cut to a rectangle and padded, and how often it is zoomed in further,
 #: by up to how much.
 CUT, CLOSE, CLOSEST = 0.2, 0.25, 3.0
@@ -101,7 +102,7 @@ def train_promptable(
     about = {
         "format": FORMAT,
         "architecture": arch.to_dict(),
-        "diameter": TARGET_DIAMETER,
+        "diameter": DIAMETER,
         "training": {**asdict(settings), "images": len(examples)},
     }
     write_weights(weights, trainer.averaged, about)

@@ -55,6 +55,8 @@ class Asking(QObject):
         self._wants_hover = False
         #: The tile that the objects under way wait for.
         self.waits_for: View | None = None
+        #: The last question was not answered for an error.
+        self.has_failed = False
         self._looked_at: View | None = None
         self._decoder, self.encoder = Decoder(), Encoder()
         self._decoder.answered.connect(self._answered)
@@ -73,7 +75,7 @@ class Asking(QObject):
         """Forget the objects under way."""
         self.drafts.clear()
         self._decoder.forget()
-        self.waits_for = None
+        self.waits_for, self.has_failed = None, False
         self.drop_hover()
 
     def drop_hover(self) -> None:
@@ -90,7 +92,7 @@ class Asking(QObject):
     def ask(self) -> None:
         """Ask about the objects that are not answered, once their tile is encoded."""
         asked = self.drafts.unanswered()
-        self.waits_for = None
+        self.waits_for, self.has_failed = None, False
         if not asked:
             return
         prompts = tuple(draft.prompt() for draft in asked)
@@ -172,5 +174,6 @@ class Asking(QObject):
         self.changed.emit()
 
     def _fail(self, error: Exception) -> None:
-        self.waits_for = None
+        self.waits_for, self.has_failed = None, True
         self.failed.emit(error)
+        self.changed.emit()

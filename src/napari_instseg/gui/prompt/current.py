@@ -22,7 +22,7 @@ class CurrentObject:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._is_done = False
-        self._ours = False
+        self._number = 0
         #: Give each object a number of its own; else all go into the current one.
         self.moves_on = True
         objects.layer.events.selected_label.connect(self._chosen)
@@ -47,9 +47,8 @@ class CurrentObject:
 
     def choose(self, number: int) -> None:
         """Make another object the current one; prompts go on with it."""
-        self._ours = True
+        self._number, self._is_done = number, False
         self._objects.layer.selected_label = number
-        self._ours = self._is_done = False
 
     def begin(self) -> None:
         """An object is begun: it gets a number of its own if the last one is accepted."""
@@ -74,9 +73,10 @@ class CurrentObject:
         return found
 
     def _chosen(self, event: object) -> None:
-        # A user's choice, in the layer's controls or with its picker: go on with that one.
-        if not self._ours:
-            self._is_done = False
+        # A user's choice, in the layer's controls or with its picker: go on with that one. napari
+        # tells the same number again with new colours.
+        if self.number != self._number:
+            self._number, self._is_done = self.number, False
 
     def _painted(self, event: object) -> None:
         self._objects.take_number(self.number)

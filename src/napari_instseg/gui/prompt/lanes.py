@@ -103,7 +103,7 @@ class Decoder(QObject):
     def _slots(self, worker: _Decode) -> list[tuple[Any, Callable[..., None]]]:
         return [
             (worker.returned, self._answer),
-            (worker.errored, self.failed.emit),
+            (worker.errored, self._fail),
             (worker.finished, self._end),
         ]
 
@@ -119,6 +119,9 @@ class Decoder(QObject):
     def _answer(self, answers: Answers) -> None:
         if self._worker is not None:
             self.answered.emit(self._worker.question, answers)
+
+    def _fail(self, error: Exception) -> None:
+        self.failed.emit(error)
 
     def _end(self) -> None:
         self._worker = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,6 @@ from ..holder import PrompterHolder
 from ..links import is_temporary
 from ..model_picker import ModelPicker, prompter_picker
 from ..prompt_details import PromptDetails
-from ..worker import prepare_torchvision
 from .ground import Ground
 
 
@@ -66,6 +66,8 @@ class SetupForm(QWidget):
         super().__init__()
         self._viewer = viewer
         self._form = new_form()
+        #: The layer of objects that each image layer was prompted with last.
+        self._targets: dict[Hashable, Hashable] = {}
         self.layer_choice = LayerChoice(viewer)
         add_row(self._form, "Image", self.layer_choice, "The image layer to prompt in")
         self.model: ModelPicker = prompter_picker()
@@ -131,14 +133,20 @@ class SetupForm(QWidget):
         found = next((layer for layer in self._viewer.layers if layer.unique_id == key), None)
         return found if found is not None and ground.fits(found) else None
 
-    def choose_target(self, layer: napari.layers.Labels) -> None:
+    def choose_target(self, labels: napari.layers.Labels) -> None:
         """Go on in a layer the next time, too."""
+        layer = self.layer()
+        if layer is not None:
+            self._targets[layer.unique_id] = labels.unique_id
         self._show_targets()
-        self.target.choose(layer.unique_id)
+        self.target.choose(labels.unique_id)
 
     def _show_layer(self) -> None:
-        self.more.show_layer(self.layer())
+        layer = self.layer()
+        self.more.show_layer(layer)
         self._show_targets()
+        # The layer of another image may fit, but is seldom meant.
+        self.target.choose(None if layer is None else self._targets.get(layer.unique_id))
         self.layer_changed.emit()
 
     def _show_targets(self, event: object = None) -> None:
@@ -172,7 +180,6 @@ def open_session(holder: PrompterHolder, start: Start, report: Report) -> Prompt
     settings = Settings(**named)
     if not holder.holds(settings):
         report(0, 0, "loading model")
-        prepare_torchvision()
     loaded = holder.get(settings, report)
     report(0, 0, "measuring intensities")
     others = {name: value for name, value in start.settings.items() if name != "model"}

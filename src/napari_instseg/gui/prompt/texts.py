@@ -33,6 +33,8 @@ def state_text(prompting: Prompting, listens: bool) -> str:
         if not prompting.ground.shown():
             return "Show rows and columns of the image in 2-D to go on."
         return f"Paused: choose “{name}” in the layer list, in pan/zoom mode, to go on."
+    if asking.has_failed:
+        return "Failed: see the notification."
     if asking.waits_for is not None:
         return "Encoding what you clicked…"
     if len(drafts) and not any(draft.mask for draft in drafts) and not drafts.unanswered():
