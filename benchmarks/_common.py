@@ -7,7 +7,7 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -44,6 +44,14 @@ class Row:
         """A row of what a process has found out."""
         figures = found.seconds, found.cpu_seconds, found.memory
         return cls(contender, *figures, notes, reference, found.failure)
+
+
+def rows_of_turns(times: Mapping[str, Mapping[str, Sequence[float]]], reference: str) -> list[Row]:
+    """A row for each contender of `in_turns`."""
+    return [
+        Row(name, median(wall), median(times["cpu_seconds"][name]), reference=name == reference)
+        for name, wall in times["seconds"].items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,14 +121,15 @@ def ask_reference(
 
 def _reference(model: str, folder: str) -> tuple[Any, Any]:
     """The reference's network, and the habits of the built-in one."""
-    from ._sam import built_in, reference_of
+    from ._sam import reference_of
     from ._sam_networks import reference
 
     if model != MODEL:
         return reference(model, folder), None
+    from napari_instseg.models import prompters
     from napari_instseg.models.sam.checkpoint import read_network
 
-    network, about = read_network(built_in())
+    network, about = read_network(prompters.find(MODEL).path)
     return reference_of(network), about.habits
 
 
@@ -149,7 +150,7 @@ def ask_ours(
     _begin(meter)
     with meter.work():
         found = [_run(picture, loaded, settings) for picture in what]
-    packed = [pack(drawn(masks)) for masks, _ in found]
+    packed = [pack(drawn(one.masks, one.image_shape)) for one, _ in found]
     np.savez(Path(folder) / f"{mode}.npz", *packed)
     points = sum(points for _, points in found)
     return {"encoder": sum(encoding), "masks": sum(map(len, packed)), "points": points}

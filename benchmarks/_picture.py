@@ -26,17 +26,25 @@ def data_folder() -> Path | None:
     return folder if (folder / "images").is_dir() else None
 
 
-def fields() -> tuple[list[NDArray[np.uint8]], str]:
-    """Grey fluorescence fields stretched to 0..255, and where they come from."""
+def files() -> tuple[list[Path], list[Path]]:
+    """Files of fluorescence fields, and of stained ones: of validation, or the sample images."""
     folder = data_folder()
     if folder is None:
-        paths = [Path(napari_instseg.__file__).parent / "data" / "fluorescence.png"]
-        source = "the sample image"
-    else:
-        rows = (folder.parent / "index.csv").read_text("utf-8").splitlines()
-        names = [r.split(",")[1] for r in rows if r.startswith("val,") and ",fluorescence," in r]
-        paths = [folder / "images" / f"{name}.png" for name in names]
-        source = f"{len(paths)} validation fields"
+        data = Path(napari_instseg.__file__).parent / "data"
+        return [data / "fluorescence.png"], [data / "histology.png"]
+    rows = (folder.parent / "index.csv").read_text("utf-8").splitlines()
+    kinds: tuple[list[Path], list[Path]] = [], []
+    for row in rows:
+        split, name, kind = row.split(",")[:3]
+        if split == "val":
+            kinds[kind != "fluorescence"].append(folder / "images" / f"{name}.png")
+    return kinds
+
+
+def fields() -> tuple[list[NDArray[np.uint8]], str]:
+    """Grey fluorescence fields stretched to 0..255, and where they come from."""
+    paths, _ = files()
+    source = "the sample image" if data_folder() is None else f"{len(paths)} validation fields"
     return [_stretch(np.asarray(Picture.open(path).convert("L"))) for path in paths], source
 
 
@@ -116,19 +124,8 @@ def mosaic(size: int) -> tuple[NDArray[np.uint8], str]:
 
 def crops(size: int, count: int) -> list[NDArray[np.uint8]]:
     """Corners of real fields, RGB, as they were stored; fluorescence and stained in turns."""
-    folder = data_folder()
-    if folder is None:
-        data = Path(napari_instseg.__file__).parent / "data"
-        kinds = [[data / "fluorescence.png"], [data / "histology.png"]]
-    else:
-        rows = (folder.parent / "index.csv").read_text("utf-8").splitlines()
-        found = [r.split(",")[1:3] for r in rows if r.startswith("val,")]
-        kinds = [
-            [folder / "images" / f"{name}.png" for name, kind in found if kind == "fluorescence"],
-            [folder / "images" / f"{name}.png" for name, kind in found if kind != "fluorescence"],
-        ]
     each = -(-count // 2)
     # Spread over all there are: neighbours in the list may be of one experiment.
-    kinds = [paths[:: max(1, len(paths) // each)][:each] for paths in kinds]
+    kinds = [paths[:: max(1, len(paths) // each)][:each] for paths in files()]
     chosen = [path for pair in zip_longest(*kinds) for path in pair if path is not None]
     return [np.array(Picture.open(path).convert("RGB"))[:size, :size] for path in chosen[:count]]

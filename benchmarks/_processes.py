@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,31 @@ class Meter:
         yield
         self.seconds.append(time.perf_counter() - start)
         self.cpu_seconds.append(time.process_time() - cpu_start)
+
+
+def in_turns(
+    contenders: Mapping[str, Callable[[], Any]], repeats: int
+) -> tuple[dict[str, dict[str, list[float]]], dict[str, Any]]:
+    """Let contenders take turns in one process; who goes first changes every round.
+
+    Returns
+    -------
+    times : dict
+        "seconds" and "cpu_seconds" of each, round by round, after one that is not counted.
+    answers : dict
+        The last of each.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    answers = {name: contender() for name, contender in contenders.items()}
+    for number in range(repeats):
+        for name in sorted(contenders, reverse=number % 2 == 0):
+            answers[name] = None
+            wall, cpu = time.perf_counter(), time.process_time()
+            answers[name] = contenders[name]()
+            seconds[name].append(time.perf_counter() - wall)
+            cpu_seconds[name].append(time.process_time() - cpu)
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds}, answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari_instseg.instances import Mask
 
 #: Bytes of packed masks that are held against each other at a time.
 PART = 1 << 13
@@ -43,17 +45,10 @@ def reference_of(network: Any) -> Any:
     return Sam(network.image_encoder, prompts, decoder, *scale.tolist()).eval()
 
 
-def built_in() -> Path:
-    """File of the built-in promptable model."""
-    from napari_instseg.models import prompters
-
-    return prompters.find("sam-nuclei").path
-
-
-def drawn(instances: Any) -> Iterator[NDArray[np.bool_]]:
-    """The masks of `Instances`, each (H, W)."""
-    for mask in instances.masks:
-        canvas = np.zeros(instances.image_shape, bool)
+def drawn(masks: Iterable[Mask], shape: tuple[int, int]) -> Iterator[NDArray[np.bool_]]:
+    """Our masks in a picture, each (H, W)."""
+    for mask in masks:
+        canvas = np.zeros(shape, bool)
         canvas[mask.slices] = mask.pixels
         yield canvas
 

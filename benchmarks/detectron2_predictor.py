@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._common import Result, Row, command, median
-from ._processes import ROOT, Measured, Meter, measure, missing
+from ._processes import ROOT, Measured, Meter, in_turns, measure, missing
 
 CONFIG = "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x"
 SHAPE, SMOKE = (800, 1333), (160, 267)
@@ -142,19 +141,10 @@ def draw_weights(meter: Meter, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def take_turns(meter: Meter, task: dict[str, Any], repeats: int) -> dict[str, Any]:
-    """Both in one process; who goes first changes every round."""
+    """Both in one process."""
     work = Task(**task)
     contenders = {name: CONTENDERS[name](work) for name in (PEER, OURS)}
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    cpu_seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    answers = {name: contender() for name, contender in contenders.items()}
-    for number in range(repeats):
-        for name in sorted(contenders, reverse=number % 2 == 0):
-            answers[name] = None
-            wall, cpu = time.perf_counter(), time.process_time()
-            answers[name] = contenders[name]()
-            seconds[name].append(time.perf_counter() - wall)
-            cpu_seconds[name].append(time.process_time() - cpu)
+    times, answers = in_turns(contenders, repeats)
     theirs, result = answers[PEER], answers[OURS]
     masks, scores = theirs.pred_masks.numpy(), theirs.scores.numpy()
     with meter.work():
@@ -164,12 +154,7 @@ def take_turns(meter: Meter, task: dict[str, Any], repeats: int) -> dict[str, An
     found, shown = len(result.raw[0]), len(result.table)
     about = f"{found} objects, of which {shown} are not hidden by others; label image and table"
     masks_of = f"{len(masks)} objects; {masks.nbytes >> 20} MiB of masks"
-    return {
-        "seconds": seconds,
-        "cpu_seconds": cpu_seconds,
-        "painting": meter.seconds[0],
-        "notes": {OURS: about, PEER: masks_of},
-    }
+    return {**times, "painting": meter.seconds[0], "notes": {OURS: about, PEER: masks_of}}
 
 
 def run_alone(meter: Meter, task: dict[str, Any], name: str) -> None:

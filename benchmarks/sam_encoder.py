@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ._common import Result, Row, command, median
-from ._processes import Meter, measure, missing
+from ._common import Result, Row, command, rows_of_turns
+from ._processes import Meter, in_turns, measure, missing
 from ._sam_networks import PACKAGES, ours, picture_of, predictor
 
 SIDE = 1024
@@ -46,21 +45,12 @@ def _result(kind: str, options: argparse.Namespace) -> Result:
     if found.failure:
         return Result(title, [Row(peer, failure=found.failure)])
     extras = found.extras
-    rows = [
-        Row(
-            name,
-            median(extras["seconds"][name]),
-            median(extras["cpu_seconds"][name]),
-            reference=name == peer,
-        )
-        for name in (peer, OURS)
-    ]
     remark = f"embeddings differ by at most {extras['difference']:.1g} of their largest value"
-    return Result(title, rows, [remark])
+    return Result(title, rows_of_turns(extras["times"], peer), [remark])
 
 
 def take_turns(meter: Meter, kind: str, folder: str, device: str, repeats: int) -> dict[str, Any]:
-    """Both in one process; who goes first changes every round."""
+    """Both in one process."""
     theirs, picture = predictor(kind, device), picture_of(SIDE)
     prompter = ours(theirs.model, folder, device)
     unit = picture.astype(np.float32) / np.float32(255)
@@ -73,19 +63,11 @@ def take_turns(meter: Meter, kind: str, folder: str, device: str, repeats: int) 
         PACKAGES[kind]: encode,
         OURS: lambda: prompter.encode([unit])[0].arrays[0],
     }
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    cpu_seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    answers = {name: contender() for name, contender in contenders.items()}
-    for number in range(repeats):
-        for name in sorted(contenders, reverse=number % 2 == 0):
-            wall, cpu = time.perf_counter(), time.process_time()
-            answers[name] = contenders[name]()
-            seconds[name].append(time.perf_counter() - wall)
-            cpu_seconds[name].append(time.process_time() - cpu)
+    times, answers = in_turns(contenders, repeats)
     a, b = answers.values()
     with meter.work():
         difference = float(np.abs(a - b).max() / np.abs(a).max())
-    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "difference": difference}
+    return {"times": times, "difference": difference}
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ._common import Result, Row, command, median
-from ._processes import Meter, measure, missing
+from ._common import Result, Row, command, rows_of_turns
+from ._processes import Meter, in_turns, measure, missing
+from ._sam import drawn
 from ._sam_networks import ours, picture_of, predictor
 
 SIDE = 1024
@@ -50,21 +50,12 @@ def _title(case: str) -> str:
 
 
 def _result(case: str, extras: dict[str, Any]) -> Result:
-    rows = [
-        Row(
-            name,
-            median(extras["seconds"][name]),
-            median(extras["cpu_seconds"][name]),
-            reference=name == PEER,
-        )
-        for name in (PEER, OURS)
-    ]
     remark = f"{extras['pixels']} of {extras['area']} px differ"
-    return Result(_title(case), rows, [remark])
+    return Result(_title(case), rows_of_turns(extras["times"], PEER), [remark])
 
 
 def take_turns(meter: Meter, folder: str, device: str, repeats: int) -> dict[str, Any]:
-    """Both in one process; who goes first changes every round."""
+    """Both in one process."""
     # The smaller encoder, which is done with before the clock starts; the decoders are the same.
     theirs, picture = predictor("vit_t", device), picture_of(SIDE)
     prompter = ours(theirs.model, folder, device)
@@ -72,20 +63,10 @@ def take_turns(meter: Meter, folder: str, device: str, repeats: int) -> dict[str
     (embedding,) = prompter.encode([picture.astype(np.float32) / np.float32(255)])
     found = {}
     for case, click in CASES.items():
-        contenders = _contenders(theirs, prompter, embedding, click)
-        seconds: dict[str, list[float]] = {name: [] for name in contenders}
-        cpu_seconds: dict[str, list[float]] = {name: [] for name in contenders}
-        answers = {name: contender() for name, contender in contenders.items()}
-        for number in range(repeats):
-            for name in sorted(contenders, reverse=number % 2 == 0):
-                wall, cpu = time.perf_counter(), time.process_time()
-                answers[name] = contenders[name]()
-                seconds[name].append(time.perf_counter() - wall)
-                cpu_seconds[name].append(time.process_time() - cpu)
+        times, answers = in_turns(_contenders(theirs, prompter, embedding, click), repeats)
         with meter.work():
             differ = _differing(answers[PEER], answers[OURS])
-        times = {"seconds": seconds, "cpu_seconds": cpu_seconds}
-        found[case] = {**times, "pixels": differ, "area": int(answers[PEER].size)}
+        found[case] = {"times": times, "pixels": differ, "area": int(answers[PEER].size)}
     return found
 
 
@@ -108,12 +89,8 @@ def _contenders(
 
 def _differing(masks: Any, candidates: Any) -> int:
     """Pixels at which the reference's masks and ours differ."""
-    differ = 0
-    for expected, mask in zip(masks, candidates.masks, strict=True):
-        canvas = np.zeros(expected.shape, bool)
-        canvas[mask.slices] = mask.pixels
-        differ += int(np.count_nonzero(canvas != expected))
-    return differ
+    found = drawn(candidates.masks, masks.shape[1:])
+    return sum(int(np.count_nonzero(a != b)) for a, b in zip(masks, found, strict=True))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from napari_instseg.models import prompters
 from napari_instseg.prompting.prompts import Candidate, Prompt
 from napari_instseg.prompting.session import PromptSession
 from napari_instseg.training.dataset import Example, find_pairs, load_examples
-from napari_instseg.training.promptable_prompts import deepest
+from napari_instseg.training.promptable_prompts import deepest, larger_error, loose_box
 
 CLICK, BOX, RANDOM_BOX = "1 click", "box +10 %", "box +0-20 %"
 CORRECTIONS = 4
@@ -106,8 +106,9 @@ def ask(session: PromptSession, labels: NDArray[np.integer], most: int | None = 
         found[f"+{n} fix"] = ious(answers, truth)
     rng = np.random.default_rng(0)
     for name, low, high in ((BOX, 0.1, 0.1), (RANDOM_BOX, 0.0, 0.2)):
-        boxes = [Prompt(box=loose_box(mask, rng.uniform(low, high, 4))) for mask in truth]
-        found[name] = ious(best(session, boxes), truth)
+        boxes = [loose_box(mask, rng.uniform(low, high, 4)).tolist() for mask in truth]
+        prompts = [Prompt(box=tuple(box)) for box in boxes]
+        found[name] = ious(best(session, prompts), truth)
     return found
 
 
@@ -121,23 +122,9 @@ def centre(mask: NDArray[np.bool_]) -> tuple[float, float]:
     return row + 0.5, column + 0.5
 
 
-def loose_box(
-    mask: NDArray[np.bool_], share: NDArray[np.float64]
-) -> tuple[float, float, float, float]:
-    """Box with each side moved outward by a share of the object's size, inside the image."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    tight = np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], np.float64)
-    size = np.tile(tight[2:] - tight[:2], 2)
-    moved = tight + share * size * np.array([-1, -1, 1, 1])
-    top, left, bottom, right = np.clip(moved, 0, np.tile(mask.shape, 2)).tolist()
-    return top, left, bottom, right
-
-
 def corrected(prompt: Prompt, answer: Candidate, truth: NDArray[np.bool_]) -> Prompt:
     """Add the click that a user would: in the middle of the larger kind of error."""
-    shown = full(answer.mask, truth.shape)
-    missed, extra = truth & ~shown, shown & ~truth
-    wrong, label = (missed, 1) if missed.sum() >= extra.sum() else (extra, 0)
+    wrong, label = larger_error(truth, full(answer.mask, truth.shape))
     if not wrong.any():
         return prompt
     return Prompt(

@@ -23,6 +23,7 @@ import napari_instseg as nis
 from napari_instseg.evaluation import Score, match_labels, pool
 from napari_instseg.io.results import outlines
 from napari_instseg.models.registry import find
+from napari_instseg.models.weights import read_weights
 from napari_instseg.ops.intensity import map_intensity
 from napari_instseg.training.dataset import find_pairs, load_examples
 
@@ -82,15 +83,21 @@ def ap(score: Score) -> float:
 
 
 def about(path: Path) -> dict[str, object]:
-    from napari_instseg.models.weights import read_weights
+    arch = read_weights(path).about["architecture"]
+    return {
+        **about_weights(path),
+        "widths": ", ".join(map(str, arch["widths"])),
+        "fpn": arch["fpn_width"],
+    }
 
+
+def about_weights(path: Path) -> dict[str, object]:
+    """What the cards of all our models say of the file and the training."""
     weights = read_weights(path)
-    said, arch = weights.about["training"], weights.about["architecture"]
+    said = weights.about["training"]
     return {
         "size": path.stat().st_size / 1e6,
         "sha256": weights.sha256,
-        "widths": ", ".join(map(str, arch["widths"])),
-        "fpn": arch["fpn_width"],
         "parameters": sum(t.numel() for t in weights.tensors.values()) / 1e6,
         "diameter": weights.about["diameter"],
         "images": said["images"],

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from evaluate_prompts import CLICK, Asked, best, centre, full, measure, refinement, table
-from model_card import Shown, facts, panel, save_sheet
+from model_card import Shown, about_weights, facts, panel, save_sheet
 from numpy.typing import NDArray
 
 from napari_instseg.models import prompters
@@ -67,29 +67,19 @@ def draw(asked: Asked) -> NDArray[np.uint8]:
 
 
 def about(path: Path) -> dict[str, object]:
-    weights = read_weights(path)
-    said, arch = weights.about["training"], weights.about["architecture"]
+    what = read_weights(path).about
+    said, arch = what["training"], what["architecture"]
     return {
-        "size": path.stat().st_size / 1e6,
-        "sha256": weights.sha256,
+        **about_weights(path),
         "embed": arch["embed_dim"],
         "depth": arch["decoder_depth"],
         "heads": arch["decoder_heads"],
         "outputs": arch["outputs"],
         "input": arch["input_size"],
         "grid": arch["input_size"] // 8,
-        "parameters": sum(t.numel() for t in weights.tensors.values()) / 1e6,
-        "diameter": weights.about["diameter"],
-        "images": said["images"],
-        "iterations": said["iterations"],
-        "batch": said["batch_size"],
-        "crop": said["crop_size"],
         "objects": said["objects"],
         "rounds": said["rounds"],
-        "rate": said["learning_rate"],
         "share": said["backbone_rate"],
-        "decay": said["weight_decay"],
-        "seed": said["seed"],
     }
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import napari
 import numpy as np
@@ -54,59 +55,64 @@ def fill_canvas(viewer: napari.Viewer) -> None:
     rest(0.5)
 
 
-def picture(sample: str, file: str, output: str, *, more: bool = False, contour: int = 0) -> None:
+def show(sample: str, make: Callable[[napari.Viewer], Any], name: str) -> tuple[Any, Any]:
+    """Open napari with a sample and a dock; return both."""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
     viewer.open_sample(PLUGIN, sample)
-    dock = SegmentWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Segment", area="right")
-    if more:
-        dock.form.more.expand(animate=False)
-    # Twice: the second time tells what a run takes once the model is loaded.
+    dock = make(viewer)
+    viewer.window.add_dock_widget(dock, name=name, area="right")
+    return viewer, dock
+
+
+def run_twice(dock: Any) -> None:
+    """Press Run; the second time tells what a run takes once the model is loaded."""
     for _ in range(2):
         dock.run_button.click()
         wait(lambda: dock.worker is None)
+
+
+def shoot(viewer: napari.Viewer, file: str, said: str) -> None:
+    """Keep a picture of the window."""
+    rest(1)
+    print(f"{file}: {said}")
+    viewer.screenshot(str(IMAGES / file), canvas_only=False, flash=False)
+
+
+def close(viewer: napari.Viewer) -> None:
+    viewer.close()
+    rest(0.2)
+
+
+def picture(sample: str, file: str, output: str, *, more: bool = False, contour: int = 0) -> None:
+    viewer, dock = show(sample, SegmentWidget, "Segment")
+    if more:
+        dock.form.more.expand(animate=False)
+    run_twice(dock)
     for layer in viewer.layers[1:]:
         layer.visible = layer.name.endswith(output)
         layer.contour = contour
         layer.opacity = 1 if contour else 0.55
     viewer.layers.selection.active = viewer.layers[f"{sample} {output}"]
     fill_canvas(viewer)
-    rest(1)
-    print(f"{file}: {dock.status.text()}")
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    viewer.screenshot(str(IMAGES / file), canvas_only=False, flash=False)
-    viewer.close()
-    rest(0.2)
+    shoot(viewer, file, dock.status.text())
+    close(viewer)
 
 
-def everything(sample: str, file: str, source: str = "grid") -> None:
+def everything(sample: str, file: str) -> None:
     """The Segment everything dock after a run."""
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    viewer.open_sample(PLUGIN, sample)
-    dock = EverythingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Segment everything", area="right")
-    dock.form.source.choose(source)
-    for _ in range(2):
-        dock.run_button.click()
-        wait(lambda: dock.worker is None)
+    viewer, dock = show(sample, EverythingWidget, "Segment everything")
+    dock.form.source.choose("grid")
+    run_twice(dock)
     viewer.layers[-1].opacity = 0.55
     fill_canvas(viewer)
-    rest(1)
-    print(f"{file}: {dock.status.text()} {dock.warnings.text()}")
-    viewer.screenshot(str(IMAGES / file), canvas_only=False, flash=False)
-    viewer.close()
-    rest(0.2)
+    shoot(viewer, file, f"{dock.status.text()} {dock.warnings.text()}")
+    close(viewer)
 
 
 def picker(file: str, words: str) -> None:
     """The list of models over the window, after a search."""
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    viewer.open_sample(PLUGIN, "fluorescence")
-    dock = SegmentWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Segment", area="right")
+    viewer, dock = show("fluorescence", SegmentWidget, "Segment")
     fill_canvas(viewer)
     choice = dock.form.model
     choice.field.showPopup()
@@ -125,18 +131,13 @@ def picker(file: str, words: str) -> None:
     picture.save(str(IMAGES / file))
     print(f"{file}: {len(choice.popup.models.shown())} models with {words!r}")
     choice.popup.hide()
-    viewer.close()
-    rest(0.2)
+    close(viewer)
 
 
 def prompts(file: str) -> None:
     """The Prompt dock: some objects are accepted, three more wait for it."""
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    viewer.open_sample(PLUGIN, "fluorescence")
+    viewer, dock = show("fluorescence", PromptWidget, "Prompt (Segment Anything)")
     image = viewer.layers[0]
-    dock = PromptWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Prompt (Segment Anything)", area="right")
     fill_canvas(viewer)
     dock.start()
     wait(lambda: dock.running is not None)
@@ -144,25 +145,24 @@ def prompts(file: str) -> None:
     middle = np.array(image.data.shape) / 2
     bright, count = ndimage.label(image.data > image.data.mean() + image.data.std())
     spots = np.array(ndimage.center_of_mass(bright > 0, bright, range(1, count + 1)))
-    large = np.bincount(bright.ravel())[1:] > np.bincount(bright.ravel())[1:].mean() / 2
+    areas = np.bincount(bright.ravel())[1:]
+    large = areas > areas.mean() / 2
     spots = spots[large][np.argsort(np.hypot(*(spots[large] - middle).T))]
     for batch in (spots[:8], spots[8:11]):
         prompting.accept()
         for spot in batch:
             prompting.click(np.array(image.data_to_world(spot)), ON, another=True)
         wait(lambda: len(prompting.drafts) > 0 and not prompting.drafts.unanswered())
-    rest(1)
-    print(f"{file}: {dock.status.text()}")
-    viewer.screenshot(str(IMAGES / file), canvas_only=False, flash=False)
+    shoot(viewer, file, dock.status.text())
     dock.close()
-    viewer.close()
-    rest(0.2)
+    close(viewer)
 
 
 def main() -> None:
     missing = find("nuclei").missing()
     if missing:
         sys.exit(f"the built-in model {missing}")
+    IMAGES.mkdir(parents=True, exist_ok=True)
     picture("fluorescence", "fluorescence.png", "instances")
     picture("histology", "histology.png", "instances", more=True, contour=2)
     picture("fluorescence", "panoptic.png", "panoptic")

@@ -29,12 +29,7 @@ from napari_instseg.evaluation import match_labels
 from napari_instseg.models.detectron2 import bridges
 from napari_instseg.training.augment import draw_crop
 from napari_instseg.training.dataset import Example, find_pairs, load_examples, sampling_weights
-from napari_instseg.training.trainer import (
-    EMA_DECAY,
-    MAX_OBJECTS,
-    TrainSettings,
-    learning_rate,
-)
+from napari_instseg.training.loop import EMA_DECAY, MAX_OBJECTS, TrainSettings, learning_rate
 
 MODEL = Path(__file__).parents[1] / "tests" / "data" / "detectron2_nuclei"
 #: A thin ResNet-50 with a feature pyramid: 0.6 wants full width for ResNet-18, which is 22 MB.

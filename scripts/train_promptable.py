@@ -8,13 +8,18 @@ Its image encoder begins with the backbone of the built-in Mask R-CNN.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from napari_instseg.models.registry import find
+from napari_instseg.training.loop import Step
 from napari_instseg.training.promptable import PromptTrainSettings, train_promptable
-from napari_instseg.training.trainer import Step
+
+USUAL = PromptTrainSettings(iterations=1500, category="nucleus")
+#: Fields of the settings that can be given.
+OPTIONS = ("iterations", "learning_rate", "batch_size", "objects", "seed")
 
 
 def main() -> None:
@@ -22,23 +27,14 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with images and labels")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="weights to begin with, not the Mask R-CNN's")
-    parser.add_argument("--iterations", type=int, default=1500)
-    parser.add_argument("--learning-rate", type=float, default=8e-4)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--objects", type=int, default=6)
+    for name in OPTIONS:
+        default = getattr(USUAL, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    settings = PromptTrainSettings(
-        iterations=arguments.iterations,
-        batch_size=arguments.batch_size,
-        learning_rate=arguments.learning_rate,
-        objects=arguments.objects,
-        seed=arguments.seed,
-        category="nucleus",
-    )
+    settings = replace(USUAL, **{name: getattr(arguments, name) for name in OPTIONS})
     weights = train_promptable(
         arguments.data,
         arguments.output,

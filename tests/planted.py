@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: How much sharper than with Segment Anything's own waves a place is told from its neighbours.
-SHARPNESS = 1.5
 #: Strength of the attention of a cell to a click near it.
 ATTENTION = 4.0
 #: How much louder than a random network clicks tell cells what they are.
@@ -68,7 +66,6 @@ def plant(sam: Any, picture: Tensor, points: int = 48) -> Any:
         In [0, 255]; where the fit is made, with this many ``points``.
     """
     decoder, encoder = sam.mask_decoder, sam.prompt_encoder
-    encoder.pe_layer.positional_encoding_gaussian_matrix *= SHARPNESS
     for layer in decoder.transformer.layers:
         _attend_by_place(layer)
     embedding = sam.image_encoder(sam.preprocess(picture[None]))

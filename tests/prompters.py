@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from napari_instseg.instances import Mask
+from napari_instseg.models import prompters
 from napari_instseg.promptable import ON, USUAL_HABITS, Candidates, Embedding, Prompts
 from napari_instseg.segmenter import RGB
 
 #: Brighter than this belongs to an object.
 BRIGHT = 0.5
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, prompter: BrightnessPrompter) -> None:
+    """Let every promptable model be this one, whatever its name."""
+
+    def load(name: str, *args: object, **options: object) -> prompters.LoadedPrompter:
+        return prompters.LoadedPrompter(prompter, name, "bright.safetensors", "0" * 64)
+
+    monkeypatch.setattr(prompters, "load", load)
 
 
 class BrightnessPrompter:

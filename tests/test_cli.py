@@ -491,7 +491,7 @@ class TestEvaluate:
 
 class TestTrain:
     def test_defaults_are_those_of_the_trainer(self):
-        from napari_instseg.training.trainer import TrainSettings
+        from napari_instseg.training.loop import TrainSettings
 
         settings = TrainSettings()
         assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
@@ -541,9 +541,10 @@ class TestTrain:
 
     def test_ctrl_c_says_how_to_go_on(self, data, tmp_path, capsys, monkeypatch):
         from napari_instseg.training import trainer
+        from napari_instseg.training.loop import Step
 
         def train(data, output, settings, *, resume, report):
-            report(trainer.Step(7, 1.5, {}, 1e-3, 0.1))
+            report(Step(7, 1.5, {}, 1e-3, 0.1))
             raise KeyboardInterrupt
 
         monkeypatch.setattr(trainer, "train", train)

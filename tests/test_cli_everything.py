@@ -7,25 +7,19 @@ import numpy as np
 import pytest
 import tifffile
 from helpers import ComponentSegmenter
-from prompters import BrightnessPrompter
+from prompters import BrightnessPrompter, pretend
 
 from napari_instseg.cli import main
-from napari_instseg.models import prompters, registry
+from napari_instseg.models import registry
 from napari_instseg.models.entry import LoadedModel
-from napari_instseg.models.prompters import LoadedPrompter
 
 DISCS = [(20, 20, 7), (45, 64, 9), (100, 90, 10)]
 
 
 @pytest.fixture
 def prompter(monkeypatch: pytest.MonkeyPatch) -> BrightnessPrompter:
-    """Every promptable model is this one."""
     made = BrightnessPrompter()
-    monkeypatch.setattr(
-        prompters,
-        "load",
-        lambda name, *args, **options: LoadedPrompter(made, name, "file", "0" * 64),
-    )
+    pretend(monkeypatch, made)
     return made
 
 

@@ -149,14 +149,14 @@ class TestDownload:
         assert len(network) == 1
 
     def test_one_that_fails_does_not_stop_the_others(self, capsys, network, monkeypatch):
-        real = zoo.fetch
+        real = downloads.fetch_weights
 
         def fetch(entry, report=None):
             if entry.name == FULL:
                 raise ModelError("no network here")
             return real(entry, report)
 
-        monkeypatch.setattr(zoo, "fetch", fetch)
+        monkeypatch.setattr(downloads, "fetch_weights", fetch)
         assert main(["models", "download", FULL, "mask_rcnn_R_50_FPN_3x"]) == 1
         assert f"{FULL}: no network here" in capsys.readouterr().err
         assert len(network) == 1
@@ -171,7 +171,7 @@ class TestDownload:
         def stop(entry, report=None):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(zoo, "fetch", stop)
+        monkeypatch.setattr(downloads, "fetch_weights", stop)
         assert main(["models", "download", FULL]) == 130
         assert "the same command goes on from there" in capsys.readouterr().err
 

@@ -7,24 +7,18 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from prompters import BrightnessPrompter
+from prompters import BrightnessPrompter, pretend
 
 from napari_instseg.cli import main
 from napari_instseg.cli.prompt_tables import read_boxes, read_points
 from napari_instseg.io.images import read_labels
-from napari_instseg.models import prompters
-from napari_instseg.models.prompters import LoadedPrompter
 from napari_instseg.segmenter import InputError
 
 
 @pytest.fixture
 def model(monkeypatch, tmp_path):
     prompter = BrightnessPrompter()
-
-    def load(name="sam-nuclei", device="auto", **options):
-        return LoadedPrompter(prompter, name, "bright.safetensors", "0" * 64)
-
-    monkeypatch.setattr(prompters, "load", load)
+    pretend(monkeypatch, prompter)
     monkeypatch.setenv("NAPARI_INSTSEG_CACHE", str(tmp_path / "cache"))
     return prompter
 

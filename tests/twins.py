@@ -11,8 +11,6 @@ from napari_instseg.models.sam.mask_decoder import MaskDecoder
 from napari_instseg.models.sam.network import SamNetwork
 from napari_instseg.models.sam.segmenter import SamPrompter
 
-SHA256 = "0" * 64
-
 
 def architecture_of(encoder: Any) -> ViTArchitecture:
     """Sizes of segment_anything's ImageEncoderViT."""
@@ -45,13 +43,8 @@ def empty_network_of(sam: Any) -> SamNetwork:
     return SamNetwork(ImageEncoder(architecture_of(sam.image_encoder)), decoder)
 
 
-def network_of(sam: Any) -> SamNetwork:
-    """Build our network of the reference's sizes, with its weights."""
-    network = empty_network_of(sam)
-    network.load_state_dict(sam.state_dict())
-    return network
-
-
 def prompter_of(sam: Any) -> SamPrompter:
     """Our segmenter on the CPU, with the reference's weights."""
-    return SamPrompter(network_of(sam), SHA256, torch.device("cpu"))
+    network = empty_network_of(sam)
+    network.load_state_dict(sam.state_dict())
+    return SamPrompter(network, "0" * 64, torch.device("cpu"))

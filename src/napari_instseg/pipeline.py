@@ -15,7 +15,7 @@ from .ops.intensity import IntensityMapping, map_intensity, used_channels
 from .ops.masks import tighten
 from .ops.merging import merge_tiles
 from .ops.scaling import Resampling
-from .ops.tiling import Tile, core_of, plan_tiles
+from .ops.tiling import Tile, core_of, plan_tiles, tile_of
 from .progress import Progress
 from .provenance import versions
 from .remarks import Remarks, describe
@@ -345,15 +345,7 @@ def _region(image: Image, region: tuple[slice, slice] | None) -> Tile:
     height, width = image.label_shape[-2:]
     if region is None:
         return Tile(0, 0, height, width)
-    rows, cols = region
-    top, bottom, _ = rows.indices(height)
-    left, right, _ = cols.indices(width)
-    if top >= bottom or left >= right:
-        raise InputError(
-            f"region: expected rows and columns within {height} x {width} px, got "
-            f"{rows.start}:{rows.stop}, {cols.start}:{cols.stop}"
-        )
-    return Tile(top, left, bottom, right)
+    return tile_of(region, (height, width))
 
 
 def run_to_end(

@@ -44,6 +44,27 @@ class Embedding:
         arrays = tuple(array.astype(np.float16) for array in self.arrays)
         return Embedding(arrays, self.picture_shape, self.model)
 
+    def check_model(self, model: str) -> None:
+        """Raise InputError unless it was made by the weights of this SHA-256."""
+        if self.model != model:
+            raise InputError(
+                "this embedding was made by another model: expected one of the weights "
+                f"{model[:12]}, got {self.model[:12]}; encode the picture again"
+            )
+
+
+def shape_of(picture: RGB) -> tuple[int, int]:
+    """Height and width of a picture, px.
+
+    Raises
+    ------
+    InputError
+        If it is not (H, W, 3), or has no pixels.
+    """
+    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise InputError(f"expected a picture (H, W, 3) with pixels, got {picture.shape}")
+    return picture.shape[0], picture.shape[1]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompts:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from .segmenter import InputError
+from .checked import Check, Checked, is_share, is_whole
 
 OUTPUTS = ("instances", "semantic", "panoptic")
 PRECISIONS = ("auto", "float32", "half")
@@ -20,7 +19,7 @@ _FINITE = (-sys.float_info.max, sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Checked):
     """Choices of a run.
 
     Parameters
@@ -92,54 +91,50 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
 
-    def __post_init__(self) -> None:
-        for name, is_good, expected in _CHECKS:
-            try:
-                good = is_good(self)
-            except (TypeError, ValueError):
-                good = False  # Of another kind than the check can look at.
-            if not good:
-                raise InputError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return values that `json` can write."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Settings:
-        """Rebuild from `to_json`'s values, after a round trip through JSON.
-
-        Raises
-        ------
-        InputError
-            If there is a field that this version does not know, or a bad value.
-        """
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise InputError(
-                f"settings: unknown fields {unknown}; expected some of {sorted(known)}"
-            )
-        try:
-            return cls(**{name: _tuples(value) for name, value in values.items()})
-        except TypeError as error:
-            raise InputError(f"settings: {error}") from error
+    UNKNOWN: ClassVar[str] = "settings: unknown fields {unknown}; expected some of {known}"
+    CHECKS: ClassVar[tuple[Check, ...]] = (
+        (
+            "outputs",
+            lambda s: bool(s.outputs) and set(s.outputs) <= {*OUTPUTS},
+            f"some of {OUTPUTS}",
+        ),
+        ("score_threshold", lambda s: is_share(s.score_threshold), "a number in [0, 1]"),
+        (
+            "channels",
+            lambda s: s.channels is None or _all(s.channels, lambda c: is_whole(c, 0)),
+            "channel numbers from 0, such as (0, 2)",
+        ),
+        (
+            "colors",
+            lambda s: s.colors is None or _all(s.colors, _is_color),
+            "(red, green, blue) in [0, 1] for each channel",
+        ),
+        (
+            "percentiles",
+            lambda s: _is_range(s.percentiles, 0, 100),
+            "0 <= low < high <= 100",
+        ),
+        (
+            "limits",
+            lambda s: s.limits is None or _all(s.limits, lambda p: _is_range(p, *_FINITE)),
+            "low < high for each channel, such as ((0, 4095),)",
+        ),
+        (
+            "diameter",
+            lambda s: s.diameter in (None, AUTO, AS_TRAINED) or _is_size(s.diameter),
+            "a number above 0, 'auto', 'as trained', or None for native pixels",
+        ),
+        ("diameter_unit", lambda s: s.diameter_unit in ("px", "um"), "'px' or 'um'"),
+        ("tile_size", lambda s: is_whole(s.tile_size, 64), "at least 64 px"),
+        ("overlap", lambda s: is_whole(s.overlap, 0, s.tile_size // 2), "0 to half of tile_size"),
+        ("precision", lambda s: s.precision in PRECISIONS, f"one of {PRECISIONS}"),
+        ("batch_size", lambda s: is_whole(s.batch_size, 0), "0 (automatic) or more"),
+    )
 
     @property
     def model_key(self) -> tuple[str | None, ...]:
         """What decides which model is loaded, and how."""
         return tuple(getattr(self, name) for name in MODEL_FIELDS)
-
-    def replace(self, **changes: Any) -> Settings:
-        """Return a copy with some fields changed."""
-        return replace(self, **changes)
-
-
-def _tuples(value: Any) -> Any:
-    """Lists to tuples, and what NumPy has to plain numbers."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
 def _is_size(value: Any) -> bool:
@@ -157,44 +152,3 @@ def _is_range(pair: tuple[float, float], lowest: float, highest: float) -> bool:
 
 def _is_color(color: tuple[float, ...]) -> bool:
     return len(color) == 3 and all(0 <= value <= 1 for value in color)
-
-
-def _is_whole(value: Any, lowest: int, highest: float = math.inf) -> bool:
-    return isinstance(value, Integral) and lowest <= int(value) <= highest
-
-
-#: Field, whether its value is good, and what was expected.
-_CHECKS: tuple[tuple[str, Callable[[Settings], bool], str], ...] = (
-    ("outputs", lambda s: bool(s.outputs) and set(s.outputs) <= {*OUTPUTS}, f"some of {OUTPUTS}"),
-    ("score_threshold", lambda s: 0 <= s.score_threshold <= 1, "a number in [0, 1]"),
-    (
-        "channels",
-        lambda s: s.channels is None or _all(s.channels, lambda c: _is_whole(c, 0)),
-        "channel numbers from 0, such as (0, 2)",
-    ),
-    (
-        "colors",
-        lambda s: s.colors is None or _all(s.colors, _is_color),
-        "(red, green, blue) in [0, 1] for each channel",
-    ),
-    (
-        "percentiles",
-        lambda s: _is_range(s.percentiles, 0, 100),
-        "0 <= low < high <= 100",
-    ),
-    (
-        "limits",
-        lambda s: s.limits is None or _all(s.limits, lambda p: _is_range(p, *_FINITE)),
-        "low < high for each channel, such as ((0, 4095),)",
-    ),
-    (
-        "diameter",
-        lambda s: s.diameter in (None, AUTO, AS_TRAINED) or _is_size(s.diameter),
-        "a number above 0, 'auto', 'as trained', or None for native pixels",
-    ),
-    ("diameter_unit", lambda s: s.diameter_unit in ("px", "um"), "'px' or 'um'"),
-    ("tile_size", lambda s: _is_whole(s.tile_size, 64), "at least 64 px"),
-    ("overlap", lambda s: _is_whole(s.overlap, 0, s.tile_size // 2), "0 to half of tile_size"),
-    ("precision", lambda s: s.precision in PRECISIONS, f"one of {PRECISIONS}"),
-    ("batch_size", lambda s: _is_whole(s.batch_size, 0), "0 (automatic) or more"),
-)

@@ -153,7 +153,7 @@ def test_a_download_within_a_run_is_cancelled_at_once(
     server: Server, viewer: napari.Viewer, qtbot: Any
 ) -> None:
     def load(settings: Settings, report: Report | None = None) -> LoadedModel:
-        zoo.fetch(zoo.find(settings.model), report)
+        downloads.fetch_weights(zoo.find(settings.model), report)
         raise AssertionError("the download was not stopped")
 
     dock = SegmentWidget(viewer, ModelHolder(load))
@@ -189,7 +189,7 @@ def test_promptable_models_are_listed_downloaded_and_added(
 ) -> None:
     fetched: list[str] = []
     monkeypatch.setattr(
-        "napari_instseg.gui.models_widget.zoo.fetch",
+        "napari_instseg.gui.models_widget.downloads.fetch_weights",
         lambda entry, report: fetched.append(entry.name),
     )
     assert row_of(models.models, "Nuclei, by prompts").parent().text(0) == "Built-in"

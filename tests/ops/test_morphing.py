@@ -5,13 +5,13 @@ import pytest
 from helpers import mask_of
 
 from napari_instseg.instances import Mask
+from napari_instseg.ops.masks import mask_iou
 from napari_instseg.ops.morphing import (
     between,
     centroid,
     clip,
     equivalent_diameter,
     interior_points,
-    mask_iou,
 )
 
 SQUARE = Mask((4, 6), np.ones((3, 3), bool))

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_instseg.instances import Mask
-from napari_instseg.ops.nesting import corners, flatten, touching
+from napari_instseg.ops.masks import corners
+from napari_instseg.ops.nesting import flatten, touching
 
 GROUP = draw(
     """

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torchvision.ops import nms
 
 from napari_instseg.instances import Mask
-from napari_instseg.ops.suppression import iou_with, mask_iou, suppress_boxes, suppress_masks
+from napari_instseg.ops.masks import mask_iou
+from napari_instseg.ops.suppression import iou_with, suppress_boxes, suppress_masks
 
 
 def random_boxes(seed: int, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import trainings
 from numpy.typing import NDArray
-from PIL import Image as Pillow
+from trainings import stop_after
 
 from napari_instseg.models.sam.compact_encoder import Architecture, build
 from napari_instseg.models.sam.prompt_encoder import FIRST_CORNER, LAST_CORNER, OFF, ON
@@ -20,7 +19,6 @@ from napari_instseg.models.thin_mask_rcnn import Architecture as MaskArchitectur
 from napari_instseg.models.thin_mask_rcnn import build as build_mask_rcnn
 from napari_instseg.models.torchvision import save_weights
 from napari_instseg.models.weights import read_weights
-from napari_instseg.training.loop import Step
 from napari_instseg.training.promptable import (
     DIAMETER,
     PromptTrainer,
@@ -62,35 +60,13 @@ SETTINGS = PromptTrainSettings(
 )
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("discs")
-    y, x = np.indices((128, 128))
-    for n in range(2):
-        labels = np.zeros((128, 128), np.uint8)
-        for k, (row, col) in enumerate(np.random.default_rng(n).uniform(10, 118, (8, 2)), 1):
-            labels[np.hypot(y - row, x - col) <= 10] = k
-        for name, array in (("images", (labels > 0) * np.uint8(200)), ("labels", labels)):
-            (folder / name).mkdir(exist_ok=True)
-            Pillow.fromarray(array).save(folder / name / f"{n}.png")
-    return folder
-
-
 def run(data: Path, output: Path, settings: PromptTrainSettings = SETTINGS, **options: Any) -> Path:
     return train_promptable(data, output, settings, architecture=TINY, **options)
 
 
-def stop_after(count: int) -> Callable[[Step], None]:
-    def report(step: Step) -> None:
-        if step.iteration == count:
-            raise KeyboardInterrupt
-
-    return report
-
-
 def rows(output: Path) -> list[list[str]]:
-    with (output / "log.csv").open(newline="") as file:
-        return [row[:-1] for row in csv.reader(file)]
+    """The log but for the seconds."""
+    return [row[:-1] for row in trainings.rows(output)]
 
 
 def disc(radius: float = 12, row: float = 40, column: float = 50) -> NDArray[np.bool_]:

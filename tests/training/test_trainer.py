@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,20 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image as Pillow
+from trainings import rows, stop_after
 
 from napari_instseg.models.thin_mask_rcnn import Architecture
 from napari_instseg.models.torchvision import TorchvisionSegmenter, read_segmenter
 from napari_instseg.models.weights import read_weights
 from napari_instseg.segmenter import Category
-from napari_instseg.training.trainer import (
-    LOSSES,
-    Step,
-    TrainSettings,
-    _Trainer,
-    learning_rate,
-    train,
-)
+from napari_instseg.training.loop import TrainSettings, learning_rate
+from napari_instseg.training.trainer import LOSSES, _Trainer, train
 
 # Not narrower: oneDNN 3.12's backward pass of a strided 1x1 convolution with 8 channels in
 # channels_last writes outside its memory.
@@ -42,35 +34,8 @@ SETTINGS = TrainSettings(
 )
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("discs")
-    y, x = np.indices((128, 128))
-    for n in range(2):
-        labels = np.zeros((128, 128), np.uint8)
-        for k, (row, col) in enumerate(np.random.default_rng(n).uniform(10, 118, (8, 2)), 1):
-            labels[np.hypot(y - row, x - col) <= 10] = k
-        for name, array in (("images", (labels > 0) * np.uint8(200)), ("labels", labels)):
-            (folder / name).mkdir(exist_ok=True)
-            Pillow.fromarray(array).save(folder / name / f"{n}.png")
-    return folder
-
-
 def run(data: Path, output: Path, settings: TrainSettings = SETTINGS, **options: Any) -> Path:
     return train(data, output, settings, architecture=TINY, **options)
-
-
-def stop_after(count: int) -> Callable[[Step], None]:
-    def report(step: Step) -> None:
-        if step.iteration == count:
-            raise KeyboardInterrupt
-
-    return report
-
-
-def rows(output: Path) -> list[list[str]]:
-    with (output / "log.csv").open(newline="") as file:
-        return list(csv.reader(file))
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..progress import Progress
 
 #: Exit status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
@@ -93,3 +96,10 @@ def follow(bar: Any) -> Callable[[int, int, str], None]:
         bar.update(done - bar.n)
 
     return report
+
+
+def work(run: Iterable[Progress], bar: Any) -> None:
+    """Do all steps of a run and show them in a tqdm bar."""
+    for step in run:
+        bar.total = step.total
+        bar.update(step.done - bar.n)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InputError
 from ..settings import Settings
 from . import values
-from .console import Console, UsageError, add_json, add_quiet, follow
-from .jobs import Batch, Job, _as_in_recipe, plan
-from .segment import _conclude
-from .session import DEFAULT_MODEL, _settings, add_session_options, recipe_options
+from .console import Console, UsageError, add_json, add_quiet, work
+from .jobs import (
+    Batch,
+    Job,
+    add_input_options,
+    add_repeat_options,
+    load_model,
+    run_jobs,
+)
+from .reading import given_recipe, open_image
+from .session import add_session_options, load_prompter, session_settings
 
 if TYPE_CHECKING:
     from ..models.entry import LoadedModel
+    from ..models.prompters import LoadedPrompter
     from ..ops.axes import Image
     from ..prompting import PromptSession
     from ..prompting.everything import EverythingRun
@@ -51,9 +58,8 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
+    add_input_options(parser)
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="INPUT", help="files, folders, or patterns such as '*.tif'")
-    add("--output", "-o", required=True, type=Path, metavar="DIR", help="folder for the results")
     add("--prompts", choices=PROMPTS, help=f"what is asked (default: {GRID})")
     add(
         "--detector",
@@ -63,12 +69,7 @@ def add_parser(commands: Any) -> None:
     title = "masks of the grid (default: what suits the model)"
     _add_everything_options(parser.add_argument_group(title))
     add_session_options(parser)
-    add("--recipe", type=Path, metavar="FILE", help="settings of an earlier run; options here win")
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", action="store_true", help="replace results that are there")
-    existing.add_argument(
-        "--skip-existing", action="store_true", help="leave out inputs that have all results"
-    )
+    add_repeat_options(parser)
     add_quiet(parser)
     add_json(parser)
 
@@ -98,48 +99,23 @@ def _add_everything_options(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment every input; return the exit status."""
-    from ..models import prompters
     from ..prompting.everything_settings import EverythingSettings
 
     console = Console.of(args)
-    recipe = recipe_options(args)
+    recipe = given_recipe(args)
     try:
-        settings = _settings(args, recipe)
+        name, seen = session_settings(args, recipe)
         wanted = read_settings(args, recipe)
     except InputError as error:
         raise UsageError(str(error)) from error
-    name = str(settings.pop("model", DEFAULT_MODEL))
-    shown = Settings(model=name, outputs=("instances",))
-    jobs = plan(args, shown, console)
-    interrupted, device = False, None
-    if any(job.status == "waiting" for job in jobs):
-        device_name, precision = settings.get("device"), settings.get("precision")
-        with console.bar(desc=name, unit="B", unit_scale=True, leave=False) as bar:
-            loaded = prompters.load(
-                name, device_name or "auto", precision=precision or "auto", report=follow(bar)
-            )
-        device = loaded.prompter.device
-        console.note(f"{loaded.name} on {device}")
-        detector = _load_detector(args, recipe, settings, console)
+
+    def begin() -> EverythingBatch:
+        loaded = load_prompter(name, seen, console)
+        detector = _load_detector(args, recipe, seen, console)
         chosen = EverythingSettings.for_model(loaded.prompter.habits, wanted)
-        batch = EverythingBatch(
-            loaded, shown, recipe, args, console, seen=settings, chosen=chosen, detector=detector
-        )
-        batch.check_weights()
-        try:
-            batch.do(jobs)
-        except KeyboardInterrupt:
-            interrupted = True
-    console.document(
-        {
-            "output": str(args.output),
-            "model": name,
-            "device": device,
-            "interrupted": interrupted,
-            "inputs": [job.to_json() for job in jobs],
-        }
-    )
-    return _conclude(jobs, args.output, interrupted, console)
+        return EverythingBatch(loaded, recipe, args, console, seen, chosen, detector)
+
+    return run_jobs(args, ("instances",), name, begin, console)
 
 
 def read_settings(args: argparse.Namespace, recipe: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -167,8 +143,6 @@ def _load_detector(
     console: Console,
 ) -> tuple[LoadedModel, Settings] | None:
     """Load the detector and say how it runs; None for a grid of points."""
-    from ..models.registry import load_for
-
     found = recipe.get("detector") if recipe else None
     then = dict(found.get("settings", {})) if isinstance(found, Mapping) else {}
     if (args.prompts or (DETECTOR if then or args.detector else GRID)) == GRID:
@@ -176,15 +150,12 @@ def _load_detector(
     alike = {name: seen[name] for name in SEEN_ALIKE if seen.get(name) is not None}
     then["model"] = args.detector or then.get("model", DEFAULT_DETECTOR)
     settings = Settings.from_json({**then, **alike, "outputs": ("instances",)})
-    with console.bar(desc=settings.model, unit="B", unit_scale=True, leave=False) as bar:
-        loaded = load_for(settings, follow(bar))
-    console.note(f"{loaded.name} on {loaded.segmenter.device}")
-    return loaded, settings
+    return load_model(settings, console), settings
 
 
 @dataclass(frozen=True, slots=True)
 class EverythingBatch(Batch):
-    """A loaded promptable model and all that is the same for every input.
+    """A `Batch` for a promptable model.
 
     Parameters
     ----------
@@ -195,34 +166,30 @@ class EverythingBatch(Batch):
         What finds the boxes; None: a grid of points is asked.
     """
 
-    #: A `LoadedPrompter` here.
-    loaded: Any
+    loaded: LoadedPrompter
     seen: dict[str, Any]
     chosen: EverythingSettings
     detector: tuple[LoadedModel, Settings] | None
 
-    def _segment(self, job: Job, place: str) -> None:
-        from ..io.images import read_image
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return self.loaded.prompter.device
+
+    def segment(self, job: Job, place: str) -> None:
+        """Segment an input and write what was found, also if Ctrl-C comes in between."""
         from ..prompting import PromptSession
 
-        args = self.args
-        image = read_image(job.path, args.axes)
-        if self.recipe is not None and args.axes is None:
-            image = _as_in_recipe(image, self.recipe)
-        if args.pixel_size:
-            size = dict.fromkeys("YX", args.pixel_size)
-            image = replace(image, spacing={**image.spacing, **size})
-        session = PromptSession(image, self.loaded, cache=not args.no_cache, **self.seen)
+        image = open_image(self.args, job.path, self.recipe)
+        session = PromptSession(image, self.loaded, cache=not self.args.no_cache, **self.seen)
         with self.console.bar(desc=place + job.path.name, leave=False) as bar:
             run = self._prompted(session, image, bar)
             stopped = False
             try:
-                _follow(run, bar)
+                work(run, bar)
             except KeyboardInterrupt:
                 stopped = True
-        result = run.result()
-        job.warnings, job.count = result.warnings, result.count
-        job.files = tuple(result.save(args.output, job.name))
+        self.keep(job, run.result())
         if stopped:
             self.console.fail(f"{job.path}: stopped; {job.count} objects so far -> {job.files[0]}")
             raise KeyboardInterrupt
@@ -239,13 +206,6 @@ class EverythingBatch(Batch):
             return EverythingRun(session, self.chosen)
         loaded, settings = self.detector
         detection = Run(image, loaded.segmenter, settings, model=loaded.identity)
-        _follow(detection, bar)
+        work(detection, bar)
+        bar.reset()
         return RefineRun(session, detection.result())
-
-
-def _follow(run: Any, bar: Any) -> None:
-    """Do all steps of a run and show them in a progress bar."""
-    bar.reset()
-    for step in run:
-        bar.total = step.total
-        bar.update(step.done - bar.n)

@@ -1,22 +1,52 @@
-"""The inputs of ``napari-instseg segment``, one after the other; none stops the others."""
+"""Inputs of a command, one after the other; none stops the others."""
 
 from __future__ import annotations
 
 import argparse
 import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InstsegError
 from ..settings import Settings
-from .console import Console, UsageError
+from .console import INTERRUPTED, Console, UsageError, follow
 
 if TYPE_CHECKING:
     from ..models.entry import LoadedModel
-    from ..ops.axes import Image
+    from ..models.prompters import LoadedPrompter
+    from ..segmentation import Segmentation
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """Add the inputs and the folder for their results."""
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="INPUT", help="files, folders, or patterns such as '*.tif'")
+    add("--output", "-o", required=True, type=Path, metavar="DIR", help="folder for the results")
+
+
+def add_repeat_options(group: Any) -> None:
+    """Add the recipe, and what to do about results that are there."""
+    add = group.add_argument
+    add("--recipe", type=Path, metavar="FILE", help="settings of an earlier run; options here win")
+    existing = group.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="leave out inputs that have all results"
+    )
+
+
+def load_model(settings: Settings, console: Console) -> LoadedModel:
+    """Load the model of some settings, and say where it runs."""
+    from ..models.registry import load_for
+
+    with console.bar(desc=settings.model, unit="B", unit_scale=True, leave=False) as bar:
+        loaded = load_for(settings, follow(bar))
+    console.note(f"{loaded.name} on {loaded.segmenter.device}")
+    return loaded
 
 
 @dataclass(slots=True)
@@ -46,7 +76,7 @@ class Job:
         }
 
 
-def plan(args: argparse.Namespace, settings: Settings, console: Console) -> list[Job]:
+def plan(args: argparse.Namespace, outputs: Sequence[str], console: Console) -> list[Job]:
     """List what is to be done, and find out what cannot be before the model is loaded."""
     from ..io.images import stem_of
     from ..io.results import result_paths
@@ -59,7 +89,7 @@ def plan(args: argparse.Namespace, settings: Settings, console: Console) -> list
     for job in jobs:
         if job.name != stem_of(job.path):
             console.note(f"{job.path}: results are called {job.name}_..., as names would clash")
-        targets = result_paths(settings.outputs, args.output, job.name)
+        targets = result_paths(outputs, args.output, job.name)
         there = [path for path in targets if path.exists()]
         if args.skip_existing and len(there) == len(targets):
             job.status, job.files = "skipped", tuple(targets)
@@ -74,25 +104,37 @@ def plan(args: argparse.Namespace, settings: Settings, console: Console) -> list
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(ABC):
     """A loaded model and all that is the same for every input.
 
     Parameters
     ----------
-    loaded : LoadedModel
-    settings : Settings
+    loaded : LoadedModel or LoadedPrompter
     recipe : mapping, optional
         Of the run that is repeated.
     args : argparse.Namespace
-        ``output``, ``axes``, ``pixel_size`` and ``traceback`` are used.
+        ``output``, ``traceback`` and what `reading.open_image` needs are used.
     console : Console
     """
 
-    loaded: LoadedModel
-    settings: Settings
+    loaded: LoadedModel | LoadedPrompter
     recipe: Mapping[str, Any] | None
     args: argparse.Namespace
     console: Console
+
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """Where the model runs."""
+
+    @abstractmethod
+    def segment(self, job: Job, place: str) -> None:
+        """Do a job; ``place`` says which one of them it is."""
+
+    def keep(self, job: Job, result: Segmentation) -> None:
+        """Write a job's result."""
+        job.warnings, job.count = result.warnings, result.count
+        job.files = tuple(result.save(self.args.output, job.name))
 
     def check_weights(self) -> None:
         """Say if the weights are not those of the recipe."""
@@ -113,7 +155,7 @@ class Batch:
     def _try(self, job: Job, place: str) -> None:
         begin = time.perf_counter()
         try:
-            self._segment(job, place)
+            self.segment(job, place)
             job.status = "done"
         except (InstsegError, OSError) as error:
             job.error = str(error)
@@ -145,33 +187,62 @@ class Batch:
         for warning in job.warnings:
             self.console.note(f"{job.path}: {warning}")
 
-    def _segment(self, job: Job, place: str) -> None:
-        from ..io.images import read_image
-        from ..pipeline import Run
 
-        args = self.args
-        image = read_image(job.path, args.axes)
-        if self.recipe is not None and args.axes is None:
-            image = _as_in_recipe(image, self.recipe)
-        if args.pixel_size:
-            size = dict.fromkeys("YX", args.pixel_size)
-            image = replace(image, spacing={**image.spacing, **size})
-        run = Run(image, self.loaded.segmenter, self.settings, model=self.loaded.identity)
-        with self.console.bar(desc=place + job.path.name, unit="tile", leave=False) as bar:
-            for step in run:
-                bar.total = step.total
-                bar.update(step.done - bar.n)
-        result = run.result()
-        job.warnings, job.count = result.warnings, result.count
-        job.files = tuple(result.save(args.output, job.name))
+def run_jobs(
+    args: argparse.Namespace,
+    outputs: Sequence[str],
+    model: str,
+    begin: Callable[[], Batch],
+    console: Console,
+) -> int:
+    """Do what is to be done and say what became of it; return the exit status.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With `add_input_options` and `add_repeat_options`.
+    outputs : sequence of str
+        Those of `Settings`.
+    model : str
+        Its name.
+    begin : callable
+        Loads the model; only called if there is something to do.
+    console : Console
+    """
+    jobs = plan(args, outputs, console)
+    interrupted, device = False, None
+    if any(job.status == "waiting" for job in jobs):
+        batch = begin()
+        device = batch.device
+        batch.check_weights()
+        try:
+            batch.do(jobs)
+        except KeyboardInterrupt:
+            interrupted = True
+    console.document(
+        {
+            "output": str(args.output),
+            "model": model,
+            "device": device,
+            "interrupted": interrupted,
+            "inputs": [job.to_json() for job in jobs],
+        }
+    )
+    return _conclude(jobs, args.output, interrupted, console)
 
 
-def _as_in_recipe(image: Image, recipe: Mapping[str, Any]) -> Image:
-    """Read the image of the recipe as it was read then: with the axes and pixel size given."""
-    then = recipe.get("input")
-    if not isinstance(then, Mapping) or then.get("name") != image.name:
-        return image
-    if then.get("shape") != list(image.data.shape):
-        return image
-    spacing = image.spacing or then.get("spacing_um") or {}
-    return replace(image, axes=str(then.get("axes", image.axes)), spacing=spacing)
+def _conclude(jobs: list[Job], output: Path, interrupted: bool, console: Console) -> int:
+    done = sum(job.status == "done" for job in jobs)
+    skipped = sum(job.status == "skipped" for job in jobs)
+    failed = [job for job in jobs if job.error]
+    if skipped:
+        console.note(f"{skipped} inputs were skipped: they have all results already")
+    if failed:
+        console.fail(f"{len(failed)} of {len(jobs)} inputs failed:")
+    for job in failed:
+        named = str(job.path) in job.error
+        console.fail("  " + (job.error if named else f"{job.path}: {job.error}"))
+    if interrupted:
+        console.fail(f"stopped: {done} of {len(jobs)} inputs are finished; results are in {output}")
+        return INTERRUPTED
+    return 1 if failed else 0

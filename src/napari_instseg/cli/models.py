@@ -222,19 +222,19 @@ def run_download(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _download(entry: ModelEntry, console: Console) -> str:
-    from ..models import downloads, zoo
+def _download(entry: ModelEntry, console: Console) -> str | None:
+    from ..models import downloads
 
     options: dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1000}
     with console.bar(desc=entry.path.name, leave=False, **options) as bar:
         try:
-            return zoo.fetch(entry, follow(bar))
+            return downloads.fetch_weights(entry, follow(bar))
         except downloads.DamagedFileError as error:
             if not entry.present:
                 raise
             console.note(f"{entry.name}: {error.args[0].partition(';')[0]}; downloading it again")
             downloads.remove(entry.path)
-        return zoo.fetch(entry, follow(bar))
+        return downloads.fetch_weights(entry, follow(bar))
 
 
 def run_add(args: argparse.Namespace) -> int:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InputError
-from .console import Console, UsageError, add_json, add_quiet
-from .session import add_session_options, open_session, recipe_options
+from .console import Console, UsageError, add_json, add_quiet, work
+from .reading import given_recipe
+from .session import add_session_options, open_session
 
 if TYPE_CHECKING:
     from ..prompting.asked import Request
@@ -56,16 +57,14 @@ def run(args: argparse.Namespace) -> int:
     there = [p for p in result_paths(("instances",), args.output, stem) if p.exists()]
     if there and not args.overwrite:
         raise UsageError(f"{there[0]} exists: pass --overwrite")
-    recipe = recipe_options(args)
+    recipe = given_recipe(args)
     session = open_session(args, console, recipe)
     requests, categories = _requests(args, recipe, session.image.plane_axes)
     from ..prompting.asked import AskedRun
 
     asked = AskedRun(session, requests, categories)
     with console.bar(desc=args.image.name, unit="prompt", leave=False) as bar:
-        for step in asked:
-            bar.total = step.total
-            bar.update(step.done - bar.n)
+        work(asked, bar)
     result = asked.result()
     files = result.save(args.output, stem)
     for warning in result.warnings:

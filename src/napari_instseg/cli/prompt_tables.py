@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..prompting.asked import Request, name_categories
 from ..prompting.prompts import Prompt
@@ -33,14 +35,10 @@ def read_boxes(path: Path, plane_axes: str) -> tuple[list[Request], tuple[Catego
     rows = _read(path, (*BOX, *plane_axes.lower()))
     ids, categories = _categories(rows)
     requests = []
-    for line, row in rows:
-        top, left, bottom, right = (_number(path, line, row, name) for name in BOX)
-        try:
-            prompt = Prompt(box=(top, left, bottom, right))
-        except InputError as error:
-            raise InputError(f"{path}, line {line}: {error}") from error
-        plane = _plane(path, line, row, plane_axes)
-        requests.append(Request(prompt, plane, ids[_category(row)]))
+    for row in rows:
+        top, left, bottom, right = map(row.number, BOX)
+        prompt = row.prompt(box=(top, left, bottom, right))
+        requests.append(Request(prompt, row.plane(plane_axes), ids[row.category]))
     return requests, categories
 
 
@@ -62,32 +60,62 @@ def read_points(path: Path, plane_axes: str) -> tuple[list[Request], tuple[Categ
     """
     rows = _read(path, (*POINT, *plane_axes.lower()))
     ids, categories = _categories(rows)
-    objects: dict[str, list[tuple[int, dict[str, str]]]] = {}
-    for line, row in rows:
-        objects.setdefault(row.get("object") or f"line {line}", []).append((line, row))
+    objects: dict[str, list[_Row]] = {}
+    for row in rows:
+        objects.setdefault(row.cells.get("object") or f"line {row.line}", []).append(row)
     requests = []
     for members in objects.values():
         points, labels, places = [], [], set()
-        for line, row in members:
-            points.append((_number(path, line, row, "row"), _number(path, line, row, "col")))
-            labels.append(int(_number(path, line, row, "label")) if row.get("label") else 1)
-            places.add((_plane(path, line, row, plane_axes), ids[_category(row)]))
-        first = members[0][0]
+        for row in members:
+            points.append((row.number("row"), row.number("col")))
+            labels.append(int(row.number("label")) if row.cells.get("label") else 1)
+            places.add((row.plane(plane_axes), ids[row.category]))
+        first = members[0]
         if len(places) > 1:
             raise InputError(
-                f"{path}, line {first}: expected the points of one object in one plane and of one "
-                "category"
+                f"{first}: expected the points of one object in one plane and of one category"
             )
-        try:
-            prompt = Prompt(tuple(points), tuple(labels))
-        except InputError as error:
-            raise InputError(f"{path}, line {first}: {error}") from error
+        prompt = first.prompt(tuple(points), tuple(labels))
         requests.append(Request(prompt, *places.pop()))
     return requests, categories
 
 
-def _read(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
-    """Rows by column name, with the number of their line."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Cells by column name, and where they are."""
+
+    path: Path
+    line: int
+    cells: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {self.line}"
+
+    def number(self, name: str) -> float:
+        try:
+            return float(self.cells[name])
+        except ValueError as error:
+            raise InputError(
+                f"{self}: expected a number in {name}, got {self.cells[name]!r}"
+            ) from error
+
+    def plane(self, plane_axes: str) -> tuple[int, ...]:
+        return tuple(int(self.number(axis)) for axis in plane_axes.lower())
+
+    @property
+    def category(self) -> str:
+        return self.cells.get("category") or "object"
+
+    def prompt(self, *args: Any, **options: Any) -> Prompt:
+        """Make a `Prompt`; what is wrong with it is said of this row."""
+        try:
+            return Prompt(*args, **options)
+        except InputError as error:
+            raise InputError(f"{self}: {error}") from error
+
+
+def _read(path: Path, needed: Iterable[str]) -> list[_Row]:
+    """Read all rows; check that the columns are there."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
@@ -97,7 +125,11 @@ def _read(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str]]]
             names = [name.strip().lower() for name in reader.fieldnames or ()]
             reader.fieldnames = names
             rows = [
-                (reader.line_num, {k: (v or "").strip() for k, v in row.items() if k in names})
+                _Row(
+                    path,
+                    reader.line_num,
+                    {k: (v or "").strip() for k, v in row.items() if k in names},
+                )
                 for row in reader
             ]
     except FileNotFoundError as error:
@@ -115,25 +147,6 @@ def _read(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str]]]
     return rows
 
 
-def _number(path: Path, line: int, row: dict[str, str], name: str) -> float:
-    try:
-        return float(row[name])
-    except ValueError as error:
-        raise InputError(
-            f"{path}, line {line}: expected a number in {name}, got {row[name]!r}"
-        ) from error
-
-
-def _plane(path: Path, line: int, row: dict[str, str], plane_axes: str) -> tuple[int, ...]:
-    return tuple(int(_number(path, line, row, axis)) for axis in plane_axes.lower())
-
-
-def _category(row: dict[str, str]) -> str:
-    return row.get("category") or "object"
-
-
-def _categories(
-    rows: Iterable[tuple[int, dict[str, str]]],
-) -> tuple[dict[str, int], tuple[Category, ...]]:
-    categories = name_categories([_category(row) for _, row in rows])
+def _categories(rows: Iterable[_Row]) -> tuple[dict[str, int], tuple[Category, ...]]:
+    categories = name_categories([row.category for row in rows])
     return {category.name: category.id for category in categories}, categories

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InputError
 from . import values
 from .console import Console, UsageError, add_device, follow
-from .segment import add_image_options
+from .reading import add_image_options, given_settings, open_image
 
 if TYPE_CHECKING:
+    from ..models.prompters import LoadedPrompter
     from ..prompting import PromptSession
 
 DEFAULT_MODEL = "sam-nuclei"
@@ -46,13 +46,6 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def recipe_options(args: argparse.Namespace) -> dict[str, Any] | None:
-    """Read the recipe, if one was given."""
-    from ..io.results import read_recipe
-
-    return read_recipe(args.recipe) if getattr(args, "recipe", None) else None
-
-
 def open_session(
     args: argparse.Namespace, console: Console, recipe: Mapping[str, Any] | None = None
 ) -> PromptSession:
@@ -71,16 +64,21 @@ def open_session(
     UsageError
         If the options cannot be used.
     """
-    from ..io.images import read_image
-    from ..models import prompters
     from ..prompting import PromptSession
 
-    settings = _settings(args, recipe)
-    name = str(settings.pop("model", DEFAULT_MODEL))
-    image = read_image(args.image, args.axes)
-    if args.pixel_size:
-        size = dict.fromkeys("YX", args.pixel_size)
-        image = replace(image, spacing={**image.spacing, **size})
+    name, settings = session_settings(args, recipe)
+    image = open_image(args, args.image)
+    loaded = load_prompter(name, settings, console)
+    try:
+        return PromptSession(image, loaded, cache=not args.no_cache, **settings)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+
+
+def load_prompter(name: str, settings: Mapping[str, Any], console: Console) -> LoadedPrompter:
+    """Load a promptable model with the settings of a session, and say where it runs."""
+    from ..models import prompters
+
     with console.bar(desc=name, unit="B", unit_scale=True, leave=False) as bar:
         loaded = prompters.load(
             name,
@@ -89,26 +87,18 @@ def open_session(
             report=follow(bar),
         )
     console.note(f"{loaded.name} on {loaded.prompter.device}")
-    try:
-        return PromptSession(image, loaded, cache=not args.no_cache, **settings)
-    except InputError as error:
-        raise UsageError(str(error)) from error
+    return loaded
 
 
-def _settings(args: argparse.Namespace, recipe: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Settings of the recipe, and the options over them."""
+def session_settings(
+    args: argparse.Namespace, recipe: Mapping[str, Any] | None
+) -> tuple[str, dict[str, Any]]:
+    """Read the model's name and the settings of sessions: the recipe's, and options over them."""
     from ..prompting.options import FIELDS
 
-    given: dict[str, Any] = {}
-    if recipe is not None:
-        given = {k: v for k, v in recipe["settings"].items() if k in (*FIELDS, "model")}
-    for name in ("model", "device", "percentiles", "invert", "tile_size", "overlap", "precision"):
-        if getattr(args, name) is not None:
-            given[name] = getattr(args, name)
-    if args.channels:
-        given["channels"] = tuple(number for group in args.channels for number in group)
-    if args.diameter:
-        given["diameter"], given["diameter_unit"] = args.diameter
-    if args.limits or args.percentiles:
-        given["limits"] = tuple(args.limits) if args.limits else None
-    return given
+    then = recipe["settings"] if recipe is not None else {}
+    settings = {
+        **{k: v for k, v in then.items() if k in (*FIELDS, "model")},
+        **given_settings(args, ("model", "device", "tile_size", "overlap", "precision")),
+    }
+    return str(settings.pop("model", DEFAULT_MODEL)), settings

@@ -13,7 +13,7 @@ from . import values
 from .console import INTERRUPTED, Console, UsageError, add_device, add_json, add_quiet
 
 if TYPE_CHECKING:
-    from ..training.trainer import TrainSettings
+    from ..training.loop import TrainSettings
 
 #: Those of `TrainSettings`, which cannot be imported for a help text: it needs torch.
 DEFAULTS: dict[str, Any] = {
@@ -68,7 +68,8 @@ def _add(parser: argparse.ArgumentParser, name: str, type_: Any, metavar: str, h
 
 def run(args: argparse.Namespace) -> int:
     """Train; return the exit status."""
-    from ..training.trainer import Step, train
+    from ..training.loop import Step
+    from ..training.trainer import train
 
     console = Console.of(args)
     settings = _settings(args)
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 def _settings(args: argparse.Namespace) -> TrainSettings:
     """Settings from the options; with ``--resume``, what is not given is as it was."""
     from ..models.devices import pick_device
-    from ..training.trainer import TrainSettings
+    from ..training.loop import TrainSettings
 
     given = {name: getattr(args, name) for name in DEFAULTS if getattr(args, name) is not None}
     before = _resumed(args.output / SETTINGS) if args.resume else {}

@@ -10,7 +10,6 @@ import napari.layers
 import napari.viewer
 import numpy as np
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtGui import QCloseEvent
 
 from ..models.entry import ModelEntry
 from ..ops.axes import Image
@@ -18,13 +17,15 @@ from ..segmentation import Segmentation
 from ..segmenter import InputError, ModelError
 from .everything_form import EverythingForm
 from .everything_worker import Detector, EverythingJob, EverythingWorker
+from .form_rows import fill_dock
 from .found import Found, Limits
 from .geometry import Origin
 from .holder import PrompterHolder
 from .limits_form import GRID
-from .result_text import counted, device, level_note
+from .result_text import ran
 from .results import add_segmentation
-from .run_dock import RunDock, sentence
+from .run_dock import RunDock
+from .task_row import sentence
 from .worker import ModelHolder, cut
 
 #: Above so many pixels the labels follow the sliders when they rest, not while they move.
@@ -70,57 +71,46 @@ class EverythingWidget(RunDock):
         Where detectors are kept.
     """
 
+    form: EverythingForm
+
     def __init__(
         self,
         napari_viewer: napari.viewer.Viewer,
         prompters: PrompterHolder | None = None,
         models: ModelHolder | None = None,
     ) -> None:
-        super().__init__(napari_viewer, step="batch", tip=RUN_TIP, live_pixels=LIVE_PIXELS)
-        self.prompters = prompters or PrompterHolder()
-        self.models = models or ModelHolder()
+        form, prompters, models = (
+            EverythingForm(napari_viewer),
+            prompters or PrompterHolder(),
+            models or ModelHolder(),
+        )
+        super().__init__(
+            napari_viewer,
+            form,
+            (prompters, models),
+            step="batch",
+            tip=RUN_TIP,
+            live_pixels=LIVE_PIXELS,
+        )
+        self.prompters, self.models = prompters, models
         self._request: _Request | None = None
         self._last: dict[Hashable, _Last] = {}
-        self.form = EverythingForm(napari_viewer)
-        self.limits = self.form.limits
-        self.form.more.free_button.clicked.connect(self.free_memory)
+        self.limits = form.limits
         self.form.model_changed.connect(self._show_state)
         self.form.layer_changed.connect(self._show_last)
         self.form.source_changed.connect(self._show_last)
         self.limits.changed.connect(self._choose)
-        self._lay_out(
-            (
-                *(self.form, self.install, self.limits, self.run_button),
-                *(self.progress, self.status, self.warnings),
-            )
-        )
+        parts = (self.form, self.install, self.limits, self.run_button)
+        fill_dock(self, (*parts, self.progress, self.status, self.warnings))
         self._show_state()
         self._show_last()
-
-    def free_memory(self) -> None:
-        """Let go of the models that are kept for the next run."""
-        self._release()
-        self._show_state()
-
-    def _layer(self) -> napari.layers.Image | None:
-        return self.form.layer()
 
     def _entries(self) -> tuple[ModelEntry, ...]:
         return self.form.entries()
 
-    def _release(self) -> None:
-        self.prompters.release()
-        self.models.release()
-
     def _refresh(self) -> None:
         self.form.model.refresh()
         self.form.detector.refresh()
-
-    def _show_state(self) -> None:
-        """Offer what can be done now."""
-        super()._show_state()
-        held = bool(self.prompters.name or self.models.name)
-        self.form.more.allow_freeing(held and self.worker is None)
 
     def _start(self) -> None:
         self._request = self._prepare()
@@ -180,9 +170,7 @@ class EverythingWidget(RunDock):
         seconds = time.perf_counter() - request.started
         self._last[layer.unique_id] = _Last(request, found, request.job.limits, seconds)
         moved = self.limits.value() if self._current() else request.job.limits
-        self.form.more.show_device(device(segmentation))
-        self._say(segmentation)
-        self._warn([*segmentation.warnings, *level_note(segmentation, request.origin.level)])
+        self._report_on(segmentation, request.origin.level)
         self._show_last()
         if moved != request.job.limits:
             # The sliders did not wait for the run.
@@ -197,9 +185,12 @@ class EverythingWidget(RunDock):
 
     def _current(self) -> _Last | None:
         """The last run on the chosen layer, if its prompts came from where the form says."""
-        layer = self._layer()
-        last = None if layer is None else self._last.get(layer.unique_id)
+        last = self._last_of_layer()
         return last if last is not None and last.request.kind == self.form.kind() else None
+
+    def _last_of_layer(self) -> _Last | None:
+        layer = self.form.layer()
+        return None if layer is None else self._last.get(layer.unique_id)
 
     def _show_last(self) -> None:
         """Show the limits of the last run on the chosen layer."""
@@ -224,23 +215,13 @@ class EverythingWidget(RunDock):
         return self.shown.exchange(layer, result, hidden=hidden)
 
     def _say(self, result: Segmentation) -> None:
-        layer = self._layer()
-        last = None if layer is None else self._last.get(layer.unique_id)
+        last = self._last_of_layer()
         if last is None:
             return
         total = len(last.found.areas)
-        text = f"{counted(result)} · {last.seconds:.1f} s · {device(result)}"
-        if not result.complete:
-            text = f"Cancelled: {text} until then"
-        if not result.count:
-            text = _nothing(last, total)
+        text = ran(result, last.seconds) if result.count else _nothing(last, total)
         short = last.found.short_of(last.limits)
         self.status.setText(f"{text}\n{sentence(short)}: run again for them." if short else text)
-
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
-        """Stop the run and let go of the viewer."""
-        super().closeEvent(event)
-        self.form.disconnect_viewer()
 
 
 def _nothing(last: _Last, total: int) -> str:

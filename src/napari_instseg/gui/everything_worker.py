@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..pipeline import Run
 from ..progress import Progress
 from ..prompting import PromptSession
 from ..prompting.everything import EverythingRun
@@ -96,7 +95,7 @@ class EverythingWorker(RunWorker):
         self.signals.progress.emit(0, 0, "reading intensities")
         session = PromptSession(job.image, self._prompters.get(job.settings), **job.options)
         if isinstance(job.source, EverythingSettings):
-            run = EverythingRun(session, job.source, region=job.region, planes=self._planes())
+            run = EverythingRun(session, job.source, region=job.region, planes=job.planes)
             self._follow(run, 0, 1)
             return FoundEverywhere(run.raw())
         what, kind, phase = self._objects(job.source)
@@ -122,9 +121,6 @@ class EverythingWorker(RunWorker):
             self.signals.progress.emit(0, 0, f"loading model {settings.model}")
         models.get(settings, self.report)
 
-    def _planes(self) -> list[tuple[int, ...]] | None:
-        return None if self._job.plane is None else [self._job.plane]
-
     def _objects(self, source: Detector | LabelsSource | RowSource) -> tuple[Any, str | None, int]:
         """Return what `RefineRun` takes, its kind, and the number of the phase that follows."""
         job = self._job
@@ -133,15 +129,7 @@ class EverythingWorker(RunWorker):
         if isinstance(source, LabelsSource):
             self.signals.progress.emit(0, 0, f"reading {source.name!r}")
             return source.segmentation(job.settings), None, 0
-        loaded = self._models.get(source.settings)
-        run = Run(
-            job.image,
-            loaded.segmenter,
-            source.settings,
-            model=loaded.identity,
-            region=job.region,
-            planes=self._planes(),
-        )
+        run = job.run(self._models.get(source.settings), source.settings)
         self._follow(run, 0, 2, "finding objects: ")
         return run.result(), None, 1
 

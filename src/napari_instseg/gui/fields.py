@@ -56,6 +56,14 @@ class Choice(QComboBox):
                 self.setCurrentIndex(i)
 
 
+def choosable(
+    viewer: napari.viewer.Viewer, kinds: tuple[type[napari.layers.Layer], ...]
+) -> list[napari.layers.Layer]:
+    """Layers of some kinds, the topmost first, as in napari's own list; no temporary ones."""
+    layers = (layer for layer in reversed(viewer.layers) if isinstance(layer, kinds))
+    return [layer for layer in layers if not is_temporary(layer)]
+
+
 class LayerChoice(Choice):
     """The viewer's layers of some kinds; follows the one that is clicked in the layer list.
 
@@ -92,15 +100,12 @@ class LayerChoice(Choice):
     def layer(self) -> napari.layers.Layer | None:
         """Return the chosen layer."""
         key = self.currentData()
-        return next((layer for layer in self._layers() if layer.unique_id == key), None)
-
-    def _layers(self) -> list[napari.layers.Layer]:
-        layers = (layer for layer in self._viewer.layers if isinstance(layer, self._kinds))
-        return [layer for layer in layers if not is_temporary(layer)]
+        layers = choosable(self._viewer, self._kinds)
+        return next((layer for layer in layers if layer.unique_id == key), None)
 
     def _refresh(self, event: object = None) -> None:
-        # The topmost layer first, as in napari's own list.
-        self.set_options([(x.name, x.unique_id) for x in reversed(self._layers())])
+        layers = choosable(self._viewer, self._kinds)
+        self.set_options([(layer.name, layer.unique_id) for layer in layers])
 
     def _follow(self, event: object = None) -> None:
         active = self._viewer.layers.selection.active

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QFormLayout, QFrame, QLabel, QScrollArea, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 LABEL_WIDTH = 74
+#: The parts of a dock fit into it, px.
+DOCK_WIDTH = 320
 
 
 def new_form() -> QFormLayout:
@@ -56,7 +68,22 @@ def text_label() -> QLabel:
     return label
 
 
-def scrolling(content: QWidget) -> QScrollArea:
+def fill_dock(dock: QWidget, parts: Sequence[QWidget]) -> None:
+    """Put the parts of a dock below each other, where they can be scrolled."""
+    content = QWidget()
+    column = QVBoxLayout(content)
+    column.setContentsMargins(8, 8, 8, 8)
+    column.setSpacing(8)
+    for part in parts:
+        column.addWidget(part)
+    column.addStretch(1)
+    outer = QVBoxLayout(dock)
+    outer.setContentsMargins(0, 0, 0, 0)
+    outer.addWidget(_scrolling(content))
+    dock.setMinimumWidth(DOCK_WIDTH)
+
+
+def _scrolling(content: QWidget) -> QScrollArea:
     """Put a widget into an area that scrolls up and down where it is too low for it."""
     area = QScrollArea()
     area.setWidgetResizable(True)

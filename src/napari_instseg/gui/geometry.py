@@ -58,8 +58,8 @@ class Placement:
     def __init__(self, layer: napari.layers.Image, origin: Origin) -> None:
         self._layer = layer
         letters = origin.axes.replace("S", "")
-        fine = _level_shape(layer, 0)
-        coarse = _level_shape(layer, origin.level)
+        fine = level_shape(layer, 0)
+        coarse = level_shape(layer, origin.level)
         self._drop = int(letters[0] == "C" and not _couples_first_axis(layer))
         axes = []
         for letter, full, size in zip(letters, fine, coarse, strict=True):
@@ -118,7 +118,7 @@ def _axis_labels(layer: napari.layers.Image) -> tuple[str, ...]:
     return tuple(layer.axis_labels)
 
 
-def _level_shape(layer: napari.layers.Image, level: int) -> tuple[int, ...]:
+def level_shape(layer: napari.layers.Image, level: int) -> tuple[int, ...]:
     """Shape of a level without RGB samples, px."""
     data = layer.data[level] if layer.multiscale else layer.data
     return tuple(data.shape[: layer.ndim])

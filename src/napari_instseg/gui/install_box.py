@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout
 from ..models.detectron2 import install
 from ..models.entry import Report
 from ..segmenter import InstsegError
-from .task_row import TaskRow, breakable
+from .task_row import TaskRow, breakable, sentence
 
 WHAT = "This model runs in Detectron2, which is not installed."
 HOW = "No compiler is needed, and what is installed keeps its version. The button puts"
@@ -58,7 +58,7 @@ class InstallBox(QFrame):
             lines = install.plan()
         except InstsegError as error:
             text = str(error)
-            self.task.say(text[:1].upper() + text[1:])
+            self.task.say(sentence(text))
             self.button.setEnabled(False)
         else:
             self.text.setText(breakable(f"{self._what} {HOW} {lines[0]}."))

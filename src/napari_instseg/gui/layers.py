@@ -8,10 +8,11 @@ from typing import Any
 import napari.layers
 import napari.viewer
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..ops.axes import Image, guess_axes
 from ..segmenter import InputError
+from .geometry import level_shape
 from .results import add_segmentation
 
 __all__ = [
@@ -61,7 +62,7 @@ def layer_axes(layer: napari.layers.Image) -> str:
         named = [""] * layer.ndim  # The same name twice says nothing.
     samples = "S" if layer.rgb else ""
     if not any(named):
-        return guess_axes(_shape(layer)[: layer.ndim]) + samples
+        return guess_axes(level_shape(layer, 0)) + samples
     if layer.rgb and "C" in named:
         named[named.index("C")] = ""
     missing = [letter for letter in "XY" if letter not in named]
@@ -152,9 +153,7 @@ def visible_part(
         If the viewer shows 3-D, not the rows and columns of the layer, or nothing of it.
     """
     letters = image.axes.replace("S", "")
-    offset = viewer.dims.ndim - layer.ndim
-    shown = {letters[d - offset] for d in viewer.dims.displayed if d >= offset}
-    if viewer.dims.ndisplay != 2 or shown != {"Y", "X"}:
+    if not shows_plane(viewer, layer, image):
         raise InputError(
             "expected the 2-D view of rows and columns (Y, X): switch the viewer to it"
         )
@@ -173,6 +172,14 @@ def visible_part(
     return plane, (region["Y"], region["X"])
 
 
+def shows_plane(viewer: napari.viewer.Viewer, layer: napari.layers.Image, image: Image) -> bool:
+    """Whether the viewer shows rows and columns of the layer, in 2-D."""
+    letters = image.axes.replace("S", "")
+    offset = viewer.dims.ndim - layer.ndim
+    shown = {letters[d - offset] for d in viewer.dims.displayed if d >= offset}
+    return viewer.dims.ndisplay == 2 and shown == {"Y", "X"}
+
+
 def current_plane(
     viewer: napari.viewer.Viewer, layer: napari.layers.Image, image: Image
 ) -> tuple[int, ...]:
@@ -184,17 +191,22 @@ def current_plane(
         If the sliders are beside the image.
     """
     letters = image.axes.replace("S", "")
-    factors = level_factors(layer, image)
-    pixels = (np.asarray(layer.world_to_data(viewer.dims.point)) + 0.5) / factors - 0.5
+    pixels = pixel_at(layer, image, viewer.dims.point) - 0.5
     plane = tuple(round(pixels[letters.index(letter)]) for letter in image.plane_axes)
     if not all(0 <= i < size for i, size in zip(plane, image.plane_shape, strict=True)):
         raise _nothing(layer)
     return plane
 
 
+def pixel_at(layer: napari.layers.Image, image: Image, world: ArrayLike) -> NDArray[np.float64]:
+    """Find a point of the world in an image, px along each dimension; pixel i is i to i + 1."""
+    data = np.asarray(layer.world_to_data(world), np.float64)
+    return np.divide(data + 0.5, level_factors(layer, image))
+
+
 def level_factors(layer: napari.layers.Image, image: Image) -> NDArray[np.float64]:
     """How many pixels of the finest level one of the image's level has, for each dimension."""
-    fine = np.array(_shape(layer)[: layer.ndim], np.float64)
+    fine = np.array(level_shape(layer, 0), np.float64)
     return np.divide(fine, np.array(image.data.shape[: layer.ndim], np.float64))
 
 

@@ -17,7 +17,7 @@ from .fields import share_slider
 from .form_rows import add_row, new_form, show_row
 from .found import OF_OBJECTS, Limits
 
-GRID, DETECTOR, LAYER = SOURCES = ("grid", "detector", "layer")
+GRID, DETECTOR, LAYER = "grid", "detector", "layer"
 IOU_TIP = "What the model thinks of its own mask: masks with less are left out"
 REFINED_IOU_TIP = (
     "What the model thinks of its own mask. Where it is less, an object keeps the mask that it\n"

@@ -67,6 +67,16 @@ def is_temporary(layer: napari.layers.Layer) -> bool:
     return bool(layer.metadata.get(TEMPORARY_KEY))
 
 
+def add_temporary(viewer: napari.viewer.Viewer, layer: napari.layers.Layer) -> None:
+    """Add a layer that only shows what a dock is doing, on top; what was selected stays so."""
+    layer.metadata = {**layer.metadata, TEMPORARY_KEY: True}
+    layers = viewer.layers
+    active, chosen = layers.selection.active, set(layers.selection)
+    layers.append(layer)
+    layers.selection = chosen
+    layers.selection.active = active
+
+
 def link_of(layer: napari.layers.Layer) -> Link | None:
     """Return what ties a layer to its image, None if it is not ours."""
     link = layer.metadata.get(LINK_KEY)

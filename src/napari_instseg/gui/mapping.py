@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..ops.axes import Image
-from .layers import level_factors
+from .geometry import level_shape
+from .layers import level_factors, pixel_at
 
 #: Rows that are looked up at a time.
 ROWS = 512
@@ -63,9 +64,9 @@ class LayerMap:
         self.image = image
         letters = image.axes.replace("S", "")
         here = [letters.index(letter) for letter in image.label_axes]
-        factors = level_factors(layer, image)
+        factors = level_factors(layer, image)[here]
         # A channel axis has no pixel of its own in labels: its middle stands for all.
-        middle = (np.asarray(_shape(layer), float)[: layer.ndim] - 1) / 2
+        middle = (np.asarray(level_shape(layer, 0), float) - 1) / 2
         point = np.asarray(viewer.dims.point, float)
 
         def world(values: Any, ndim: int) -> NDArray[np.float64]:
@@ -76,14 +77,13 @@ class LayerMap:
 
         def to_other(pixel: NDArray[np.float64]) -> Any:
             data = middle.copy()
-            data[here] = (pixel + 0.5) * factors[here] - 0.5
+            data[here] = (pixel + 0.5) * factors - 0.5
             there = world(layer.data_to_world(data), other.ndim)
             return other.world_to_data(there[-other.ndim :])
 
         def to_image(data: NDArray[np.float64]) -> Any:
             there = world(other.data_to_world(data), layer.ndim)
-            found = np.asarray(layer.world_to_data(there[-layer.ndim :]))
-            return (found[here] + 0.5) / factors[here] - 0.5
+            return pixel_at(layer, image, there[-layer.ndim :])[here] - 0.5
 
         self.to_other = Affine.of(to_other, len(here))
         self.to_image = Affine.of(to_image, other.ndim)
@@ -142,7 +142,3 @@ def _fill(
     # Lazy data are read in blocks, not pixel by pixel.
     block = np.asarray(data[spans])
     part[inside] = block[tuple(axis - first for axis, first in zip(chosen, low, strict=True))]
-
-
-def _shape(layer: napari.layers.Image) -> tuple[int, ...]:
-    return tuple((layer.data[0] if layer.multiscale else layer.data).shape)

@@ -15,21 +15,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..models import downloads, library, registry, zoo
+from ..models import downloads, library, registry
 from ..models.detectron2 import install
 from ..models.entry import YOURS, ModelEntry
 from ..segmenter import InstsegError
 from . import model_text
 from .docks import share_place
-from .form_rows import text_label
+from .form_rows import DOCK_WIDTH, text_label
 from .install_box import InstallBox
 from .model_files import add, ask_new
 from .model_tree import ModelTree
 from .segment_widget import SegmentWidget
-from .task_row import TaskRow, breakable
+from .task_row import TaskRow, breakable, sentence
 
-#: The parts fit into it, px.
-DOCK_WIDTH = 320
 COLUMNS = ("Model", "MB", "Here")
 WITHOUT = "Detectron2, which the models of its zoo run in, is not installed."
 FOLDER_TIP = (
@@ -134,7 +132,7 @@ class ModelsWidget(QWidget):
     def _download(self) -> None:
         entry = self.models.entry()
         if entry is not None:
-            work = partial(zoo.fetch, entry)
+            work = partial(downloads.fetch_weights, entry)
             self.task.start(f"downloading {entry.title}", work, wait=False)
             self._show_current()
 
@@ -190,7 +188,7 @@ def _about(entry: ModelEntry) -> str:
     lines = [entry.title, model_text.line(entry), entry.description]
     missing = entry.missing()
     if missing:
-        lines.append(breakable(missing[:1].upper() + missing[1:]))
+        lines.append(breakable(sentence(missing)))
     return "\n".join(lines)
 
 

@@ -19,6 +19,12 @@ def device(result: Segmentation) -> str:
     return str(result.details.get("resolved", {}).get("device", ""))
 
 
+def ran(result: Segmentation, seconds: float) -> str:
+    """What a run has found, in what time and on what."""
+    text = f"{counted(result)} · {seconds:.1f} s · {device(result)}"
+    return text if result.complete else f"Cancelled: {text} until then"
+
+
 def level_note(result: Segmentation, level: int) -> list[str]:
     """Say which level of a multiscale layer was used, if not the finest."""
     if not level:

@@ -25,6 +25,7 @@ from .links import RECIPE_KEY, Link, find, find_fitting, hide_others, link_of, s
 SHADES = 24
 #: Of labels; where they fill boxes, the picture should still be seen.
 OPACITY, OF_BOXES = 0.6, 0.3
+CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 
 def add_segmentation(
@@ -238,13 +239,14 @@ def _colormap(
     )
 
 
-def direct_colors(colors: Iterable[tuple[int, Any]]) -> DirectLabelColormap:
-    """Make a colour map with a colour for each label; all others are clear."""
+def direct_colors(
+    colors: Iterable[tuple[int, Any]], others: Sequence[float] = CLEAR
+) -> DirectLabelColormap:
+    """Make a colour map with a colour for each label, clear for 0, and one for all others."""
     # Without a color for None, napari warns.
-    clear = (0.0, 0.0, 0.0, 0.0)
+    known: dict[int | None, Any] = {None: others, 0: CLEAR, **dict(colors)}
     return DirectLabelColormap(
-        color_dict={None: np.array(clear), 0: np.array(clear)}
-        | {index: np.asarray(color, np.float32) for index, color in colors}
+        color_dict={index: np.asarray(color, np.float32) for index, color in known.items()}
     )
 
 

@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import napari.layers
 import napari.viewer
-from napari.qt.threading import create_worker
 from qtpy.QtGui import QCloseEvent, QEnterEvent
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 from superqt.utils import qdebounced, qthrottled
 
 from ..models.entry import ModelEntry
 from ..segmentation import Segmentation
 from ..segmenter import DeviceMemoryError, InstsegError
-from .form_rows import scrolling, text_label
+from .details_form import DetailsForm
+from .form_rows import text_label
+from .holder import Holder
 from .install_box import InstallBox
 from .model_text import DETECTRON2
 from .progress import RunProgress
+from .result_text import device, level_note
 from .results import names
 from .shown import ShownResults
-from .task_row import breakable, notify
+from .task_row import breakable, notify, sentence
+from .tasks import Slots, let_go, new_worker
 from .worker import RunWorker
 
-#: The form fits into it, px.
-DOCK_WIDTH = 320
+
+class RunForm(Protocol):
+    """What a dock asks of its form."""
+
+    @property
+    def more(self) -> DetailsForm:
+        """Its folded part."""
+        ...
+
+    def layer(self) -> napari.layers.Image | None:
+        """Return the chosen image layer."""
+        ...
+
+    def disconnect_viewer(self) -> None:
+        """Stop following the viewer."""
+        ...
 
 
 class RunDock(QWidget):
@@ -35,6 +52,9 @@ class RunDock(QWidget):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+    form : RunForm
+    holders : sequence of Holder
+        Keep the models that runs load.
     step : str
         What a cancelled run still finishes.
     tip : str
@@ -44,11 +64,21 @@ class RunDock(QWidget):
         move.
     """
 
+    form: RunForm
+
     def __init__(
-        self, viewer: napari.viewer.Viewer, *, step: str, tip: str, live_pixels: int
+        self,
+        viewer: napari.viewer.Viewer,
+        form: RunForm,
+        holders: Sequence[Holder[Any]],
+        *,
+        step: str,
+        tip: str,
+        live_pixels: int,
     ) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer, self.form, self._holders = viewer, form, holders
+        form.more.free_button.clicked.connect(self.free_memory)
         self.worker: RunWorker | None = None
         self.shown = ShownResults(viewer)
         self._step, self._tip, self._live_pixels = step, tip, live_pixels
@@ -63,25 +93,12 @@ class RunDock(QWidget):
         self.status = text_label()
         self.warnings = text_label()
 
-    def _lay_out(self, parts: Sequence[QWidget]) -> None:
-        """Put the parts of the dock below each other, where they can be scrolled."""
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(8)
-        for part in parts:
-            column.addWidget(part)
-        column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolling(content))
-        self.setMinimumWidth(DOCK_WIDTH)
+    def free_memory(self) -> None:
+        """Let go of the models that are kept for the next run."""
+        self._release()
+        self._show_state()
 
     # What a dock has of its own.
-
-    def _layer(self) -> napari.layers.Image | None:
-        """Return the chosen image layer."""
-        raise NotImplementedError
 
     def _entries(self) -> tuple[ModelEntry, ...]:
         """Return the models that a run needs."""
@@ -111,11 +128,12 @@ class RunDock(QWidget):
         """Look again at what is here: models come and go."""
         raise NotImplementedError
 
+    # Running.
+
     def _release(self) -> None:
         """Let go of loaded models."""
-        raise NotImplementedError
-
-    # Running.
+        for holder in self._holders:
+            holder.release()
 
     def _missing(self) -> str:
         """Say what the chosen models lack, "" if they can run."""
@@ -123,26 +141,22 @@ class RunDock(QWidget):
         return next((f"the model {e.title!r} {text}" for e, text in lacking if text), "")
 
     def _show_state(self) -> None:
-        """Offer what can be done now: run or cancel, install what is missing."""
+        """Offer what can be done now: run or cancel, install what is missing, free memory."""
         running, reason = self.worker is not None, breakable(self._missing())
         absent = any(DETECTRON2 in entry.absent_modules() for entry in self._entries())
         self.install.setVisible(self.install.busy or absent)
         self.run_button.setText("Cancel" if running else "Run")
         self.run_button.setEnabled(running or not reason)
         self.run_button.setToolTip(sentence(reason) or self._tip)
+        held = any(holder.name for holder in self._holders)
+        self.form.more.allow_freeing(held and not running)
         if reason != self._reason:
             self._reason = reason
             self.status.setText("" if self.install.isVisibleTo(self) else sentence(reason))
 
     def _launch(self, kind: type[RunWorker], job: object, *others: object) -> None:
         """Start a worker, made as ``kind(job, *others)``."""
-        # create_worker tells napari, so that closing the window asks first.
-        worker = create_worker(
-            job, *others, _worker_class=kind, _start_thread=False, _ignore_errors=True
-        )
-        for signal, slot in self._slots(worker):
-            signal.connect(slot)
-        self.worker = worker
+        self.worker = worker = new_worker(kind, self._slots, job, *others)
         self._show_state()
         self.warnings.hide()
         self.progress.start(str(job), self._cancel)
@@ -167,15 +181,14 @@ class RunDock(QWidget):
         worker.quit()
         if worker.loading:
             # A network that stalls may keep it for half a minute: nobody needs to wait for that.
-            for signal, slot in self._slots(worker):
-                signal.disconnect(slot)
+            let_go(self._slots(worker))
             self._show_partial(None)
             self._restore()
         else:
             self.run_button.setEnabled(False)
             self.status.setText(f"Cancelling after this {self._step}…")
 
-    def _slots(self, worker: RunWorker) -> list[tuple[Any, Callable[..., None]]]:
+    def _slots(self, worker: RunWorker) -> Slots:
         return [
             (worker.progress, self._report),
             (worker.returned, self._show),
@@ -190,8 +203,11 @@ class RunDock(QWidget):
         # Last: napari's bars let other events in, the end of this run among them.
         self.progress.update_to(done, total)
 
-    def _warn(self, notes: Sequence[str]) -> None:
-        """Show what the user should know of a result."""
+    def _report_on(self, result: Segmentation, level: int) -> None:
+        """Say what a run has found on a level of the layer, on which device, and what to know."""
+        self.form.more.show_device(device(result))
+        self._say(result)
+        notes = [*result.warnings, *level_note(result, level)]
         self.warnings.setText("\n".join(f"⚠ {note}" for note in notes))
         self.warnings.setVisible(bool(notes))
 
@@ -214,7 +230,7 @@ class RunDock(QWidget):
 
     def _follow(self) -> None:
         """Show the last result of the chosen layer as the sliders say."""
-        shown = self.shown.get(self._layer())
+        shown = self.shown.get(self.form.layer())
         if shown is None:
             return
         if math.prod(shown.segmentation.image.label_shape) <= self._live_pixels:
@@ -229,12 +245,12 @@ class RunDock(QWidget):
     def _settle(self) -> None:
         """When the slider rests, bring hidden layers, tables, colours and recipes along."""
         self._repaint(hidden=True)
-        layer = self._layer()
+        layer = self.form.layer()
         if layer is not None and self.shown.get(layer) is not None:
             self.shown.describe(layer)
 
     def _repaint(self, *, hidden: bool) -> None:
-        layer = self._layer()
+        layer = self.form.layer()
         if layer is None or self.shown.get(layer) is None:
             return
         kept = self._exchange(layer, hidden=hidden)
@@ -255,12 +271,8 @@ class RunDock(QWidget):
         self._refresh()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
-        """Stop the run."""
+        """Stop the run and let go of the viewer."""
         self._cancel()
         self.progress.stop()
         super().closeEvent(event)
-
-
-def sentence(text: str) -> str:
-    """Begin with a capital letter."""
-    return text[:1].upper() + text[1:]
+        self.form.disconnect_viewer()

@@ -94,6 +94,10 @@ class SegmentForm(QWidget):
             **values,
         )
 
+    def disconnect_viewer(self) -> None:
+        """Stop following the viewer: to be called before the widget is deleted."""
+        self.layer_choice.disconnect_viewer()
+
     def _build(self, viewer: napari.viewer.Viewer) -> None:
         self.layer_choice = LayerChoice(viewer)
         add_row(self._form, "Image", self.layer_choice, "The image layer to segment")

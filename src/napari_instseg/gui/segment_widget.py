@@ -8,18 +8,19 @@ from functools import partial
 
 import napari.layers
 import napari.viewer
-from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from ..models.entry import ModelEntry
 from ..segmentation import Segmentation
 from ..segmenter import InputError, ModelError
+from .form_rows import fill_dock
 from .geometry import Origin
 from .layers import visible_part
-from .result_text import counted, device, level_note
+from .result_text import ran
 from .results import add_segmentation
-from .run_dock import RunDock, sentence
+from .run_dock import RunDock
 from .segment_form import SegmentForm
+from .task_row import sentence
 from .worker import Job, ModelHolder, SegmentWorker
 
 #: Above so many pixels the labels follow the threshold when it rests, not while it moves.
@@ -51,11 +52,16 @@ class SegmentWidget(RunDock):
         Where models are kept between runs.
     """
 
+    form: SegmentForm
+
     def __init__(
         self, napari_viewer: napari.viewer.Viewer, models: ModelHolder | None = None
     ) -> None:
-        super().__init__(napari_viewer, step="tile", tip=RUN_TIP, live_pixels=LIVE_PIXELS)
-        self.models = models or ModelHolder()
+        form, models = SegmentForm(napari_viewer), models or ModelHolder()
+        super().__init__(
+            napari_viewer, form, (models,), step="tile", tip=RUN_TIP, live_pixels=LIVE_PIXELS
+        )
+        self.models = models
         self._request: _Request | None = None
         self._build()
         self.form.threshold_changed.connect(lambda _: self._follow())
@@ -69,27 +75,17 @@ class SegmentWidget(RunDock):
             self._try_to_start(self._start)
 
     def _build(self) -> None:
-        self.form = SegmentForm(self.viewer)
         self.view_button = QPushButton("Segment view")
         self.view_button.clicked.connect(
             lambda: self._try_to_start(partial(self._start, view=True))
         )
-        self.form.more.free_button.clicked.connect(self.free_memory)
         buttons = QWidget()
         line = QHBoxLayout(buttons)
         line.setContentsMargins(0, 0, 0, 0)
         line.addWidget(self.run_button, 1)
         line.addWidget(self.view_button, 1)
         parts = (self.form, self.install, buttons, self.progress, self.status, self.warnings)
-        self._lay_out(parts)
-
-    def free_memory(self) -> None:
-        """Let go of the model that is kept for the next run."""
-        self.models.release()
-        self._show_state()
-
-    def _layer(self) -> napari.layers.Image | None:
-        return self.form.layer()
+        fill_dock(self, parts)
 
     def _entries(self) -> tuple[ModelEntry, ...]:
         return (self.form.entry(),)
@@ -97,10 +93,8 @@ class SegmentWidget(RunDock):
     def _show_state(self) -> None:
         """Offer what can be done now: run or cancel, install, free memory."""
         super()._show_state()
-        running = self.worker is not None
-        self.view_button.setEnabled(not running and not self._reason)
+        self.view_button.setEnabled(self.worker is None and not self._reason)
         self.view_button.setToolTip(sentence(self._reason) or VIEW_TIP)
-        self.form.more.allow_freeing(bool(self.models.name) and not running)
 
     def _start(self, *, view: bool = False) -> None:
         self._request, job = self._prepare(view)
@@ -138,9 +132,7 @@ class SegmentWidget(RunDock):
         )
         self.shown.put(request.layer, result, layers)
         self._seconds = time.perf_counter() - request.started
-        self.form.more.show_device(device(result))
-        self._say(result)
-        self._warn([*result.warnings, *level_note(result, request.origin.level)])
+        self._report_on(result, request.origin.level)
 
     def _show_partial(self, result: Segmentation | None) -> None:
         """Keep what a cancelled run has found; an earlier result stays if that is nothing."""
@@ -150,21 +142,10 @@ class SegmentWidget(RunDock):
             self._show(result)
 
     def _say(self, result: Segmentation) -> None:
-        text = f"{counted(result)} · {self._seconds:.1f} s · {device(result)}"
-        if not result.complete:
-            text = f"Cancelled: {text} until then"
-        self.status.setText(text)
-
-    def _release(self) -> None:
-        self.models.release()
+        self.status.setText(ran(result, self._seconds))
 
     def _refresh(self) -> None:
         self.form.model.refresh()
 
     def _exchange(self, layer: napari.layers.Image, *, hidden: bool) -> list[napari.layers.Layer]:
         return self.shown.repaint(layer, round(self.form.threshold.value(), 3), hidden=hidden)
-
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
-        """Stop the run and let go of the viewer."""
-        super().closeEvent(event)
-        self.form.layer_choice.disconnect_viewer()

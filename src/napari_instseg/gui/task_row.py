@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from napari.qt.threading import create_worker
 from napari.utils.notifications import Notification, notification_manager, show_error
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
@@ -14,7 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, 
 from ..models.entry import Report
 from ..segmenter import InstsegError
 from .form_rows import text_label
-from .tasks import Task, TaskWorker
+from .tasks import Slots, Task, TaskWorker, let_go, new_worker
 
 #: Longer last words are cut.
 LONGEST = 160
@@ -68,12 +67,7 @@ class TaskRow(QWidget):
         wait : bool
             Wait for its end after a cancel, which a network that stalls may hold up.
         """
-        # create_worker tells napari, so that closing the window asks first.
-        worker = create_worker(
-            Task(work, title), _worker_class=TaskWorker, _start_thread=False, _ignore_errors=True
-        )
-        for signal, slot in self._slots(worker):
-            signal.connect(slot)
+        worker = new_worker(TaskWorker, self._slots, Task(work, title))
         self.worker, self._then, self._wait = worker, then, wait
         self._report(0, 0, title)
         for widget in (self, self.bar, self.cancel_button):
@@ -90,12 +84,11 @@ class TaskRow(QWidget):
         self.cancel_button.setEnabled(False)
         self.say("Cancelling…")
         if not self._wait:
-            for signal, slot in self._slots(worker):
-                signal.disconnect(slot)
+            let_go(self._slots(worker))
             self._abort()
             self._end()
 
-    def _slots(self, worker: TaskWorker) -> list[tuple[Any, Callable[..., None]]]:
+    def _slots(self, worker: TaskWorker) -> Slots:
         return [
             (worker.progress, self._report),
             (worker.returned, self._succeed),
@@ -114,7 +107,7 @@ class TaskRow(QWidget):
             self.bar.setRange(0, total)
             self.bar.setValue(done)
             short = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
-            self.say(short[:1].upper() + short[1:])
+            self.say(sentence(short))
 
     def _abort(self, result: Any = None) -> None:
         self.say("Cancelled.")
@@ -126,8 +119,7 @@ class TaskRow(QWidget):
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, InstsegError):
-            text = str(error)
-            self.say(text[:1].upper() + text[1:])
+            self.say(sentence(str(error)))
         else:
             self.say("Failed: see the notification.")
             notify(error)
@@ -142,6 +134,11 @@ class TaskRow(QWidget):
 def breakable(text: str) -> str:
     """Let long words be broken after signs, with marks that are not seen."""
     return LONG_WORD.sub(lambda word: re.sub(r"([/\\._=-])", "\\1\u200b", word[0]), text)
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def notify(error: Exception) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
+from napari.qt.threading import create_worker
 from qtpy.QtCore import Signal
 from superqt.utils import WorkerBase
 from superqt.utils._qthreading import WorkerBaseSignals
@@ -13,6 +14,9 @@ from superqt.utils._qthreading import WorkerBaseSignals
 from ..models.entry import Report
 
 MB = 1_000_000
+
+#: Signals of a worker, and what hears each.
+Slots: TypeAlias = list[tuple[Any, Callable[..., None]]]
 
 
 class CancelledError(Exception):
@@ -64,6 +68,43 @@ class Worker(WorkerBase[Any]):
         """Whether `quit` was called."""
         # Another thread sets it; a property would look constant to type checkers.
         return bool(self.abort_requested)
+
+
+WorkerT = TypeVar("WorkerT", bound=Worker)
+
+
+def new_worker(
+    kind: type[WorkerT], slots: Callable[[WorkerT], Slots], job: object, *others: object
+) -> WorkerT:
+    """Make a worker as ``kind(job, *others)``, connected and not started yet.
+
+    Parameters
+    ----------
+    kind : type
+    slots : callable
+        Says what hears the worker's signals.
+    job : object
+        Its text is what napari calls it when its window is closed.
+    *others
+    """
+    # create_worker tells napari, so that closing the window asks first.
+    worker: WorkerT = create_worker(
+        job, *others, _worker_class=kind, _start_thread=False, _ignore_errors=True
+    )
+    hear(slots(worker))
+    return worker
+
+
+def hear(slots: Slots) -> None:
+    """Connect a worker's signals."""
+    for signal, slot in slots:
+        signal.connect(slot)
+
+
+def let_go(slots: Slots) -> None:
+    """Hear no more of a worker."""
+    for signal, slot in slots:
+        signal.disconnect(slot)
 
 
 @dataclass(frozen=True, eq=False)

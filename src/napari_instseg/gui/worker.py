@@ -41,6 +41,22 @@ class Job:
         """Text for napari's question when a window is closed during a run."""
         return f"segmentation of {self.image.name!r}"
 
+    @property
+    def planes(self) -> list[tuple[int, ...]] | None:
+        """The planes to segment; None: all."""
+        return None if self.plane is None else [self.plane]
+
+    def run(self, model: LoadedModel, settings: Settings) -> Run:
+        """Begin to segment what it names."""
+        return Run(
+            self.image,
+            model.segmenter,
+            settings,
+            model=model.identity,
+            region=self.region,
+            planes=self.planes,
+        )
+
 
 class ModelHolder(Holder[LoadedModel]):
     """Keeps the model that was used last.
@@ -100,14 +116,7 @@ class SegmentWorker(RunWorker):
         if model is None or self.cancelled():
             self.signals.aborted.emit(None)
             return None
-        run = Run(
-            job.image,
-            model.segmenter,
-            job.settings,
-            model=model.identity,
-            region=job.region,
-            planes=None if job.plane is None else [job.plane],
-        )
+        run = job.run(model, job.settings)
         for step in run:
             self.signals.progress.emit(step.done, step.total, step.message)
             if self.cancelled():

@@ -107,14 +107,15 @@ class EmbeddingCache:
         """
         if key in self:
             return True
-        if self.problem or embedding.half().nbytes > self.limit_bytes:
+        half = embedding.half()
+        if self.problem or half.nbytes > self.limit_bytes:
             return False
         if not all(np.isfinite(array).all() for array in embedding.arrays):
             raise ValueError("expected an embedding of finite numbers, got others")
         partial = self.folder / f"{PARTIAL}{os.getpid()}-{uuid4().hex}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write(partial, embedding.half())
+            _write(partial, half)
             self._make_room(_size(partial))
             self._entry(key).parent.mkdir(exist_ok=True)
             self._place(partial, self._entry(key))

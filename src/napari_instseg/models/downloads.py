@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from platformdirs import user_cache_path
 
 from ..segmenter import ModelError
-from .entry import Report
+from .entry import ModelEntry, Report
 
 CACHE = "NAPARI_INSTSEG_CACHE"
 MIRROR = "NAPARI_INSTSEG_MIRROR"
@@ -38,6 +39,36 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen).expanduser().absolute()
     return user_cache_path("napari-instseg", appauthor=False) / "models"
+
+
+def fetch_weights(entry: ModelEntry, report: Report | None = None) -> str | None:
+    """Download a model's weights, unless they are here or come from nowhere, and check them.
+
+    Parameters
+    ----------
+    entry : ModelEntry
+    report : callable, optional
+        See `fetch`.
+
+    Returns
+    -------
+    str, optional
+        SHA-256 that they have; without a download, that they must have, if it is known.
+
+    Raises
+    ------
+    ModelError
+        See `fetch`.
+
+    References
+    ----------
+    Detectron2's MODEL_ZOO.md: a file's name has the beginning of its MD5.
+    """
+    if not entry.url:
+        return entry.sha256
+    match = re.search(r"_([0-9a-f]{6})\.pkl$", entry.url)
+    md5 = match[1] if match else ""
+    return fetch(entry.url, entry.path, sha256=entry.sha256, md5=md5, report=report)
 
 
 def fetch(
@@ -124,10 +155,7 @@ def verify(path: Path, sha256: str | None = None) -> str:
     ModelError
         If it cannot be read.
     """
-    try:
-        digest = file_sha256(path)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
+    digest = _sha256(path)
     expected = sha256 or _remembered(path)
     if not expected:
         with suppress(OSError):  # a folder for reading only, shared by many
@@ -163,10 +191,7 @@ def checked_sha256(path: Path, sha256: str | None, damaged: str, remedy: str) ->
     """
     if not path.is_file():
         raise ModelError(f"expected a weights file at {path}; there is none")
-    try:
-        digest = file_sha256(path)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
+    digest = _sha256(path)
     if sha256 is not None and digest != sha256:
         raise ModelError(f"{path} is {damaged}: expected SHA-256 {sha256}, got {digest}; {remedy}")
     return digest
@@ -176,6 +201,13 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
 
 
 def disk_use(folder: Path | None = None) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..promptable import USUAL_HABITS, Habits
-from ..segmenter import Segmenter
+from ..segmenter import ModelError, Segmenter
 
 #: Called with what is done, what there is to do (0: unknown) and a message; may raise to stop.
 Report: TypeAlias = Callable[[int, int, str], None]
@@ -21,6 +22,8 @@ DETECTRON2 = "napari_instseg.models.detectron2.segmenter:load_segmenter"
 DETECTRON2_REQUIRES = (*TORCHVISION_REQUIRES, "detectron2")
 SAM = "napari_instseg.models.sam.segmenter:load_prompter"
 SAM2 = "napari_instseg.models.sam2.segmenter:load_prompter"
+#: Loaders of Segment Anything's families.
+FAMILIES = {"SAM": SAM, "SAM 2": SAM2}
 #: What a promptable model gives, in place of boxes and label images.
 PROMPTS = "prompts"
 CONFIG_SUFFIXES = (".yaml", ".yml")
@@ -115,6 +118,28 @@ class ModelEntry:
             title, remedy = REMEDIES[absent[0]]
             return f"needs {title}: {remedy}"
         return "" if self.present or self.url else f"needs the file {self.path}"
+
+    def load(self, device: str, precision: str, report: Report | None) -> tuple[Any, str]:
+        """Call the loader, which imports the framework, downloads and reads the weights.
+
+        Returns
+        -------
+        model : Segmenter or PromptSegmenter
+        sha256 : str
+            Of the weights file.
+
+        Raises
+        ------
+        ModelError
+            If something is missing, or the file is damaged.
+        """
+        missing = self.missing()
+        if missing:
+            raise ModelError(f"the model {self.name!r} {missing}")
+        module, function = self.loader.split(":")
+        loader: Callable[[ModelEntry, str, str, Report | None], tuple[Any, str]]
+        loader = getattr(importlib.import_module(module), function)
+        return loader(self, device, precision, report)
 
 
 def _is_installed(module: str) -> bool:

@@ -24,9 +24,8 @@ from .entry import (
     CONFIG_SUFFIXES,
     DETECTRON2,
     DETECTRON2_REQUIRES,
+    FAMILIES,
     PROMPTS,
-    SAM,
-    SAM2,
     TORCHVISION,
     TORCHVISION_REQUIRES,
     YOURS,
@@ -290,7 +289,7 @@ def _entry(name: str, record: dict[str, Any]) -> ModelEntry:
     if not NAME.fullmatch(name):
         raise ValueError("its name")
     path = _absolute(record["weights"])
-    described = {sam_files.SAM: SAM, sam_files.SAM2: SAM2}.get(record.get("family", ""))
+    described = FAMILIES.get(record.get("family", ""))
     if described is None and path.suffix.lower() == OURS:
         described = TORCHVISION
     config = record["config"]

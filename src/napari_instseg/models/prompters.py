@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..promptable import COMPACT_HABITS, PromptSegmenter
 from ..segmenter import ModelError
 from . import library, sam_files, sam_zoo
-from .entry import PROMPTS, SAM, SAM2, YOURS, ModelEntry, Report
+from .entry import FAMILIES, PROMPTS, SAM, YOURS, ModelEntry, Report
+from .names import did_you_mean
 
 DATA = Path(__file__).parent / "data"
 
@@ -79,10 +78,9 @@ def find(name: str) -> ModelEntry:
     path = Path(name).expanduser()
     if path.is_file():
         return of_file(path, name)
-    near = sam_zoo.suggest(name)
-    similar = f"did you mean {' or '.join(near)}? " if near else ""
+    hint = f"{did_you_mean(sam_zoo.suggest(name))} ".lstrip()
     raise ModelError(
-        f"there is no promptable model {name!r}: {similar}expected one of "
+        f"there is no promptable model {name!r}: {hint}expected one of "
         f"{[entry.name for entry in own]}, one that 'napari-instseg models --task prompts' lists, "
         "or the path of a checkpoint of Segment Anything (.pth, .pt, .safetensors)"
     )
@@ -107,7 +105,7 @@ def of_file(path: Path, name: str) -> ModelEntry:
         name=name,
         title=path.stem,
         description="Your own promptable model",
-        loader=SAM2 if family == sam_files.SAM2 else SAM,
+        loader=FAMILIES[family],
         path=path,
         group=YOURS,
         outputs=(PROMPTS,),
@@ -140,11 +138,5 @@ def load(
         If the model is unknown, needs something that is missing, or its file is damaged.
     """
     entry = find(name)
-    missing = entry.missing()
-    if missing:
-        raise ModelError(f"the model {entry.name!r} {missing}")
-    module, function = entry.loader.split(":")
-    loader: Callable[[ModelEntry, str, str, Report | None], tuple[PromptSegmenter, str]]
-    loader = getattr(importlib.import_module(module), function)
-    prompter, digest = loader(entry, device, precision, report)
+    prompter, digest = entry.load(device, precision, report)
     return LoadedPrompter(prompter, entry.name, entry.path.name, digest)

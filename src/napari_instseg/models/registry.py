@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..segmenter import ModelError, Segmenter
+from ..segmenter import ModelError
 from ..settings import Settings
 from . import config_text, library, prompters, sam_zoo, zoo
 from .downloads import file_sha256
@@ -22,6 +20,7 @@ from .entry import (
     ModelEntry,
     Report,
 )
+from .names import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,10 +169,9 @@ def _path(text: str | None) -> Path | None:
 
 def _unknown(name: str) -> str:
     own = [built_in().name, *(entry.name for entry in library.entries())]
-    near = zoo.suggest(name)
-    similar = f"did you mean {' or '.join(near)}? " if near else ""
+    hint = f"{did_you_mean(zoo.suggest(name))} ".lstrip()
     return (
-        f"there is no model {name!r}: {similar}expected one of {own}, a model of Detectron2's zoo "
+        f"there is no model {name!r}: {hint}expected one of {own}, a model of Detectron2's zoo "
         f"('napari-instseg models' lists them), the path of a {SUFFIX} file written by "
         "'napari-instseg train', or of a Detectron2 config (.yaml)"
     )
@@ -213,13 +211,7 @@ def load(
             f"the model {entry.name!r} answers prompts: use PromptSession(image, {entry.name!r}), "
             "or 'napari-instseg everything' and 'prompt'"
         )
-    missing = entry.missing()
-    if missing:
-        raise ModelError(f"the model {entry.name!r} {missing}")
-    module, function = entry.loader.split(":")
-    loader: Callable[[ModelEntry, str, str, Report | None], tuple[Segmenter, str]]
-    loader = getattr(importlib.import_module(module), function)
-    segmenter, digest = loader(entry, device, precision, report)
+    segmenter, digest = entry.load(device, precision, report)
     own_config = Path(entry.config)
     config = file_sha256(own_config) if own_config.is_absolute() else ""
     return LoadedModel(segmenter, entry.name, entry.path.name, digest, config)

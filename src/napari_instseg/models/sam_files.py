@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+#: The families, as in `entry.FAMILIES`.
 SAM, SAM2 = "SAM", "SAM 2"
 #: Bytes in which names are looked for: where a file has no table of contents, its begin.
 LIMIT = 16 << 20

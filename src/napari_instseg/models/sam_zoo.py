@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -10,13 +9,11 @@ from typing import Any
 
 from ..segmenter import ModelError
 from . import downloads
-from .entry import PROMPTS, SAM, SAM2, SEGMENT_ANYTHING, ModelEntry
+from .entry import FAMILIES, PROMPTS, SEGMENT_ANYTHING, ModelEntry
+from .names import did_you_mean, near, within
 
 LIST = Path(__file__).parent / "data" / "sam_models.json"
-LOADERS = {"SAM": SAM, "SAM 2": SAM2}
 REQUIRES = ("torch",)
-#: Letters that a part of a name must have to be looked for in all names.
-PART = 4
 
 
 def entries() -> tuple[ModelEntry, ...]:
@@ -26,7 +23,7 @@ def entries() -> tuple[ModelEntry, ...]:
 
 def knows(name: str) -> bool:
     """Whether a name, in any case, stands for one of these models."""
-    return any(entry.name == _plain(name) for entry in entries())
+    return _known(name) is not None
 
 
 def find(name: str) -> ModelEntry:
@@ -37,11 +34,10 @@ def find(name: str) -> ModelEntry:
     ModelError
         If there is none.
     """
-    for entry in entries():
-        if entry.name == _plain(name):
-            return entry
-    near = suggest(name)
-    hint = f"did you mean {' or '.join(near)}?" if near else "'napari-instseg models' lists them"
+    entry = _known(name)
+    if entry is not None:
+        return entry
+    hint = did_you_mean(suggest(name)) or "'napari-instseg models' lists them"
     raise ModelError(f"there is no promptable model {name!r}: {hint}")
 
 
@@ -57,9 +53,13 @@ def suggest(name: str, count: int = 3) -> list[str]:
     """
     wanted = _plain(name)
     names = [entry.name for entry in entries()]
-    within = [other for other in names if wanted in other] if len(wanted) >= PART else []
-    near = difflib.get_close_matches(wanted, names, n=count, cutoff=0.7)
-    return list(dict.fromkeys([*within, *near]))[:count]
+    found = within(wanted, names) + near(wanted, names, count)
+    return list(dict.fromkeys(found))[:count]
+
+
+def _known(name: str) -> ModelEntry | None:
+    plain = _plain(name)
+    return next((entry for entry in entries() if entry.name == plain), None)
 
 
 def _plain(name: str) -> str:
@@ -77,7 +77,7 @@ def _entry(model: dict[str, Any], folder: Path) -> ModelEntry:
         name=model["name"],
         title=model["title"],
         description=model["description"],
-        loader=LOADERS[model["family"]],
+        loader=FAMILIES[model["family"]],
         # Several files have the same name.
         path=folder / "sam" / model["name"] / model["file"],
         sha256=model["sha256"],

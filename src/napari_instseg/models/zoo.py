@@ -5,21 +5,18 @@ The list is made by ``scripts/zoo_list.py`` from Detectron2's own configs.
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..segmenter import ModelError
 from . import downloads
-from .entry import DETECTRON2, DETECTRON2_REQUIRES, ZOO, ModelEntry, Report
+from .entry import DETECTRON2, DETECTRON2_REQUIRES, ZOO, ModelEntry
+from .names import did_you_mean, near, within
 
 LIST = Path(__file__).parent / "data" / "detectron2_zoo.json"
 SUFFIX = ".yaml"
-#: Letters that a part of a name must have to be looked for in all names.
-PART = 4
 #: Said in the list of models for which only the config is published.
 NO_WEIGHTS = "no trained weights are published"
 
@@ -74,8 +71,7 @@ def find(name: str) -> ModelEntry:
     reason = _list()["left_out"].get(name.removesuffix(SUFFIX))
     if reason:
         raise ModelError(f"{name!r} of Detectron2's zoo cannot be used: {reason}")
-    near = suggest(name)
-    hint = f"did you mean {' or '.join(near)}?" if near else "'napari-instseg models' lists them"
+    hint = did_you_mean(suggest(name)) or "'napari-instseg models' lists them"
     raise ModelError(f"there is no model {name!r} in Detectron2's zoo: {hint}")
 
 
@@ -85,34 +81,8 @@ def suggest(name: str, count: int = 3) -> list[str]:
     full = {entry.name.lower(): (entry.name,) for entry in entries()}
     short = {key.lower(): names for key, names in short_names().items()}
     pool = full if "/" in wanted else {**short, **full}
-    near = difflib.get_close_matches(wanted, pool, n=count, cutoff=0.7)
-    if len(wanted) >= PART:
-        near += [key for key in full if wanted in key]
-    return list(dict.fromkeys(found for key in near for found in pool[key]))[:count]
-
-
-def fetch(entry: ModelEntry, report: Report | None = None) -> str:
-    """Download a model's weights unless they are here, and check them; return their SHA-256.
-
-    Parameters
-    ----------
-    entry : ModelEntry
-        Of the zoo.
-    report : callable, optional
-        See `downloads.fetch`.
-
-    Raises
-    ------
-    ModelError
-        See `downloads.fetch`.
-
-    References
-    ----------
-    Detectron2's MODEL_ZOO.md: a file's name has the beginning of its MD5.
-    """
-    match = re.search(r"_([0-9a-f]{6})\.pkl$", entry.url)
-    md5 = match[1] if match else ""
-    return downloads.fetch(entry.url, entry.path, sha256=entry.sha256, md5=md5, report=report)
+    keys = near(wanted, pool, count) + within(wanted, full)
+    return list(dict.fromkeys(found for key in keys for found in pool[key]))[:count]
 
 
 def _matches(name: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,21 +80,45 @@ def paint_visible(
 
 def overlap_area(a: Mask, b: Mask) -> int:
     """Number of pixels that two masks share, px."""
-    (rows_a, cols_a), (rows_b, cols_b) = a.slices, b.slices
-    top, bottom = max(rows_a.start, rows_b.start), min(rows_a.stop, rows_b.stop)
-    left, right = max(cols_a.start, cols_b.start), min(cols_a.stop, cols_b.stop)
+    shared = _shared(a, b)
+    return 0 if shared is None else int(np.count_nonzero(a.pixels[shared[0]] & b.pixels[shared[1]]))
+
+
+def mask_iou(a: Mask, b: Mask) -> float:
+    """Intersection over union of two masks' pixels; in [0, 1], 0 if both are empty."""
+    shared = overlap_area(a, b)
+    return shared / max(1, a.area + b.area - shared)
+
+
+def without(mask: Mask, others: Sequence[Mask]) -> Mask | None:
+    """Take pixels away that others have; None if nothing is left."""
+    pixels = mask.pixels.copy()
+    for other in others:
+        shared = _shared(mask, other)
+        if shared is not None:
+            pixels[shared[0]] &= ~other.pixels[shared[1]]
+    return Mask(mask.origin, pixels).tight()
+
+
+def _shared(a: Mask, b: Mask) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    """Where both crops lie, as rows and columns of each one's pixels; None if nowhere."""
+    (row_a, col_a), (row_b, col_b) = a.origin, b.origin
+    (height_a, width_a), (height_b, width_b) = a.pixels.shape, b.pixels.shape
+    top, bottom = max(row_a, row_b), min(row_a + height_a, row_b + height_b)
+    left, right = max(col_a, col_b), min(col_a + width_a, col_b + width_b)
     if top >= bottom or left >= right:
-        return 0
-    return int(
-        np.count_nonzero(
-            _window(a, top, left, bottom, right) & _window(b, top, left, bottom, right)
-        )
+        return None
+    return (
+        (slice(top - row_a, bottom - row_a), slice(left - col_a, right - col_a)),
+        (slice(top - row_b, bottom - row_b), slice(left - col_b, right - col_b)),
     )
 
 
-def _window(mask: Mask, top: int, left: int, bottom: int, right: int) -> NDArray[np.bool_]:
-    row, col = mask.origin
-    return mask.pixels[top - row : bottom - row, left - col : right - col]
+def corners(masks: Iterable[Mask]) -> NDArray[np.int64]:
+    """First row and column, last row and column (half-open) of each mask: (N, 4), px."""
+    return np.array(
+        [(r.start, c.start, r.stop, c.stop) for r, c in (m.slices for m in masks)], np.int64
+    ).reshape(-1, 4)
 
 
 def union(masks: Sequence[Mask]) -> Mask:

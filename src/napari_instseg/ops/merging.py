@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ..instances import Instances, Mask
-from .masks import overlap_area, paint_labels, paint_visible, union
+from .masks import corners, overlap_area, paint_labels, paint_visible, union
 from .tiling import Tile
 
 #: Objects of two tiles are one if they share this much of their union inside the strip.
@@ -147,10 +147,8 @@ def _depths(
 
     Zero for an object that such an edge cuts; infinite in a tile without such edges.
     """
-    bounds = np.array(
-        [(r.start, c.start, r.stop, c.stop) for r, c in (m.slices for m in instances.masks)]
-    ).reshape(-1, 4)
-    frame = np.array([(t.top, t.left, t.bottom, t.right) for t in tiles])[owner]
+    bounds = corners(instances.masks)
+    frame = np.array([tile.edges for tile in tiles])[owner]
     height, width = plane_shape
     inner = np.stack(
         [frame[:, 0] > 0, frame[:, 1] > 0, frame[:, 2] < height, frame[:, 3] < width], axis=1

@@ -1,4 +1,4 @@
-"""Masks compared, moved, and made between two others."""
+"""Masks measured, moved, and made between two others."""
 
 from __future__ import annotations
 
@@ -9,14 +9,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..instances import Mask
-from .masks import overlap_area
-
-
-def mask_iou(a: Mask, b: Mask) -> float:
-    """Intersection over union of two masks; in [0, 1], 0 if both are empty."""
-    shared = overlap_area(a, b)
-    union = a.area + b.area - shared
-    return shared / union if union else 0.0
 
 
 def centroid(mask: Mask) -> tuple[float, float]:
@@ -54,13 +46,13 @@ def interior_points(mask: Mask, count: int) -> NDArray[np.float32]:
         Row and column of pixels' centres, px; the first is the farthest from the edge.
     """
     depth = ndimage.distance_transform_edt(np.pad(mask.pixels, 1))[1:-1, 1:-1]
-    grid = np.moveaxis(np.indices(depth.shape), 0, -1)
+    rows, cols = np.ogrid[: depth.shape[0], : depth.shape[1]]
     points: list[tuple[int, int]] = []
     while len(points) < count and depth.max() > 0:
         row, col = np.unravel_index(int(depth.argmax()), depth.shape)
         points.append((int(row), int(col)))
         # The next one lies where it is about as far from this one as from the edge.
-        depth = np.minimum(depth, np.hypot(*np.moveaxis(grid - points[-1], -1, 0)) / 2)
+        depth = np.minimum(depth, np.hypot(rows - row, cols - col) / 2)
         depth[depth < 1] = 0
     return np.array(points, np.float32) + np.array(mask.origin, np.float32) + np.float32(0.5)
 

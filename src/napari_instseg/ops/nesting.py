@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Mask
-from .masks import overlap_area
+from .masks import corners, overlap_area
 
 #: A mask lies in another one if that has this much of it.
 INSIDE = 0.8
@@ -71,20 +71,13 @@ def _nested(masks: Sequence[Mask], areas: NDArray[np.int64]) -> dict[int, list[t
     return found
 
 
-def corners(masks: Sequence[Mask]) -> NDArray[np.int64]:
-    """First row and column, last row and column (half-open) of each mask: (N, 4), px."""
-    return np.array(
-        [(r.start, c.start, r.stop, c.stop) for r, c in (m.slices for m in masks)], np.int64
-    ).reshape(-1, 4)
-
-
 def touching(bounds: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs of boxes that share pixels.
 
     Parameters
     ----------
     bounds : (N, 4) int64
-        See `corners`.
+        See `masks.corners`.
 
     Returns
     -------

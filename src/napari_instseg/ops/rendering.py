@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..instances import Instances
 from ..segmenter import USUAL_RULES, Category, Rules
-from .masks import paint_visible
+from .masks import corners, paint_visible
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,14 +121,7 @@ def _table(
     """Columns of every object, in the order of the planes."""
     ids = np.concatenate([p.category_ids for p in planes] or [np.empty(0, np.int64)])
     named = {c.id: c for c in categories}
-    bounds = np.array(
-        [
-            (r.start, c.start, r.stop, c.stop)
-            for p in planes
-            for r, c in (m.slices for m in p.masks)
-        ],
-        np.int64,
-    ).reshape(-1, 4)
+    bounds = corners(m for p in planes for m in p.masks)
     columns: dict[str, object] = {
         "category_id": ids,
         "category": [named[i].name if i in named else f"category {i}" for i in ids],

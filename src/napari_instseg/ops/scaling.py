@@ -80,10 +80,13 @@ class Resampling:
             return instances
         y, x = self.source[0] / self.target[0], self.source[1] / self.target[1]
         boxes = instances.boxes * np.array([x, y, x, y], np.float32)
-        masks = [self._restore_mask(mask) for mask in instances.masks]
+        masks = [self.restore_mask(mask) for mask in instances.masks]
         return with_masks(instances, masks, self.source, boxes)
 
-    def _restore_mask(self, mask: Mask) -> Mask | None:
+    def restore_mask(self, mask: Mask) -> Mask | None:
+        """Move a mask from the target's grid to the source's; None if it vanishes."""
+        if self.identity:
+            return mask
         (rows, cols), (height, width) = mask.slices, mask.pixels.shape
         frame = Tile(rows.start - 1, cols.start - 1, rows.stop + 1, cols.stop + 1)
         back = Resampling(self.target, self.source)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..instances import Mask
-from .masks import overlap_area
+from .masks import corners, mask_iou
 
 #: Boxes that are settled among themselves before they are held against all others.
 BLOCK = 64
@@ -112,25 +112,16 @@ def suppress_masks(masks: Sequence[Mask], scores: ArrayLike, max_iou: float) -> 
         Index of those that are kept, the best first; equal scores stay as they come.
     """
     order = np.argsort(-np.asarray(scores, np.float32), kind="stable")
-    edges = np.array(
-        [(r.start, c.start, r.stop, c.stop) for r, c in (m.slices for m in masks)], np.float32
-    ).reshape(-1, 4)
-    corners = np.ascontiguousarray(edges.T)
+    edges = np.ascontiguousarray(corners(masks).T, np.float32)
     areas = np.array([mask.area for mask in masks], np.float32)
     kept: list[int] = []
     while order.size:
         best, order = int(order[0]), order[1:]
         kept.append(best)
         # No more pixels are shared than the boxes share, or than the smaller mask has.
-        most = np.minimum(_shared(corners[:, [best]], corners[:, order])[0], areas[order])
+        most = np.minimum(_shared(edges[:, [best]], edges[:, order])[0], areas[order])
         most = np.minimum(most, areas[best])
         near = np.flatnonzero(most > max_iou * (areas[best] + areas[order] - most))
         alike = [k for k in near if mask_iou(masks[best], masks[order[k]]) > max_iou]
         order = np.delete(order, alike)
     return np.array(kept, np.intp)
-
-
-def mask_iou(a: Mask, b: Mask) -> float:
-    """IoU of two masks' pixels; 0 if both are empty."""
-    shared = overlap_area(a, b)
-    return shared / max(1, a.area + b.area - shared)

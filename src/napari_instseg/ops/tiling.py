@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from ..segmenter import InputError
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -21,6 +23,11 @@ class Tile:
         """Height and width, px."""
         return self.bottom - self.top, self.right - self.left
 
+    @property
+    def edges(self) -> tuple[int, int, int, int]:
+        """First row and column, last row and column (half-open), px."""
+        return self.top, self.left, self.bottom, self.right
+
     def intersection(self, other: Tile) -> Tile | None:
         """Return the shared rectangle; None if there is none."""
         top, left = max(self.top, other.top), max(self.left, other.left)
@@ -30,6 +37,24 @@ class Tile:
     def contains(self, other: Tile) -> bool:
         """Whether the other rectangle lies inside this one."""
         return self.intersection(other) == other
+
+
+def tile_of(region: tuple[slice, slice], shape: tuple[int, int]) -> Tile:
+    """Turn rows and columns (half-open, px) of a plane of ``shape`` into a tile.
+
+    Raises
+    ------
+    InputError
+        If there are none inside the plane.
+    """
+    rows, cols = region
+    (top, bottom, _), (left, right, _) = rows.indices(shape[0]), cols.indices(shape[1])
+    if top >= bottom or left >= right:
+        raise InputError(
+            f"region: expected rows and columns within {shape[0]} x {shape[1]} px, got "
+            f"{rows.start}:{rows.stop}, {cols.start}:{cols.stop}"
+        )
+    return Tile(top, left, bottom, right)
 
 
 def plan_tiles(shape: tuple[int, int], size: int, overlap: int, grid: int = 1) -> list[Tile]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
 from ..instances import Mask
 from ..ops.masks import solid
-from ..promptable import Candidates, Embedding, Prompts, PromptSegmenter
-from ..segmenter import DeviceMemoryError
+from ..promptable import Candidates, PromptSegmenter
+from .batches import in_batches
 from .embedder import Embedder
 from .geometry import confine, is_cut, kind, to_plane, to_prompts
 from .prompts import Candidate, Prompt
@@ -105,7 +106,8 @@ class Answering:
         for (view, _, several), members in groups.items():
             embedding = self.embedder.get(view)
             asked = to_prompts(self.pyramid, view, [prompts[i] for i in members], self.prompter)
-            for begin, found in self._batches(embedding, asked, several):
+            decode = partial(self.prompter.decode, embedding, multimask=several, keep_logits=True)
+            for begin, found in in_batches(decode, asked, max(self.prompter.batch_size, 1)):
                 for offset, answer in self._sort(view, found).items():
                     member = members[begin + offset]
                     answers[member] = tuple(
@@ -123,26 +125,6 @@ class Answering:
         # A box that goes with a click gets better answers from the outputs for clicks.
         lone_box = prompt.box is not None and not (prompt.points or prompt.mask or prompt.previous)
         return prompt.is_ambiguous or (lone_box and self.prompter.habits.centers_boxes)
-
-    def _batches(
-        self, embedding: Embedding, prompts: Prompts, multimask: bool
-    ) -> list[tuple[int, Candidates]]:
-        """Decode as many at a time as the device takes; say where each batch begins."""
-        size, begin, found = max(self.prompter.batch_size, 1), 0, []
-        while begin < len(prompts):
-            batch = prompts.take(slice(begin, begin + size))
-            try:
-                decoded = self.prompter.decode(
-                    embedding, batch, multimask=multimask, keep_logits=True
-                )
-            except DeviceMemoryError:
-                if len(batch) == 1:
-                    raise
-                size = len(batch) // 2
-                continue
-            found.append((begin, decoded))
-            begin += len(batch)
-        return found
 
     def _sort(self, view: View, found: Candidates) -> dict[int, Answer]:
         """The candidates of each prompt of a batch, the best first."""

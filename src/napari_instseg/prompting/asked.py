@@ -13,6 +13,7 @@ from ..instances import Instances, Mask
 from ..progress import Progress
 from ..segmentation import Segmentation
 from ..segmenter import Category, InputError
+from .batches import by_picture
 from .prompts import Candidate, Prompt
 
 if TYPE_CHECKING:
@@ -65,17 +66,12 @@ class AskedRun:
 
     def __iter__(self) -> Iterator[Progress]:
         """Do the work, one batch of prompts of one picture a step."""
-        groups = defaultdict(list)
-        for i, request in enumerate(self.requests):
-            groups[self.session.view_for(request.plane, request.prompt.region)].append(i)
-        total, size = len(self.requests), max(1, self.session.prompter.batch_size)
-        for view, members in groups.items():
-            for begin in range(0, len(members), size):
-                yield Progress(len(self._answers), total, f"{len(self._answers)} of {total}")
-                batch = members[begin : begin + size]
-                prompts = [self.requests[i].prompt for i in batch]
-                found = self.session.candidates(prompts, view.plane)
-                self._answers |= {i: answer[0] for i, answer in zip(batch, found, strict=True)}
+        asked = {i: (request.plane, request.prompt) for i, request in enumerate(self.requests)}
+        total = len(asked)
+        for plane, batch in by_picture(self.session, asked):
+            yield Progress(len(self._answers), total, f"{len(self._answers)} of {total}")
+            found = self.session.candidates([asked[i][1] for i in batch], plane)
+            self._answers |= {i: answer[0] for i, answer in zip(batch, found, strict=True)}
         yield Progress(total, total, f"{total} of {total}")
 
     def result(self) -> Segmentation:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..ops.tiling import tile_of
 from ..progress import Progress
 from ..promptable import Candidates, Embedding, Prompts
 from ..segmentation import Segmentation
-from ..segmenter import DeviceMemoryError, InputError
+from ..segmenter import InputError
+from .batches import in_batches, join
+from .everything_levels import larger_than
 from .everything_points import (
     AdaptiveSearch,
     GridSearch,
@@ -69,7 +73,7 @@ class EverythingRun:
     ) -> None:
         self.session = session
         self.settings = settings or EverythingSettings.for_model(session.prompter.habits, {})
-        self._region = None if region is None else _box(region, session.plane_shape)
+        self._region = None if region is None else tile_of(region, session.plane_shape)
         self._views = self._plan(_known(planes, session.planes))
         self._batch = self.settings.points_per_batch or session.prompter.batch_size
         self._pictures: list[PictureMasks] = []
@@ -81,11 +85,10 @@ class EverythingRun:
     def __iter__(self) -> Iterator[Progress]:
         """Do the work, one batch of points a step."""
         count = len(self._views)
-        points = [self._points(view) for view in self._views]
-        total, base = sum(len(where) for where, _ in points), 0
-        for number, (view, (where, strides)) in enumerate(
-            zip(self._views, points, strict=True), start=1
-        ):
+        # Counted, not kept: a large image has many pictures.
+        total, base = sum(len(self._points(view)[0]) for view in self._views), 0
+        for number, view in enumerate(self._views, start=1):
+            where, strides = self._points(view)
             yield Progress(base, total, f"encoding picture {number} of {count}")
             embedding = self.session.embedding(view)
             search = self._search(where, strides, embedding)
@@ -123,7 +126,7 @@ class EverythingRun:
         first, last = 0, session.levels
         if self._region is not None:
             # A level where the region fits in one picture is the last one.
-            last = session.view_for(planes[0], self._region).level + 1 if planes else 1
+            last = session.view_for(planes[0], self._region.edges).level + 1 if planes else 1
         if self.settings.levels is not None:
             last = min(last, first + self.settings.levels)
         views = [
@@ -132,21 +135,18 @@ class EverythingRun:
             for level in range(first, last)
             for view in session.views(plane, level)
         ]
-        return [view for view in views if self._region is None or self._shows(view)]
+        return [view for view in views if self._shows(view)]
 
     def _shows(self, view: View) -> bool:
-        top, left, bottom, right = self._region or (0, 0, 0, 0)
-        shown = self.session.region(view)
-        return (
-            shown.top < bottom and top < shown.bottom and shown.left < right and left < shown.right
-        )
+        region = self._region
+        return region is None or self.session.region(view).intersection(region) is not None
 
     def _points(self, view: View) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """A picture's points, and when it is whose turn."""
         side = self.settings.points_per_side
         points, strides = grid(side, view.tile.shape), strides_of(side)
         if self._region is not None:
-            corners = np.reshape(self._region, (2, 2))
+            corners = np.reshape(self._region.edges, (2, 2))
             first, last = self.session.to_picture(view, corners)
             inside = ((points >= first) & (points < last)).all(axis=1)
             points, strides = points[inside], strides[inside]
@@ -175,34 +175,28 @@ class EverythingRun:
         masks = PictureMasks.of(view, found)
         if view.level > self._views[0].level:
             # What a finer level sees whole is not wanted from this one.
-            sides = (masks.bounds[:, 2:] - masks.bounds[:, :2]).max(axis=1, initial=0)
-            masks = masks.take(np.flatnonzero(sides > self.session.settings.overlap / 2))
+            large = larger_than(masks.bounds, self.session.settings.overlap / 2)
+            masks = masks.take(np.flatnonzero(large))
         parts.append(masks)
         return True
 
     def _decode(self, embedding: Embedding, points: NDArray[np.float32]) -> Candidates:
         """Ask at some points; fewer at a time from here on if memory runs out."""
         min_iou, min_stability = self.settings.floors
-        found: list[tuple[int, Candidates]] = []
-        begin = 0
-        while begin < len(points):
-            prompts = Prompts.create(points[begin : begin + self._batch, np.newaxis])
-            try:
-                part = self.session.prompter.decode(
-                    embedding, prompts, min_predicted_iou=min_iou, min_stability=min_stability
-                )
-            except DeviceMemoryError:
-                if len(prompts) == 1:
-                    raise
-                self._batch = len(prompts) // 2
-                self._notes.append(
-                    f"{self.session.prompter.device} ran out of memory: {self._batch} points at "
-                    "a time"
-                )
-                continue
-            found.append((begin, part))
-            begin += len(prompts)
-        return found[0][1] if len(found) == 1 else _concatenate(found)
+        decode = partial(
+            self.session.prompter.decode,
+            embedding,
+            min_predicted_iou=min_iou,
+            min_stability=min_stability,
+        )
+        prompts = Prompts.create(points[:, np.newaxis])
+        return join([*in_batches(decode, prompts, self._batch, self._shrink)])
+
+    def _shrink(self, size: int) -> None:
+        self._batch = size
+        self._notes.append(
+            f"{self.session.prompter.device} ran out of memory: {size} points at a time"
+        )
 
     def _store(self) -> None:
         """Move the picture under way to those that are done."""
@@ -211,9 +205,7 @@ class EverythingRun:
             self._current = None
 
     def _join(self, view: View, parts: Sequence[PictureMasks]) -> PictureMasks:
-        (height, width) = self.session.plane_shape
-        tall, wide = self.session.pyramid.shape(view.level)
-        px = height * width / max(1, tall * wide)
+        px = self.session.pyramid.px(view.level)
         return PictureMasks.join(view, parts).pruned(self.settings, px)
 
 
@@ -247,20 +239,6 @@ def everything(
     return run.result()
 
 
-def _concatenate(found: Sequence[tuple[int, Candidates]]) -> Candidates:
-    """Join answers about the same picture; each with the number of its first prompt."""
-    first, parts = [begin for begin, _ in found], [part for _, part in found]
-    numbers = [part.prompts + begin for begin, part in zip(first, parts, strict=True)]
-    return Candidates(
-        parts[0].picture_shape,
-        np.concatenate(numbers),
-        np.concatenate([part.outputs for part in parts]),
-        np.concatenate([part.predicted_iou for part in parts]),
-        np.concatenate([part.stability for part in parts]),
-        tuple(mask for part in parts for mask in part.masks),
-    )
-
-
 def _known(
     planes: Sequence[tuple[int, ...]] | None, known: Sequence[tuple[int, ...]]
 ) -> list[tuple[int, ...]]:
@@ -269,15 +247,3 @@ def _known(
     if unknown:
         raise InputError(f"planes: expected some of {list(known)[:4]}..., got {unknown[0]}")
     return chosen
-
-
-def _box(region: tuple[slice, slice], shape: tuple[int, int]) -> tuple[float, float, float, float]:
-    (top, bottom, _), (left, right, _) = (
-        part.indices(length) for part, length in zip(region, shape, strict=True)
-    )
-    if top >= bottom or left >= right:
-        raise InputError(
-            f"region: expected rows and columns within {shape[0]} x {shape[1]} px, got "
-            f"{region[0].start}:{region[0].stop}, {region[1].start}:{region[1].stop}"
-        )
-    return top, left, bottom, right

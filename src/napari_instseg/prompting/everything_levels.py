@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Instances, Mask
-from ..ops.masks import overlap_area
+from ..ops.masks import corners, overlap_area, without
 from ..ops.merging import CUT_MARGIN
-from ..ops.nesting import corners
 from ..ops.tiling import Tile
 
 #: Of an object that is covered by this much, the other version stays.
@@ -62,9 +61,8 @@ def seen_whole(
     return whole
 
 
-def larger_than(instances: Instances, extent: float) -> NDArray[np.bool_]:
-    """Whether an object's box has a side longer than this, px."""
-    bounds = corners(instances.masks)
+def larger_than(bounds: NDArray[np.int64], extent: float) -> NDArray[np.bool_]:
+    """Whether (N, 4) boxes (see `corners`) have a side longer than this, px."""
     return np.asarray((bounds[:, 2:] - bounds[:, :2]).max(axis=1, initial=0) > extent, np.bool_)
 
 
@@ -100,7 +98,7 @@ def _add(fine: Level, coarse: Level) -> Level:
         replaced = ~fine.whole[near] & (shared >= COVERED * areas)
         others = [fine.instances.masks[i] for i in near[~replaced]]
         others += [other for _, other in added]
-        left = _without(mask, others)
+        left = without(mask, others)
         if left is None or left.area <= (1 - COVERED) * mask.area:
             continue
         stays[near[replaced]] = False
@@ -114,18 +112,3 @@ def _add(fine: Level, coarse: Level) -> Level:
         category_ids=np.concatenate([kept.category_ids, coarse.instances.category_ids[new]]),
     )
     return Level(instances, np.concatenate([fine.whole[stays], coarse.whole[new]]))
-
-
-def _without(mask: Mask, others: Sequence[Mask]) -> Mask | None:
-    """Take pixels away that others have."""
-    pixels = mask.pixels.copy()
-    (top, left), (height, width) = mask.origin, mask.pixels.shape
-    for other in others:
-        (row, col), (tall, wide) = other.origin, other.pixels.shape
-        first, last = max(row, top), min(row + tall, top + height)
-        begin, end = max(col, left), min(col + wide, left + width)
-        if first < last and begin < end:
-            pixels[first - top : last - top, begin - left : end - left] &= ~other.pixels[
-                first - row : last - row, begin - col : end - col
-            ]
-    return Mask(mask.origin, pixels).tight()

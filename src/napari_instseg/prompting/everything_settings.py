@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from ..checked import Check, Checked, is_share, is_whole
 from ..promptable import USUAL_HABITS, Habits
-from ..segmenter import InputError
 
 EXACT, FAST = MODES = ("exact", "fast")
 BOXES, MASKS = NMS_KINDS = ("boxes", "masks")
@@ -17,7 +16,7 @@ KEPT = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class EverythingSettings:
+class EverythingSettings(Checked):
     """Choices of a run over everything.
 
     Parameters
@@ -70,15 +69,30 @@ class EverythingSettings:
     keep_predicted_iou: float = USUAL_HABITS.min_predicted_iou - KEPT
     keep_stability: float = USUAL_HABITS.min_stability - KEPT
 
-    def __post_init__(self) -> None:
-        for name, is_good, expected in _CHECKS:
-            value = getattr(self, name)
-            try:
-                good = is_good(value)
-            except TypeError:
-                good = False  # Of another kind than the check can look at.
-            if not good:
-                raise InputError(f"{name}: expected {expected}, got {value!r}")
+    UNKNOWN: ClassVar[str] = "everything: unknown settings {unknown}; expected some of {in_order}"
+    CHECKS: ClassVar[tuple[Check, ...]] = (
+        ("points_per_side", lambda s: is_whole(s.points_per_side, 1), "a whole number from 1"),
+        ("points_per_batch", lambda s: is_whole(s.points_per_batch, 0), "0 (automatic) or more"),
+        ("min_predicted_iou", lambda s: is_share(s.min_predicted_iou), "a number in [0, 1]"),
+        ("min_stability", lambda s: is_share(s.min_stability), "a number in [0, 1]"),
+        ("nms", lambda s: is_share(s.nms), "a number in [0, 1]"),
+        ("nms_by", lambda s: s.nms_by in NMS_KINDS, f"one of {NMS_KINDS}"),
+        ("mode", lambda s: s.mode in MODES, f"one of {MODES}"),
+        (
+            "levels",
+            lambda s: s.levels is None or is_whole(s.levels, 1),
+            "a whole number from 1, or None for all",
+        ),
+        ("min_area", lambda s: s.min_area >= 0, "0 px or more"),
+        (
+            "max_area",
+            lambda s: s.max_area is None or s.max_area > 0,
+            "more than 0 px, or None for no limit",
+        ),
+        ("overlapping", lambda s: isinstance(s.overlapping, bool), "True or False"),
+        ("keep_predicted_iou", lambda s: is_share(s.keep_predicted_iou), "a number in [0, 1]"),
+        ("keep_stability", lambda s: is_share(s.keep_stability), "a number in [0, 1]"),
+    )
 
     @property
     def floors(self) -> tuple[float, float]:
@@ -106,52 +120,3 @@ class EverythingSettings:
             "keep_stability": max(0.0, stability - KEPT),
         }
         return cls.from_json({**own, **values})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return values that `json` can write."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> EverythingSettings:
-        """Rebuild from `to_json`'s values.
-
-        Raises
-        ------
-        InputError
-            If there is a field that this version does not know, or a bad value.
-        """
-        known = [f.name for f in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise InputError(f"everything: unknown settings {unknown}; expected some of {known}")
-        return cls(**values)
-
-    def replace(self, **changes: Any) -> EverythingSettings:
-        """Return a copy with some fields changed."""
-        return replace(self, **changes)
-
-
-def _whole(lowest: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, Integral) and int(value) >= lowest
-
-
-def _share(value: Any) -> bool:
-    return bool(0 <= value <= 1)
-
-
-#: Field, whether its value is good, and what was expected.
-_CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("points_per_side", _whole(1), "a whole number from 1"),
-    ("points_per_batch", _whole(0), "0 (automatic) or more"),
-    ("min_predicted_iou", _share, "a number in [0, 1]"),
-    ("min_stability", _share, "a number in [0, 1]"),
-    ("nms", _share, "a number in [0, 1]"),
-    ("nms_by", lambda v: v in NMS_KINDS, f"one of {NMS_KINDS}"),
-    ("mode", lambda v: v in MODES, f"one of {MODES}"),
-    ("levels", lambda v: v is None or _whole(1)(v), "a whole number from 1, or None for all"),
-    ("min_area", lambda v: v >= 0, "0 px or more"),
-    ("max_area", lambda v: v is None or v > 0, "more than 0 px, or None for no limit"),
-    ("overlapping", lambda v: isinstance(v, bool), "True or False"),
-    ("keep_predicted_iou", _share, "a number in [0, 1]"),
-    ("keep_stability", _share, "a number in [0, 1]"),
-)

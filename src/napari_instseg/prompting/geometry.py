@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..instances import Instances, Mask
+from ..instances import Mask
+from ..ops.morphing import clip
 from ..ops.scaling import Resampling
 from ..promptable import ON, Prompts, PromptSegmenter
 from .prompts import NO_PIXELS, Candidate, Prompt
@@ -190,23 +191,12 @@ def _means(
 
 def _restore(pyramid: Pyramid, view: View, mask: Mask) -> Mask:
     found = mask.shift(view.tile.top, view.tile.left).tight()
-    factor, (height, width) = 2**view.level, pyramid.resampling.target
+    factor = 2**view.level
     if found is not None and factor > 1:
         rows, cols = pyramid.shape(view.level)
         finer = Resampling((rows * factor, cols * factor), (rows, cols))
-        found = _by(finer, found)
-        found = None if found is None else _clip(found, height, width)
+        found = finer.restore_mask(found)
+        found = None if found is None else clip(found, pyramid.resampling.target)
     if found is not None:
-        found = _by(pyramid.resampling, found)
+        found = pyramid.resampling.restore_mask(found)
     return NO_PIXELS if found is None else found
-
-
-def _by(resampling: Resampling, mask: Mask) -> Mask | None:
-    back = resampling.restore(Instances.create(resampling.target, (mask,)))
-    return back.masks[0] if len(back) else None
-
-
-def _clip(mask: Mask, height: int, width: int) -> Mask | None:
-    """Leave out what lies beyond the last row and column of level 0."""
-    (row, col), pixels = mask.origin, mask.pixels
-    return Mask(mask.origin, pixels[: max(height - row, 0), : max(width - col, 0)]).tight()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from ..ops.nesting import flatten
 from ..promptable import Embedding, Prompts, PromptSegmenter
+from .batches import in_batches, join
 from .everything_points import grid
 from .everything_settings import EverythingSettings
 from .image_views import ImageViews
@@ -61,13 +63,11 @@ def measure_diameter(
 
 def _diameters(view: View, embedding: Embedding, prompter: PromptSegmenter) -> list[float]:
     points = grid(POINTS, view.tile.shape)
-    answers = prompter.decode(
-        embedding,
-        Prompts.create(points[:, np.newaxis]),
-        min_predicted_iou=MIN_IOU,
-        min_stability=MIN_STABILITY,
+    decode = partial(
+        prompter.decode, embedding, min_predicted_iou=MIN_IOU, min_stability=MIN_STABILITY
     )
-    found = PictureMasks.of(view, answers)
+    answers = [*in_batches(decode, Prompts.create(points[:, np.newaxis]), len(points))]
+    found = PictureMasks.of(view, join(answers))
     tile = view.tile
     height, width = tile.shape
     wanted = EverythingSettings(

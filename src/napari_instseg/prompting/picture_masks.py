@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..instances import Mask
-from ..ops.nesting import corners
+from ..ops.masks import corners
 from ..ops.suppression import iou_with, suppress_boxes, suppress_masks
 from ..promptable import Candidates
 from .everything_settings import BOXES, EverythingSettings

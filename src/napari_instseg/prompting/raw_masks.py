@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..instances import Instances
-from ..ops.masks import solid
+from ..instances import Instances, Mask
+from ..ops.masks import corners, solid
 from ..ops.merging import merge_tiles
 from ..ops.nesting import flatten
 from ..ops.tiling import Tile
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 #: A mask with more of its picture than this, or that reaches all of the picture's edges, is
 #: what lies around objects.
 BACKGROUND = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chosen:
+    """What was chosen in a picture: masks by their index, and those of them that are shown."""
+
+    overlapping: bool
+    masks: dict[int, Mask]
+    shown: Instances
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +59,9 @@ class RawMasks:
     warnings: tuple[str, ...] = ()
     complete: bool = True
     details: dict[str, Any] = field(default_factory=dict)
-    _shown: dict[tuple[View, bytes, bool], Instances] = field(default_factory=dict, repr=False)
+    #: What was chosen last, by picture; and masks that were moved to the plane, by level.
+    _last: dict[View, _Chosen] = field(default_factory=dict, repr=False)
+    _moved: dict[View, dict[Mask, Mask]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return sum(len(picture) for picture in self.pictures)
@@ -68,7 +79,9 @@ class RawMasks:
     @property
     def areas(self) -> NDArray[np.float32]:
         """Of each mask, px of the image."""
-        return _joined((p.areas * self._px(p.view.level) for p in self.pictures), np.float32)
+        return _joined(
+            (p.areas * self.session.pyramid.px(p.view.level) for p in self.pictures), np.float32
+        )
 
     @property
     def instances(self) -> tuple[Instances, ...]:
@@ -156,10 +169,10 @@ class RawMasks:
         merged = merge_tiles(shape, tiles, parts).instances
         whole = seen_whole(merged, tiles, shape)
         if coarse:
-            large = larger_than(merged, self.session.settings.overlap / 2)
+            large = larger_than(corners(merged.masks), self.session.settings.overlap / 2)
             merged, whole = merged.take(large), whole[large]
         frame = View(plane, level, Tile(0, 0, *shape))
-        masks = self.session.to_plane(frame, merged.masks)
+        masks = self._to_plane(frame, merged.masks)
         kept = [i for i, mask in enumerate(masks) if mask.pixels.size]
         instances = Instances.create(
             self.session.plane_shape, [masks[i] for i in kept], scores=merged.scores[kept]
@@ -173,36 +186,40 @@ class RawMasks:
         shape: tuple[int, int],
     ) -> Instances:
         """Choose in one picture; what was chosen there last is kept, to be chosen again."""
-        index = picture.choose(wanted, self._px(picture.view.level))
+        index = picture.choose(wanted, self.session.pyramid.px(picture.view.level))
         if not wanted.overlapping:
             index = index[~_is_background(picture, index)]
-        key = picture.view, index.tobytes(), wanted.overlapping
-        found = self._shown.get(key)
-        if found is None:
-            masks = [picture.mask(i) for i in index]
-            if self.session.prompter.habits.leaves_crumbs and not wanted.overlapping:
-                masks = [solid(mask).tight() or mask for mask in masks]
-            scores = np.clip(picture.predicted_iou[index], 0, 1)
-            found = Instances.create(shape, masks, scores=scores)
-            if not wanted.overlapping:
-                found = found.take(flatten(masks, scores))
-            for old in [k for k in self._shown if k[0] == picture.view]:
-                del self._shown[old]
-            self._shown[key] = found
-        return found
+        last = self._last.get(picture.view)
+        known = last.masks if last is not None and last.overlapping == wanted.overlapping else {}
+        if last is not None and known is last.masks and [*known] == index.tolist():
+            return last.shown
+        masks = {i: known.get(i) or self._mask(picture, i, wanted) for i in index.tolist()}
+        scores = np.clip(picture.predicted_iou[index], 0, 1)
+        shown = Instances.create(shape, masks.values(), scores=scores)
+        if not wanted.overlapping:
+            shown = shown.take(flatten(shown.masks, scores))
+        self._last[picture.view] = _Chosen(wanted.overlapping, masks, shown)
+        return shown
 
-    def _px(self, level: int) -> float:
-        """How many px of the plane one of a level is."""
-        (height, width), (tall, wide) = self.session.plane_shape, self.session.pyramid.shape(level)
-        return height * width / max(1, tall * wide)
+    def _mask(self, picture: PictureMasks, index: int, wanted: EverythingSettings) -> Mask:
+        mask = picture.mask(index)
+        if self.session.prompter.habits.leaves_crumbs and not wanted.overlapping:
+            return solid(mask).tight() or mask
+        return mask
+
+    def _to_plane(self, frame: View, masks: Sequence[Mask]) -> list[Mask]:
+        """Move masks of a level to the plane, but those that were moved there the last time."""
+        known = self._moved.get(frame, {})
+        moved = {mask: known.get(mask) or self.session.to_plane(frame, [mask])[0] for mask in masks}
+        self._moved[frame] = moved
+        return [moved[mask] for mask in masks]
 
 
 def _is_background(picture: PictureMasks, index: NDArray[np.intp]) -> NDArray[np.bool_]:
     tile = picture.view.tile
-    edges = np.array([tile.top, tile.left, tile.bottom, tile.right])
     height, width = tile.shape
     filling = picture.areas[index] > BACKGROUND * height * width
-    return np.asarray(filling | (picture.bounds[index] == edges).all(axis=1), np.bool_)
+    return np.asarray(filling | (picture.bounds[index] == tile.edges).all(axis=1), np.bool_)
 
 
 def _joined(parts: Iterable[NDArray[Any]], dtype: Any) -> NDArray[Any]:

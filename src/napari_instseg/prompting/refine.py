@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..instances import Instances, Mask
-from ..ops.suppression import mask_iou
+from ..ops.masks import mask_iou
 from ..progress import Progress
 from ..segmentation import Segmentation
+from .batches import by_picture
 from .prompts import Candidate
 from .refine_settings import RefineSettings
 from .refine_targets import Target, targets_of
-from .views import View
 
 if TYPE_CHECKING:
     from .session import PromptSession
@@ -61,20 +60,14 @@ class RefineRun:
 
     def __iter__(self) -> Iterator[Progress]:
         """Do the work, one batch of objects of one picture a step."""
-        groups: dict[View, list[int]] = defaultdict(list)
-        for i, target in enumerate(self._targets):
-            if target.asked:
-                groups[self.session.view_for(target.plane, target.prompt.region)].append(i)
-        total, size = sum(map(len, groups.values())), max(1, self.session.prompter.batch_size)
+        asked = {i: (t.plane, t.prompt) for i, t in enumerate(self._targets) if t.asked}
+        batches, total = by_picture(self.session, asked), len(asked)
         yield Progress(0, total, "encoding the first picture")
-        for view, members in groups.items():
-            for begin in range(0, len(members), size):
-                batch = members[begin : begin + size]
-                prompts = [self._targets[i].prompt for i in batch]
-                found = self.session.candidates(prompts, view.plane, reach=0)
-                self._answers |= {i: answer[0] for i, answer in zip(batch, found, strict=True)}
-                done = len(self._answers)
-                yield Progress(done, total, f"object {done} of {total}")
+        for plane, batch in batches:
+            found = self.session.candidates([asked[i][1] for i in batch], plane, reach=0)
+            self._answers |= {i: answer[0] for i, answer in zip(batch, found, strict=True)}
+            done = len(self._answers)
+            yield Progress(done, total, f"object {done} of {total}")
         self._complete = True
 
     def predicted_iou(self) -> tuple[tuple[float, ...], ...]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..instances import Instances, Mask
+from ..ops.morphing import interior_points
 from ..segmentation import Segmentation
 from ..segmenter import InputError
 from .prompts import Prompt
@@ -163,12 +163,5 @@ def _prompt(
         return Prompt(box=edges, mask=mask)
     points: Sequence[tuple[float, float]] = ()
     if settings.prompt == BOX_AND_POINT:
-        points = (_deepest(mask),)
+        points = [(row, col) for row, col in interior_points(mask, 1).tolist()]
     return Prompt(points=tuple(points), box=edges)
-
-
-def _deepest(mask: Mask) -> tuple[float, float]:
-    """The middle of the pixel that is farthest from the mask's outline."""
-    depth = ndimage.distance_transform_edt(np.pad(mask.pixels, 1))[1:-1, 1:-1]
-    row, col = np.unravel_index(int(depth.argmax()), depth.shape)
-    return float(mask.origin[0] + row) + 0.5, float(mask.origin[1] + col) + 0.5

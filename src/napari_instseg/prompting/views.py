@@ -75,6 +75,11 @@ class Pyramid:
         height, width = (-(-length // 2**level) for length in self.resampling.target)
         return height, width
 
+    def px(self, level: int) -> float:
+        """How many px of the plane one px of a level is."""
+        (height, width), (tall, wide) = self.resampling.source, self.shape(level)
+        return height * width / max(1, tall * wide)
+
     def views(self, plane: tuple[int, ...], level: int) -> Iterator[View]:
         """All tiles of one level, row by row."""
         for top, bottom in self._spans(level, 0):

@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .augment import Crop, draw_crop
-from .dataset import Example, sampling_weights
+from .dataset import Example, find_pairs, load_examples, sampling_weights
 
 #: Crops with more objects than this are drawn again: their masks would take too much memory.
 MAX_OBJECTS = 150
@@ -120,6 +120,11 @@ class Trainer(ABC):
         """What each row of the log says."""
         return ("iteration", "loss", *self.losses, *self.figures, "learning_rate", "seconds")
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the weights file says of the training."""
+        return {**asdict(self.settings), "images": len(self.examples)}
+
     @abstractmethod
     def compute(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Draw a batch and return `losses` and `figures` by name."""
@@ -212,8 +217,31 @@ class Trainer(ABC):
         self.iteration = int(state["iteration"])
 
 
-def check_output(output: Path, *, resume: bool) -> Path:
-    """Say where the checkpoint goes, before data are read and a network is built.
+TrainerT = TypeVar("TrainerT", bound=Trainer)
+
+
+def run(
+    data: Path,
+    output: Path,
+    begin: Callable[[list[Example]], TrainerT],
+    *,
+    resume: bool,
+    seconds: float,
+    report: Callable[[Step], None],
+) -> TrainerT:
+    """Train to the end of the settings' iterations.
+
+    Parameters
+    ----------
+    data, output : Path
+        ``output`` gets ``checkpoint.pt`` and ``log.csv``.
+    begin : callable
+        Builds the trainer, for the examples in ``data``.
+    resume : bool
+    seconds : float
+        Time between checkpoints; one is written at the end, and on Ctrl-C, too.
+    report : callable
+        Called after each iteration.
 
     Raises
     ------
@@ -222,37 +250,9 @@ def check_output(output: Path, *, resume: bool) -> Path:
     FileNotFoundError
         If ``resume`` is true and there is none.
     """
-    checkpoint = output / "checkpoint.pt"
-    if checkpoint.exists() != resume:
-        if resume:
-            raise FileNotFoundError(f"expected {checkpoint} to resume from; none is there")
-        raise FileExistsError(f"{checkpoint} exists: pass --resume, or choose another folder")
-    output.mkdir(parents=True, exist_ok=True)
-    return checkpoint
-
-
-def run(
-    trainer: Trainer,
-    checkpoint: Path,
-    *,
-    resume: bool,
-    seconds: float,
-    report: Callable[[Step], None],
-) -> None:
-    """Train to the end of the settings' iterations.
-
-    Parameters
-    ----------
-    trainer : Trainer
-    checkpoint : Path
-        From `check_output`; ``log.csv`` lies beside it.
-    resume : bool
-    seconds : float
-        Time between checkpoints; one is written at the end, and on Ctrl-C, too.
-    report : callable
-        Called after each iteration.
-    """
-    log = _Log(checkpoint.with_name("log.csv"), trainer.columns)
+    checkpoint = _check_output(output, resume=resume)
+    trainer = begin(load_examples(find_pairs(data)))
+    log = _Log(output / "log.csv", trainer.columns)
     if resume:
         trainer.load(checkpoint)
         log.cut(trainer.iteration)
@@ -267,6 +267,18 @@ def run(
                 saved = time.monotonic()
     finally:
         trainer.save(checkpoint)
+    return trainer
+
+
+def _check_output(output: Path, *, resume: bool) -> Path:
+    """Say where the checkpoint goes, before data are read and a network is built."""
+    checkpoint = output / "checkpoint.pt"
+    if checkpoint.exists() != resume:
+        if resume:
+            raise FileNotFoundError(f"expected {checkpoint} to resume from; none is there")
+        raise FileExistsError(f"{checkpoint} exists: pass --resume, or choose another folder")
+    output.mkdir(parents=True, exist_ok=True)
+    return checkpoint
 
 
 def learning_rate(settings: TrainSettings, iteration: int) -> float:

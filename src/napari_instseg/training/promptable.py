@@ -11,7 +11,7 @@ loss is cross entropy over the object's area, which suits small objects.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from ..models.sam.compact_encoder import FORMAT, Architecture, PromptNetwork, bu
 from ..models.sam.mask_decoder import Attention
 from ..models.sam.prompt_encoder import FIRST_CORNER
 from ..models.weights import fill, read_weights, write_weights
-from .dataset import Example, find_pairs, load_examples
-from .loop import Step, Trainer, TrainSettings, check_output, run
+from .dataset import Example
+from .loop import Step, Trainer, TrainSettings, run
 from .promptable_losses import prompt_losses
 from .promptable_prompts import corrected, first_prompts
 
@@ -94,16 +94,20 @@ def train_promptable(
         The weights file: the average of the weights over the last steps, as float16.
     """
     arch = architecture or Architecture()
-    checkpoint = check_output(output, resume=resume)
-    examples = load_examples(find_pairs(data))
-    trainer = PromptTrainer(arch, settings, examples, start)
-    run(trainer, checkpoint, resume=resume, seconds=checkpoint_seconds, report=report)
+    trainer = run(
+        data,
+        output,
+        lambda examples: PromptTrainer(arch, settings, examples, start),
+        resume=resume,
+        seconds=checkpoint_seconds,
+        report=report,
+    )
     weights = output / "model.safetensors"
     about = {
         "format": FORMAT,
         "architecture": arch.to_dict(),
         "diameter": DIAMETER,
-        "training": {**asdict(settings), "images": len(examples)},
+        "training": trainer.about,
     }
     write_weights(weights, trainer.averaged, about)
     return weights

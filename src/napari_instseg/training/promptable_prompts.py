@@ -50,9 +50,6 @@ def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
 
 def first_box(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
     """Row and column of the first and of the last corner of a box around an object."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], np.float64)
-    size = np.tile(box[2:] - box[:2], 2)
     chance = rng.random()
     if chance < 0.25:
         share = np.zeros(4)
@@ -60,8 +57,24 @@ def first_box(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.f
         share = np.full(4, rng.uniform(0, LOOSE))
     else:
         share = rng.uniform(-SHORT, LOOSE, 4)
+    return loose_box(mask, share)
+
+
+def loose_box(mask: NDArray[np.bool_], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Box with each side moved outward by a share of the object's size, inside the picture."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    box = np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], np.float64)
+    size = np.tile(box[2:] - box[:2], 2)
     box += share * size * np.array([-1, -1, 1, 1])
     return np.clip(box, 0, np.tile(mask.shape, 2))
+
+
+def larger_error(
+    truth: NDArray[np.bool_], answer: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], int]:
+    """Pixels of the larger kind of error, and the label (1 on, 0 off) of a click there."""
+    missed, extra = truth & ~answer, answer & ~truth
+    return (missed, ON) if missed.sum() >= extra.sum() else (extra, OFF)
 
 
 def correction(
@@ -72,8 +85,7 @@ def correction(
     It lies in the larger kind of error, mostly at its deepest point; where there is no error,
     on the object once more.
     """
-    missed, extra = truth & ~answer, answer & ~truth
-    wrong, label = (missed, ON) if missed.sum() >= extra.sum() else (extra, OFF)
+    wrong, label = larger_error(truth, answer)
     if not wrong.any():
         return (*anywhere(truth, rng), ON)
     if rng.random() < DEEPEST:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,27 +14,8 @@ from torch import Tensor
 from ..models.thin_mask_rcnn import Architecture, build
 from ..models.torchvision import save_weights
 from .augment import TARGET_DIAMETER
-from .dataset import Example, find_pairs, load_examples
-from .loop import (
-    EMA_DECAY,
-    MAX_OBJECTS,
-    Step,
-    Trainer,
-    TrainSettings,
-    check_output,
-    learning_rate,
-    run,
-)
-
-__all__ = [
-    "EMA_DECAY",
-    "LOSSES",
-    "MAX_OBJECTS",
-    "Step",
-    "TrainSettings",
-    "learning_rate",
-    "train",
-]
+from .dataset import Example
+from .loop import Step, Trainer, TrainSettings, run
 
 LOSSES = (
     "loss_objectness",
@@ -89,10 +69,14 @@ def train(
         If the loss is not finite.
     """
     arch = architecture or Architecture()
-    checkpoint = check_output(output, resume=resume)
-    examples = load_examples(find_pairs(data))
-    trainer = _Trainer(arch, settings, examples)
-    run(trainer, checkpoint, resume=resume, seconds=checkpoint_seconds, report=report)
+    trainer = run(
+        data,
+        output,
+        lambda examples: _Trainer(arch, settings, examples),
+        resume=resume,
+        seconds=checkpoint_seconds,
+        report=report,
+    )
     weights = output / "model.safetensors"
     save_weights(
         weights,
@@ -100,7 +84,7 @@ def train(
         arch,
         categories=(settings.category,),
         diameter=TARGET_DIAMETER,
-        training={**asdict(settings), "images": len(examples)},
+        training=trainer.about,
     )
     return weights
 

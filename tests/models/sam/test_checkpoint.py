@@ -21,7 +21,7 @@ from napari_instseg.models.sam import checkpoint, compact_encoder
 from napari_instseg.models.sam.checkpoint import read_network
 from napari_instseg.models.sam.network import ARCHITECTURES
 from napari_instseg.models.sam.segmenter import load_prompter, resized
-from napari_instseg.models.weights import write_weights
+from napari_instseg.models.weights import misfit, write_weights
 from napari_instseg.promptable import Prompts, PromptSegmenter
 from napari_instseg.segmenter import InputError, ModelError
 
@@ -58,7 +58,7 @@ def test_published_architectures_are_told_apart(title: str) -> None:
         tensors = ARCHITECTURES[title]().state_dict()
     used = {k: v for k, v in tensors.items() if not checkpoint._NOT_USED.search(k)}
     assert checkpoint._closest(used) == title
-    assert not checkpoint._problems(checkpoint._shapes(title), used)
+    assert not misfit(checkpoint._shapes(title), used)
 
 
 def test_names_are_the_references() -> None:

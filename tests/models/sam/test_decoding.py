@@ -16,6 +16,7 @@ from napari_instseg.models.sam import segmenter
 from napari_instseg.models.sam.decoding import FastDecoder
 from napari_instseg.models.sam.mask_decoder import MaskDecoder
 from napari_instseg.models.sam.prompt_encoder import PromptEncoder
+from napari_instseg.models.sam.recent import KEPT
 from napari_instseg.models.sam.reordered import SharedCells
 from napari_instseg.models.sam.segmenter import SamPrompter
 from napari_instseg.promptable import Candidates, Embedding, Prompts
@@ -273,7 +274,7 @@ def test_threads_with_pictures_of_their_own(prompter: SamPrompter) -> None:
     for thread in threads:
         thread.join()
     for i in range(4):
-        assert len(prompter._shared) <= segmenter.KEPT
+        assert len(prompter._shared) <= KEPT
         np.testing.assert_allclose(found[i], [alone[i]] * 3, atol=1e-6)
 
 

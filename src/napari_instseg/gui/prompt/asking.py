@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import napari.viewer
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from ...instances import Mask
-from ...prompting import Candidate, Prompt, PromptSession, View
-from .drafts import Draft, Drafts, Step
+from ...prompting import Prompt, PromptSession, View
+from .drafts import Answered, Draft, Drafts, Step
 from .ground import Ground
 from .lanes import Answers, Decoder, Encoder, Question
 
@@ -16,19 +17,12 @@ from .lanes import Answers, Decoder, Encoder, Question
 AHEAD = 12
 
 
-class Hover:
-    """What a click or a drag would give: the candidates, and which of them is shown."""
+@dataclass(slots=True, eq=False)
+class Hover(Answered):
+    """What a click or a drag would give."""
 
-    def __init__(self, prompt: Prompt, plane: tuple[int, ...]) -> None:
-        self.prompt, self.plane = prompt, plane
-        self.answers: tuple[Candidate, ...] = ()
-        self.choice = 0
-
-    @property
-    def mask(self) -> Mask | None:
-        """What is shown; None if there is nothing."""
-        mask = self.answers[self.choice].mask if self.answers else None
-        return mask if mask is not None and mask.pixels.size else None
+    prompt: Prompt
+    plane: tuple[int, ...]
 
 
 class Asking(QObject):
@@ -88,6 +82,13 @@ class Asking(QObject):
             self.drafts.clear()
         self.drop_hover()
         return self.drafts.start(plane, edits)
+
+    def keep(self, hover: Hover) -> None:
+        """Begin an object with what is shown under the mouse."""
+        draft = self.begin(hover.plane)
+        draft.add(Step(hover.prompt.points, box=hover.prompt.box))
+        draft.answer(hover.answers, draft.version)
+        draft.choice = hover.choice
 
     def ask(self) -> None:
         """Ask about the objects that are not answered, once their tile is encoded."""
@@ -163,8 +164,7 @@ class Asking(QObject):
 
     def _answered(self, question: Question, answers: Answers) -> None:
         if question.hover and self._wants_hover:
-            self.hover = Hover(question.prompts[0], question.plane)
-            self.hover.answers = answers[0]
+            self.hover = Hover(question.prompts[0], question.plane, answers=answers[0])
         for (key, version), answer in zip(question.keys, answers, strict=False):
             draft = self.drafts.find(key)
             if draft is not None and question.more:

@@ -66,7 +66,7 @@ class ClassTable(QWidget):
         column.addWidget(self.table)
         column.addLayout(buttons)
         self._show(0)
-        self.table.itemSelectionChanged.connect(self._follow)
+        self.table.itemSelectionChanged.connect(self.chosen)
         self.table.cellChanged.connect(self._read)
         self.table.cellDoubleClicked.connect(self._ask_color)
 
@@ -174,9 +174,6 @@ class ClassTable(QWidget):
                 item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
             self.table.setItem(row, column, item)
         return item
-
-    def _follow(self) -> None:
-        self.chosen.emit()
 
     def _read(self, row: int, column: int) -> None:
         """Take what was typed, if it can be one."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import napari.layers
-import numpy as np
-from napari.utils.colormaps import DirectLabelColormap, label_colormap
-from numpy.typing import NDArray
+from napari.utils.colormaps import label_colormap
 
 from ...segmenter import Category
-from ..results import shades
+from ..results import direct_colors, shades
 
 #: So many numbers that are not given yet get the current class's colours beforehand: a new
 #: colour map for each object would take 50 ms.
 BEFOREHAND = 128
+#: Numbers of no class, such as those painted by hand.
+GREY = (0.6, 0.6, 0.6, 1.0)
 
 
 class ClassColors:
@@ -64,12 +64,7 @@ class ClassColors:
         ahead = range(following, following + BEFOREHAND)
         self._shown = {**dict.fromkeys(ahead, current.id), **numbers}
         of = {one.id: shades(one) for one in classes}
-        # Numbers of no class, such as those painted by hand, are grey.
-        table: dict[int | None, NDArray[np.float32]] = {
-            None: np.array([0.6, 0.6, 0.6, 1], np.float32),
-            0: np.zeros(4, np.float32),
-        }
-        for number, one in self._shown.items():
-            if one in of:
-                table[number] = of[one][number % len(of[one])]
-        self._layer.colormap = DirectLabelColormap(color_dict=table)
+        known = ((number, of[one]) for number, one in self._shown.items() if one in of)
+        self._layer.colormap = direct_colors(
+            ((number, colors[number % len(colors)]) for number, colors in known), GREY
+        )

@@ -149,10 +149,7 @@ class Prompting(QObject):
         hover = self.asking.hover
         if not len(self.drafts) and hover is not None and hover.mask is not None:
             self.current.begin()
-            draft = self.asking.begin(hover.plane)
-            draft.add(Step(hover.prompt.points, box=hover.prompt.box))
-            draft.answer(hover.answers, draft.version)
-            draft.choice = hover.choice
+            self.asking.keep(hover)
         self._accept_soon = bool(self.drafts.unanswered())
         if not self._accept_soon:
             self._paint()
@@ -164,8 +161,8 @@ class Prompting(QObject):
             self.asking.ask_for_more(draft)
         elif draft is not None:
             draft.next()
-        elif hover is not None and hover.answers:
-            hover.choice = (hover.choice + 1) % len(hover.answers)
+        elif hover is not None:
+            hover.next()
         self._refresh()
 
     def clear(self) -> None:

@@ -37,9 +37,39 @@ class Step:
     corrected: Candidate | None = None
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
+class Answered:
+    """What the model gave, and which of that is shown."""
+
+    #: The best first.
+    answers: tuple[Candidate, ...] = ()
+    #: Which of the answers is shown.
+    choice: int = 0
+
+    @property
+    def shown(self) -> Candidate | None:
+        """The answer that is chosen, if it has pixels."""
+        if not self.answers:
+            return None
+        candidate = self.answers[self.choice]
+        return candidate if candidate.mask.pixels.size else None
+
+    @property
+    def mask(self) -> Mask | None:
+        """Its pixels; None if there are none."""
+        return None if self.shown is None else self.shown.mask
+
+    def next(self) -> None:
+        """Choose the next answer."""
+        if self.answers:
+            self.choice = (self.choice + 1) % len(self.answers)
+
+
 @dataclass(slots=True, eq=False)
-class Draft:
+class Draft(Answered):
     """One object: what was said of it, and the model's answers.
+
+    The answers are those of earlier steps until new ones are here.
 
     Parameters
     ----------
@@ -54,10 +84,6 @@ class Draft:
     key: int
     edits: int = 0
     steps: list[Step] = field(default_factory=list)
-    #: Answers to the steps, the best first; those of earlier steps until new ones are here.
-    answers: tuple[Candidate, ...] = ()
-    #: Which of the answers is shown.
-    choice: int = 0
     #: How often its steps have changed, and to which state of them the answers are.
     version: int = 0
     answered_version: int = -1
@@ -104,24 +130,6 @@ class Draft:
         if version == self.answered_version:
             self.choice = len(self.answers)
             self.answers = (*self.answers, *answers)
-
-    @property
-    def shown(self) -> Candidate | None:
-        """The answer that is chosen, if it has pixels."""
-        if not self.answers:
-            return None
-        candidate = self.answers[self.choice]
-        return candidate if candidate.mask.pixels.size else None
-
-    @property
-    def mask(self) -> Mask | None:
-        """The pixels that would be accepted; None if there are none."""
-        return None if self.shown is None else self.shown.mask
-
-    def next(self) -> None:
-        """Choose the next answer."""
-        if self.answers:
-            self.choice = (self.choice + 1) % len(self.answers)
 
 
 class Drafts:

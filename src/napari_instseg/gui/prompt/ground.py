@@ -15,7 +15,7 @@ from ...instances import Mask
 from ...ops.axes import Image
 from ...segmenter import InputError
 from ..geometry import Origin, Placement
-from ..layers import current_plane, level_factors, visible_part
+from ..layers import current_plane, pixel_at, shows_plane, visible_part
 from ..mapping import LayerMap
 
 #: Row and column of the first, row and column of the last corner, px of the plane.
@@ -57,11 +57,9 @@ class Ground:
     ) -> None:
         self._viewer, self.layer, self.image = viewer, layer, image
         self._letters = image.axes.replace("S", "")
-        placement = Placement(layer, Origin(image.axes, level))
-        self._placement = placement
+        self._placement = Placement(layer, Origin(image.axes, level))
         #: One letter for each dimension of the layer of objects.
-        self.letters = self._letters[len(self._letters) - placement.ndim :]
-        self._factor = dict(zip(self._letters, level_factors(layer, image), strict=True))
+        self.letters = self._letters[len(self._letters) - self._placement.ndim :]
 
     @property
     def plane_shape(self) -> tuple[int, int]:
@@ -86,16 +84,13 @@ class Ground:
 
         Along rows and columns, ``fineness`` of its pixels lie in one of the plane.
         """
-        transforms = self._placement.transforms()
-        linear = compose_linear_matrix(
-            transforms["rotate"], transforms["scale"], transforms["shear"]
-        )
+        transforms = self.transforms()
         start = self.points(plane, [[row + 0.5 / fineness, col + 0.5 / fineness]])[0]
         finer = np.array([fineness if letter in "YX" else 1 for letter in self.letters])
         return {
             **transforms,
             "scale": np.asarray(transforms["scale"]) / finer,
-            "translate": np.asarray(transforms["translate"]) + linear @ start,
+            "translate": np.asarray(transforms["translate"]) + _linear(transforms) @ start,
         }
 
     def fits(self, labels: napari.layers.Labels) -> bool:
@@ -112,10 +107,7 @@ class Ground:
 
     def shown(self) -> bool:
         """Whether the viewer shows rows and columns of the layer, in 2-D."""
-        dims = self._viewer.dims
-        offset = dims.ndim - self.layer.ndim
-        letters = {self._letters[d - offset] for d in dims.displayed if d >= offset}
-        return dims.ndisplay == 2 and letters == {"Y", "X"}
+        return shows_plane(self._viewer, self.layer, self.image)
 
     def plane(self) -> tuple[int, ...] | None:
         """The plane that the viewer shows, None if it shows none."""
@@ -190,20 +182,15 @@ class Ground:
     def pixel_on_screen(self) -> float:
         """Side of a pixel of the plane on the canvas, in pixels of the canvas."""
         origin = self.points(self.plane() or (0,) * len(self.image.plane_axes), [[0, 0], [0, 1]])
-        linear = compose_linear_matrix(
-            *(self.transforms()[name] for name in ("rotate", "scale", "shear"))
-        )
-        affine = np.asarray(self.transforms()["affine"])[:-1, :-1]
-        side = float(np.linalg.norm(affine @ linear @ (origin[1] - origin[0])))
+        transforms = self.transforms()
+        affine = np.asarray(transforms["affine"])[:-1, :-1]
+        side = float(np.linalg.norm(affine @ _linear(transforms) @ (origin[1] - origin[0])))
         return max(side * float(self._viewer.scene.camera.zoom), 1e-9)
 
     def _pixel(self, world: ArrayLike) -> tuple[float, float]:
         """Row and column at a position of the mouse, px of the plane."""
-        data = self.layer.world_to_data(world)
-        row, col = (
-            (float(data[self._letters.index(letter)]) + 0.5) / self._factor[letter]
-            for letter in "YX"
-        )
+        at = pixel_at(self.layer, self.image, world)
+        row, col = (float(at[self._letters.index(letter)]) for letter in "YX")
         return row, col
 
     def mask_of(self, labels: napari.layers.Labels, spot: Spot) -> tuple[int, Mask] | None:
@@ -230,3 +217,9 @@ class Ground:
                 mask = Mask((rows.start, cols.start), found).tight()
                 return None if mask is None else (int(value), mask)
             reach *= 2
+
+
+def _linear(transforms: dict[str, Any]) -> NDArray[np.float64]:
+    """Scale, rotation and shear of a layer as one matrix."""
+    matrix = compose_linear_matrix(transforms["rotate"], transforms["scale"], transforms["shear"])
+    return np.asarray(matrix, np.float64)

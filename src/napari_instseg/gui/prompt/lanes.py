@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 from superqt.utils import WorkerBase
 from superqt.utils._qthreading import WorkerBaseSignals
 
 from ...prompting import Candidate, Prompt, PromptSession, View
-from ..tasks import Worker
+from ..tasks import Slots, Worker, hear, let_go
 
 #: Index of a plane along each plane axis.
 Plane = tuple[int, ...]
@@ -95,12 +94,11 @@ class Decoder(QObject):
         self._next = None
         worker = self._worker
         if worker is not None:
-            for signal, slot in self._slots(worker):
-                signal.disconnect(slot)
+            let_go(self._slots(worker))
             worker.quit()
             self._worker = None
 
-    def _slots(self, worker: _Decode) -> list[tuple[Any, Callable[..., None]]]:
+    def _slots(self, worker: _Decode) -> Slots:
         return [
             (worker.returned, self._answer),
             (worker.errored, self._fail),
@@ -112,8 +110,7 @@ class Decoder(QObject):
         if question is None:
             return
         self._worker = worker = _Decode(question)
-        for signal, slot in self._slots(worker):
-            signal.connect(slot)
+        hear(self._slots(worker))
         worker.start()
 
     def _answer(self, answers: Answers) -> None:
@@ -233,11 +230,10 @@ class Encoder(QObject):
         # That worker may still ask for a view.
         self._views = _Views()
         if worker is not None:
-            for signal, slot in self._slots(worker):
-                signal.disconnect(slot)
+            let_go(self._slots(worker))
             worker.quit()
 
-    def _slots(self, worker: _Encode) -> list[tuple[Any, Callable[..., None]]]:
+    def _slots(self, worker: _Encode) -> Slots:
         return [
             (worker.encoded, self._tell),
             (worker.errored, self._fail),
@@ -248,8 +244,7 @@ class Encoder(QObject):
         if self._session is None or not self._views.waiting:
             return
         self._worker = worker = _Encode(self._session, self._views)
-        for signal, slot in self._slots(worker):
-            signal.connect(slot)
+        hear(self._slots(worker))
         worker.start()
 
     def _tell(self, view: View) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...instances import Mask
+from ...ops.masks import union
 from .drafts import Point
 from .ground import Region
 
@@ -45,15 +46,19 @@ def bounds(mask: Mask) -> Region:
     return float(rows.start), float(cols.start), float(rows.stop), float(cols.stop)
 
 
+def span(slices: Sequence[slice]) -> slice:
+    """The smallest range that holds all of these."""
+    return slice(min(s.start for s in slices), max(s.stop for s in slices))
+
+
 def combined(mask: Mask, other: Mask, *, add: bool) -> Mask | None:
     """Join two masks, or take the other away from the first; None if nothing is left."""
-    (rows, cols), (others, across) = mask.slices, other.slices
-    top, left = min(rows.start, others.start), min(cols.start, across.start)
-    bottom, right = max(rows.stop, others.stop), max(cols.stop, across.stop)
-    pixels = np.zeros((bottom - top, right - left), bool)
-    pixels[mask.shift(-top, -left).slices] = mask.pixels
-    pixels[other.shift(-top, -left).slices][other.pixels] = add
-    return Mask((top, left), pixels).tight()
+    both = union((mask, other))
+    if add:
+        return both.tight()
+    (top, left), pixels = both.origin, both.pixels.copy()
+    pixels[other.shift(-top, -left).slices][other.pixels] = False
+    return Mask(both.origin, pixels).tight()
 
 
 def thinned(path: Sequence[Point]) -> tuple[Point, ...]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ...instances import Mask
 from ...segmenter import Category, InputError
-from .ground import Ground, Spot
+from .ground import Ground
+from .masks import span
 
 #: Where the layer's metadata keep its classes.
 CATEGORIES_KEY = "napari_instseg_categories"
@@ -88,14 +89,6 @@ class Objects:
         if number not in self._rows:
             self._taken = max(self._taken, number)
 
-    def at(self, spot: Spot) -> int:
-        """Number of the object at a point, 0 if there is none."""
-        row, col = int(spot.row), int(spot.col)
-        pixel = self._ground.view(
-            self.layer.data, spot.plane, slice(row, row + 1), slice(col, col + 1)
-        )
-        return int(pixel[0, 0])
-
     def mask(self, plane: tuple[int, ...], number: int) -> Mask | None:
         """The pixels of an object on a plane, None if it has none there."""
         whole = slice(None), slice(None)
@@ -113,7 +106,7 @@ class Objects:
         category: Category,
         *,
         overwrite: bool,
-    ) -> int:
+    ) -> None:
         """Paint objects of one plane, as one step that undo takes back.
 
         Parameters
@@ -125,11 +118,6 @@ class Objects:
             Their class.
         overwrite : bool
             Paint over other objects, too.
-
-        Returns
-        -------
-        int
-            Number of pixels that changed.
 
         Raises
         ------
@@ -145,8 +133,7 @@ class Objects:
             )
         old = {one.number: self.mask(plane, one.number) for one in accepted if one.replaces}
         masks = [one.mask for one in accepted] + [mask for mask in old.values() if mask]
-        rows = slice(*_span([mask.slices[0] for mask in masks]))
-        cols = slice(*_span([mask.slices[1] for mask in masks]))
+        rows, cols = (span([mask.slices[i] for mask in masks]) for i in (0, 1))
         before = self._ground.view(data, plane, rows, cols).copy()
         after = self._painted(before, accepted, (rows.start, cols.start), overwrite)
         at = np.nonzero(after != before)
@@ -159,7 +146,6 @@ class Objects:
             row.parts[plane] = one.mask.slices
         self._categories[category.id] = category
         self.sync()
-        return len(at[0])
 
     def _painted(
         self,
@@ -239,8 +225,7 @@ class Objects:
         """One row of the table; its columns are those of `Segmentation.table`."""
         category = self._categories.get(row.category_id)
         plane = next(iter(row.parts))
-        spans = list(row.parts.values())
-        (top, bottom), (left, right) = (_span([span[i] for span in spans]) for i in (0, 1))
+        rows, cols = (span([part[i] for part in row.parts.values()]) for i in (0, 1))
         letters = (letter.lower() for letter in self._ground.image.plane_axes)
         return {
             "index": number,
@@ -249,18 +234,14 @@ class Objects:
             "is_thing": category.is_thing if category else True,
             "score": round(row.score, 4),
             "area": area,
-            "row_min": top,
-            "col_min": left,
-            "row_max": bottom,
-            "col_max": right,
+            "row_min": rows.start,
+            "col_min": cols.start,
+            "row_max": rows.stop,
+            "col_max": cols.stop,
             **dict(zip(letters, plane, strict=True)),
             "touches_edge": edge,
             "source": self._source,
         }
-
-
-def _span(slices: Sequence[slice]) -> tuple[int, int]:
-    return min(s.start for s in slices), max(s.stop for s in slices)
 
 
 def categories_of(layer: napari.layers.Labels) -> tuple[Category, ...]:

@@ -9,7 +9,6 @@ than every image does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import napari.layers
 import napari.viewer
@@ -17,7 +16,8 @@ import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from ..links import TEMPORARY_KEY
+from ..links import add_temporary
+from ..results import direct_colors
 from .drafts import Point
 from .drawing import COLORS, MASK_ALPHA, Raster, Shade, draw
 from .ground import Ground
@@ -166,21 +166,10 @@ class Overlay:
             name=PREVIEW,
             colormap=self._colormap(),
             opacity=1,
-            metadata={TEMPORARY_KEY: True},
             **transforms,
         )
-        # On top; what was selected stays so.
-        layers = self._viewer.layers
-        active, chosen = layers.selection.active, set(layers.selection)
-        layers.append(layer)
-        layers.selection = chosen
-        layers.selection.active = active
+        add_temporary(self._viewer, layer)
 
     def _colormap(self) -> DirectLabelColormap:
-        clear = np.zeros(4, np.float32)
-        table: dict[int | None, Any] = {None: clear, 0: clear}
-        for value, alpha in MASK_ALPHA.items():
-            table[value] = np.array((*self._color, alpha), np.float32)
-        for value, color in COLORS.items():
-            table[value] = np.array(color, np.float32)
-        return DirectLabelColormap(color_dict=table)
+        masks = {value: (*self._color, alpha) for value, alpha in MASK_ALPHA.items()}
+        return direct_colors((masks | COLORS).items())

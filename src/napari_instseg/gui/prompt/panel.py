@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import napari.layers
 import napari.viewer
 from qtpy.QtCore import Qt, Signal
@@ -19,9 +17,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..fields import Choice
+from ..fields import Choice, choosable
 from ..form_rows import add_row, new_form, show_row
-from ..links import is_temporary
 from .classes import ClassTable
 from .tools import ClickTool, LabelsTool, LassoTool, PolygonTool, ScribbleTool
 
@@ -89,13 +86,8 @@ class PromptPanel(QWidget):
 
     def show_sources(self, own: napari.layers.Labels | None) -> None:
         """Offer the accepted objects, and the viewer's other Labels layers."""
-        others = [
-            (layer.name, layer.unique_id)
-            for layer in reversed(self._viewer.layers)
-            if isinstance(layer, napari.layers.Labels)
-            and layer is not own
-            and not is_temporary(layer)
-        ]
+        labels = choosable(self._viewer, (napari.layers.Labels,))
+        others = [(layer.name, layer.unique_id) for layer in labels if layer is not own]
         self.source.set_options([("Accepted objects", None), *others])
 
     def source_layer(self) -> napari.layers.Labels | None:
@@ -175,13 +167,13 @@ class PromptPanel(QWidget):
 class KeyList(QWidget):
     """All keys and buttons of the mouse, and what they do."""
 
-    def __init__(self, keys: Sequence[tuple[str, str]] = KEYS) -> None:
+    def __init__(self) -> None:
         super().__init__()
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setHorizontalSpacing(10)
         form.setVerticalSpacing(1)
-        for key, what in keys:
+        for key, what in KEYS:
             name, text = QLabel(key), QLabel(what)
             text.setWordWrap(True)
             # Somewhat paler, whatever the theme.

@@ -8,7 +8,6 @@ from typing import Any
 
 import napari.layers
 import napari.viewer
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ...models.entry import ModelEntry, Report
@@ -16,10 +15,9 @@ from ...ops.axes import Image
 from ...prompting import PromptSession
 from ...segmenter import InputError
 from ...settings import Settings
-from ..fields import Choice, LayerChoice
+from ..fields import Choice, LayerChoice, choosable
 from ..form_rows import add_row, new_form
 from ..holder import PrompterHolder
-from ..links import is_temporary
 from ..model_picker import ModelPicker, prompter_picker
 from ..prompt_details import PromptDetails
 from .ground import Ground
@@ -58,9 +56,6 @@ class SetupForm(QWidget):
     ----------
     viewer : napari.viewer.Viewer
     """
-
-    #: Another image layer.
-    layer_changed = Signal()
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -147,7 +142,6 @@ class SetupForm(QWidget):
         self._show_targets()
         # The layer of another image may fit, but is seldom meant.
         self.target.choose(None if layer is None else self._targets.get(layer.unique_id))
-        self.layer_changed.emit()
 
     def _show_targets(self, event: object = None) -> None:
         options: list[tuple[str, object]] = [("New layer", None)]
@@ -160,10 +154,8 @@ class SetupForm(QWidget):
             else:
                 options += [
                     (x.name, x.unique_id)
-                    for x in reversed(self._viewer.layers)
-                    if isinstance(x, napari.layers.Labels)
-                    and not is_temporary(x)
-                    and ground.fits(x)
+                    for x in choosable(self._viewer, (napari.layers.Labels,))
+                    if ground.fits(x)
                 ]
         self.target.set_options(options)
 

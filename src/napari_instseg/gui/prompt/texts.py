@@ -8,17 +8,15 @@ from .controller import Prompting
 def object_text(prompting: Prompting) -> str:
     """The current object, and which of its masks is shown: "3 · mask 1 of 3 · IoU 0.91"."""
     number = prompting.current.number
-    drafts, hover = prompting.drafts, prompting.asking.hover
+    drafts = prompting.drafts
     parts = [str(number)]
     if len(drafts) > 1:
         parts = [f"{len(drafts)} at once"]
-    answers, choice = ((), 0) if hover is None else (hover.answers, hover.choice)
-    if drafts.last is not None:
-        answers, choice = drafts.last.answers, drafts.last.choice
-    if answers:
-        if len(answers) > 1:
-            parts.append(f"mask {choice + 1} of {len(answers)}")
-        parts.append(f"IoU {answers[choice].score:.2f}")
+    seen = drafts.last or prompting.asking.hover
+    if seen is not None and seen.answers:
+        if len(seen.answers) > 1:
+            parts.append(f"mask {seen.choice + 1} of {len(seen.answers)}")
+        parts.append(f"IoU {seen.answers[seen.choice].score:.2f}")
     elif prompting.current.is_done:
         parts.append("accepted")
     return " · ".join(parts)

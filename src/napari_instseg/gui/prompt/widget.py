@@ -5,7 +5,7 @@ from __future__ import annotations
 import napari.layers
 import napari.viewer
 from qtpy.QtGui import QCloseEvent, QHideEvent, QShowEvent
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from ...models.entry import Report
 from ...prompting import PromptSession
@@ -14,7 +14,7 @@ from ...segmenter import InstsegError
 from ..docks import open_dock
 from ..everything_widget import EverythingWidget
 from ..fold import Fold
-from ..form_rows import scrolling, text_label
+from ..form_rows import fill_dock, text_label
 from ..holder import PrompterHolder
 from ..propagate.box import PropagateBox
 from ..task_row import TaskRow, breakable, notify
@@ -24,8 +24,6 @@ from .running import Running
 from .setup import SetupForm, Start, open_session
 from .texts import object_text, state_text
 
-#: The form fits into it, px.
-DOCK_WIDTH = 320
 #: The name that the menu entry gives to that dock.
 EVERYTHING = "Segment everything (Instance Segmentation)"
 
@@ -79,18 +77,8 @@ class PromptWidget(QWidget):
         self.everything_button = QPushButton("Segment everything…")
         self.everything_button.setToolTip("Open the dock that finds all objects at once")
         self.keys = KeyList()
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(8)
         parts = (self.setup, self.start_button, self.task, self.panel, self.status, self.stack)
-        for part in (*parts, self.everything_button, self.keys):
-            column.addWidget(part)
-        column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolling(content))
-        self.setMinimumWidth(DOCK_WIDTH)
+        fill_dock(self, (*parts, self.everything_button, self.keys))
 
     def _connect(self) -> None:
         panel = self.panel

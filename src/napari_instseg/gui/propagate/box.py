@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import napari.viewer
 import numpy as np
-from napari.qt.threading import create_worker
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
@@ -18,7 +16,8 @@ from ...segmenter import InputError, InstsegError
 from ..form_rows import text_label
 from ..progress import RunProgress
 from ..prompt.ground import Ground
-from ..task_row import breakable, notify
+from ..task_row import breakable, notify, sentence
+from ..tasks import Slots, new_worker
 from .form import PropagateForm
 from .planes import FoundPlanes
 from .preview import Preview
@@ -98,18 +97,12 @@ class PropagateBox(QWidget):
         except InstsegError as error:
             self._fail(error)
             return
-        # create_worker tells napari, so that closing the window asks first.
-        worker = create_worker(
-            job, _worker_class=PropagateWorker, _start_thread=False, _ignore_errors=True
-        )
-        for signal, slot in self._slots(worker):
-            signal.connect(slot)
-        self.worker = worker
+        self.worker = worker = new_worker(PropagateWorker, self._slots, job)
         self.refresh()
         self.progress.start(str(job), self.cancel)
         worker.start()
 
-    def _slots(self, worker: PropagateWorker) -> list[tuple[Any, Callable[..., None]]]:
+    def _slots(self, worker: PropagateWorker) -> Slots:
         return [
             (worker.progress, self._report),
             (worker.returned, self._show),
@@ -147,14 +140,13 @@ class PropagateBox(QWidget):
 
     def _report(self, done: int, total: int, message: str) -> None:
         if self.run_button.isEnabled():
-            self.status.setText(message[:1].upper() + message[1:])
+            self.status.setText(sentence(message))
         # Last: napari's bars let other events in, the end of this run among them.
         self.progress.update_to(done, total)
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, InputError):
-            text = str(error)
-            self.status.setText(breakable(text[:1].upper() + text[1:]))
+            self.status.setText(breakable(sentence(str(error))))
         else:
             self.status.setText("Failed: see the notification.")
             notify(error)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import napari.layers
 import napari.viewer
 import numpy as np
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from ...prompting.propagation import Propagated
-from ..links import TEMPORARY_KEY
+from ..links import add_temporary
 from ..prompt.ground import Ground
+from ..prompt.masks import span
+from ..results import direct_colors
 
 PREVIEW = "propagation preview"
 #: Values in the preview: what the model found, and what is interpolated.
@@ -38,17 +39,12 @@ class Preview:
         layer = napari.layers.Labels(
             data,
             name=PREVIEW,
-            colormap=_colormap(),
+            colormap=direct_colors(COLORS.items()),
             opacity=OPACITY,
-            metadata={TEMPORARY_KEY: True},
             **ground.crop_transforms(plane, row, col),
         )
         self.remove()
-        layers = self._viewer.layers
-        active, chosen = layers.selection.active, set(layers.selection)
-        layers.append(layer)
-        layers.selection = chosen
-        layers.selection.active = active
+        add_temporary(self._viewer, layer)
         self.layer = layer
 
     def remove(self) -> None:
@@ -63,9 +59,7 @@ def _voxels(
 ) -> tuple[NDArray[np.uint8], tuple[tuple[int, ...], int, int]]:
     """The object's pixels in the dimensions of the layer of objects, and where they begin."""
     spans = [section.mask.slices for section in found.sections.values()]
-    rows, cols = (
-        slice(min(s[i].start for s in spans), max(s[i].stop for s in spans)) for i in (0, 1)
-    )
+    rows, cols = (span([s[i] for s in spans]) for i in (0, 1))
     sizes = {"Y": rows.stop - rows.start, "X": cols.stop - cols.start}
     sizes[found.axis] = found.last - found.first + 1
     data = np.zeros([sizes.get(letter, 1) for letter in ground.letters], np.uint8)
@@ -79,11 +73,3 @@ def _voxels(
         value = BETWEEN if section.kind == "between" else FOUND
         ground.view(data, where, *mask.slices)[mask.pixels] = value
     return data, (found.plane_index(found.first), rows.start, cols.start)
-
-
-def _colormap() -> DirectLabelColormap:
-    clear: NDArray[np.float32] = np.zeros(4, np.float32)
-    colors: dict[int | None, NDArray[np.float32]] = {None: clear, 0: clear}
-    for value, color in COLORS.items():
-        colors[value] = np.array(color, np.float32)
-    return DirectLabelColormap(color_dict=colors)

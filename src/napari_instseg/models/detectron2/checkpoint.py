@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...segmenter import ModelError
 from ..downloads import checked_sha256
 from ..untrusted import DAMAGE, is_zip, read_pickle, read_torch
+from ..weights import plain_tensor, read_safetensors, some, unpacked
 from . import bridges
-from .support import some
 
 #: Not among a model's weights, but in old files: the config gives them.
 _FROM_CONFIG = re.compile(r"^pixel_(mean|std)$|anchor_generator\.cell_anchors")
@@ -88,18 +86,10 @@ def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> str
 def _read(path: Path) -> _Weights:
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
-        try:
-            return _weights(load_file(path), path)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ModelError(f"{path} cannot be read as safetensors: {error}") from error
+        return _weights(read_safetensors(path), path)
     # Detectron2 tells the two apart by the suffix alone; a torch file may have either.
     plain = suffix == ".pkl" and not is_zip(path)
-    content = read_pickle(path) if plain else read_torch(path)
-    if not isinstance(content, dict):
-        raise ModelError(
-            f"{path} holds a {type(content).__name__}: expected weights by name, as "
-            "'torch.save(model.state_dict(), path)' writes them"
-        )
+    content = unpacked(read_pickle(path) if plain else read_torch(path), path)
     if isinstance(content.get("model"), dict):
         by_ends = content.get("matching_heuristics") is True
         caffe2 = by_ends and content.get("__author__") == "Caffe2"
@@ -134,11 +124,7 @@ def _tensor(name: str, value: Any, path: Path) -> Tensor:
     if isinstance(value, np.ndarray):
         # Torch takes no read-only array.
         value = torch.from_numpy(value.copy())
-    if not isinstance(value, Tensor):
-        raise ModelError(f"{path}: {name} is a {type(value).__name__}: expected tensors by name")
-    if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.is_meta:
-        raise ModelError(f"{path}: {name} is a tensor of another kind: expected plain real numbers")
-    return value.detach()
+    return plain_tensor(name, value, path)
 
 
 def _matched_by_ends(model: nn.Module, weights: _Weights, path: Path) -> dict[str, Tensor]:

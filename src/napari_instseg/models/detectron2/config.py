@@ -13,9 +13,10 @@ from typing import Any
 
 from ...segmenter import ModelError
 from ..untrusted import DAMAGE
+from ..weights import some
 from . import bridges
 from .config_files import ConfigFiles, zoo_folder
-from .support import check_support, newer_backbone, some
+from .support import check_support, newer_backbone
 
 #: Keys of Detectron2's main branch that change nothing in a network as 0.6 builds it, with their
 #: defaults there; `check_support` looks at the one that would.

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from ...instances import Instances, Mask
 from ...segmenter import RGB, Category, ModelError, Prediction, Rules, Segmenter
-from .. import zoo
 from ..base import TorchSegmenter
 from ..devices import pick_device
+from ..downloads import fetch_weights
 from ..entry import ModelEntry, Report
 from . import bridges
 from .caps import Caps
@@ -264,7 +264,7 @@ def load_segmenter(
     path = Path(entry.config)
     cfg = read_config(path) if path.is_absolute() else zoo_config(entry.config)
     categories = categories_of(cfg, entry.categories)
-    digest = zoo.fetch(entry, report) if entry.url else entry.sha256
+    digest = fetch_weights(entry, report)
     model = build(cfg, categories)
     digest = load_weights(model, entry.path, digest)
     return Detectron2Segmenter(model, cfg, categories, chosen, precision, entry.diameter), digest

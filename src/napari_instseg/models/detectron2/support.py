@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...segmenter import ModelError
+from ..weights import some
 
 ARCHITECTURES = (
     "GeneralizedRCNN",
@@ -18,12 +19,6 @@ ARCHITECTURES = (
 )
 #: Those that propose regions, and then look at each.
 _TWO_STAGES = ("GeneralizedRCNN", "PanopticFPN")
-
-
-def some(names: list[str], limit: int = 5) -> str:
-    """Name the first few, and count the rest."""
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def newer_backbone(text: str) -> str:

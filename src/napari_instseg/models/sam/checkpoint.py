@@ -12,14 +12,23 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ...promptable import COMPACT_HABITS, USUAL_HABITS, Habits
 from ...segmenter import ModelError
 from ..downloads import checked_sha256
 from ..untrusted import read_torch
-from ..weights import METADATA_KEY, fill, read_weights
+from ..weights import (
+    METADATA_KEY,
+    fill,
+    misfit,
+    plain_tensor,
+    read_safetensors,
+    read_weights,
+    shapes_of,
+    some,
+    unpacked,
+)
 from . import compact_encoder
 from .network import ARCHITECTURES, PromptNetwork, SamNetwork
 from .tiny_vit import TinyViT
@@ -98,11 +107,11 @@ def read_network(path: Path, sha256: str | None = None) -> tuple[PromptNetwork, 
     """
     digest = checked_sha256(path, sha256, "damaged or another file", "get it again")
     if path.suffix.lower() != ".safetensors":
-        named = _unpacked(read_torch(path), path)
+        named = unpacked(read_torch(path), path, HOLDERS)
     elif _is_ours(path):
         return _read_ours(path, digest)
     else:
-        named = load_file(path)
+        named = read_safetensors(path)
     tensors = _network_tensors(named, path)
     title = _closest(tensors)
     if title is None:
@@ -142,19 +151,6 @@ def _read_ours(path: Path, sha256: str) -> tuple[compact_encoder.PromptNetwork, 
     return network.eval(), About("built-in", sha256, diameter, COMPACT_HABITS)
 
 
-def _unpacked(content: Any, path: Path) -> dict[Any, Any]:
-    """Find the network's tensors in what a file holds."""
-    for holder in HOLDERS:
-        if isinstance(content, dict) and isinstance(content.get(holder), dict):
-            content = content[holder]
-    if not isinstance(content, dict):
-        raise ModelError(
-            f"{path} holds a {type(content).__name__}: expected weights by name, as "
-            "'torch.save(model.state_dict(), path)' writes them"
-        )
-    return content
-
-
 def _network_tensors(named: dict[Any, Any], path: Path) -> dict[str, Tensor]:
     """Take the tensors of the three parts, without what training programs put before names.
 
@@ -167,21 +163,13 @@ def _network_tensors(named: dict[Any, Any], path: Path) -> dict[str, Tensor]:
     for match in found:
         name = match.string.removeprefix(prefix)
         if match[1] == prefix and not _NOT_USED.search(name):
-            tensors[name] = _tensor(match.string, named[match.string], path)
+            tensors[name] = plain_tensor(match.string, named[match.string], path)
     return tensors
-
-
-def _tensor(name: str, value: Any, path: Path) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise ModelError(f"{path}: {name} is a {type(value).__name__}: expected tensors by name")
-    if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.is_meta:
-        raise ModelError(f"{path}: {name} is a tensor of another kind: expected plain real numbers")
-    return value.detach()
 
 
 def _closest(tensors: dict[str, Tensor]) -> str | None:
     """Title of the architecture that has the most tensors in common; None if none has one."""
-    shapes = {(name, tuple(value.shape)) for name, value in tensors.items()}
+    shapes = set(shapes_of(tensors).items())
     common = {title: len(shapes & set(_shapes(title).items())) for title in ARCHITECTURES}
     best = max(common, key=lambda title: common[title])
     return best if common[best] else None
@@ -189,8 +177,8 @@ def _closest(tensors: dict[str, Tensor]) -> str | None:
 
 @cache
 def _shapes(title: str) -> dict[str, tuple[int, ...]]:
-    state = _skeleton(title).state_dict()
-    return {k: tuple(v.shape) for k, v in state.items() if not _NOT_USED.search(k)}
+    shapes = shapes_of(_skeleton(title).state_dict())
+    return {name: shape for name, shape in shapes.items() if not _NOT_USED.search(name)}
 
 
 def _skeleton(title: str) -> SamNetwork:
@@ -201,7 +189,7 @@ def _skeleton(title: str) -> SamNetwork:
 
 def _filled(title: str, tensors: dict[str, Tensor], path: Path) -> SamNetwork:
     expected = _shapes(title)
-    problems = _problems(expected, tensors)
+    problems = misfit(expected, tensors, extra="left over", colon=":")
     if problems:
         hints = ". ".join([f"{path} fits no architecture", *_hints(tensors, expected)])
         raise ModelError(f"{hints}. It is closest to {title}: {problems}. Expected {EXPECTED}")
@@ -215,21 +203,6 @@ def _filled(title: str, tensors: dict[str, Tensor], path: Path) -> SamNetwork:
     return network
 
 
-def _problems(expected: dict[str, tuple[int, ...]], tensors: dict[str, Tensor]) -> str:
-    """Say which tensors are missing, left over or of other shapes; "" if none are."""
-    shapes = [
-        f"{name}: expected {expected[name]}, got {tuple(value.shape)}"
-        for name, value in tensors.items()
-        if name in expected and expected[name] != tuple(value.shape)
-    ]
-    differences = (
-        ("missing", sorted(set(expected) - set(tensors))),
-        ("left over", sorted(set(tensors) - set(expected))),
-        ("of another shape", shapes),
-    )
-    return "; ".join(f"{what}: {some(names)}" for what, names in differences if names)
-
-
 def _hints(tensors: dict[str, Tensor], expected: dict[str, tuple[int, ...]]) -> Iterator[str]:
     for pattern, text in _OTHERS:
         if any(re.search(pattern, name) for name in tensors):
@@ -239,9 +212,3 @@ def _hints(tensors: dict[str, Tensor], expected: dict[str, tuple[int, ...]]) -> 
     }
     if absent:
         yield f"It has no {' and no '.join(sorted(absent))}: expected a whole model"
-
-
-def some(names: list[str], limit: int = 5) -> str:
-    """Name the first few, and count the rest."""
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -15,7 +15,9 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork
 
 from .. import thin_mask_rcnn
 from .mask_decoder import MaskDecoder
-from .prompt_encoder import LayerNorm2d, PromptEncoder
+from .neck import Neck
+from .preprocessing import normalised
+from .prompt_encoder import PromptEncoder
 
 #: Cells of the embedding a side is divided into; coarser maps are resized to it, finer ones
 #: folded into it.
@@ -128,12 +130,7 @@ class CompactEncoder(nn.Module):
         self.fuse = nn.ModuleList(nn.Conv2d(n, width, 1, bias=False) for n in inputs)
         self.norm = nn.BatchNorm2d(width)
         self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(arch.fusion_blocks)))
-        self.neck = nn.Sequential(
-            nn.Conv2d(width, width, 1, bias=False),
-            LayerNorm2d(width),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            LayerNorm2d(width),
-        )
+        self.neck = Neck(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S), normalised and padded, to (B, embed_dim, S / 8, S / 8)."""
@@ -181,11 +178,7 @@ class PromptNetwork(nn.Module):
 
     def preprocess(self, pictures: Tensor) -> Tensor:
         """Normalise (B, 3, h, w) RGB in [0, 1] and pad it at the bottom and right."""
-        mean = pictures.new_tensor(self.arch.mean)[:, None, None]
-        deviation = pictures.new_tensor(self.arch.deviation)[:, None, None]
-        height, width = pictures.shape[-2:]
-        size = self.arch.input_size
-        return F.pad((pictures - mean) / deviation, (0, size - width, 0, size - height))
+        return normalised(pictures, self.arch.mean, self.arch.deviation, self.arch.input_size)
 
 
 def build(arch: Architecture) -> PromptNetwork:

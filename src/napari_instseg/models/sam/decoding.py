@@ -119,20 +119,31 @@ class FastDecoder:
         -------
         Decoded
         """
+        tokens, points, seen = self._talk(cells, sparse)
+        predicted = self._predicted_iou(tokens, points, seen)[:, outputs]
+        keep = above(predicted, min_predicted_iou)
+        prompts, columns = keep.nonzero(as_tuple=True)
+        kept = torch.arange(self._decoder.num_mask_tokens, device=keep.device)[outputs][columns]
+        logits = self._masks(tokens, points, seen, prompts, kept)
+        return Decoded(prompts, kept, predicted[keep], logits)
+
+    def _talk(self, cells: SharedCells | Tensor, sparse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Let prompts and the picture look at each other.
+
+        Returns
+        -------
+        tokens, points : (B, m + n, C) Tensor
+            The decoder's own m tokens and the prompts': after that, and before.
+        cells : (B, T, C) Tensor
+            As each prompt left them.
+        """
         points = torch.cat([self._own.expand(len(sparse), -1, -1), sparse], dim=1)
         tokens = points
         for block in self._blocks:
             tokens, cells = block(tokens, points, cells)
         if isinstance(cells, SharedCells):
             raise ValueError("expected a decoder with at least one block")
-        predicted = self._predicted_iou(tokens, points, cells)[:, outputs]
-        keep = torch.ones_like(predicted, dtype=torch.bool)
-        if min_predicted_iou is not None:
-            keep = predicted > min_predicted_iou
-        prompts, columns = keep.nonzero(as_tuple=True)
-        kept = torch.arange(self._decoder.num_mask_tokens, device=keep.device)[outputs][columns]
-        logits = self._masks(tokens, points, cells, prompts, kept)
-        return Decoded(prompts, kept, predicted[keep], logits)
+        return tokens, points, cells
 
     def _predicted_iou(self, tokens: Tensor, points: Tensor, cells: Tensor) -> Tensor:
         """(B, all outputs); the last look of one token alone."""
@@ -161,3 +172,10 @@ class FastDecoder:
     def _look(self, tokens: Tensor, points: Tensor, cells: Tensor) -> Tensor:
         seen: Tensor = self._norm(tokens + self._last(tokens + points, cells))
         return seen
+
+
+def above(predicted: Tensor, least: float | None) -> Tensor:
+    """Which predicted IoUs are above the least; all if there is none."""
+    if least is None:
+        return torch.ones_like(predicted, dtype=torch.bool)
+    return predicted > least

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .prompt_encoder import LayerNorm2d
+from .mask_decoder import MLPBlock
+from .neck import Neck
 from .windows import cut, join
 
 #: Tokens at a time in the wide layer of a block, on a CPU.
@@ -137,20 +138,6 @@ class Attention(nn.Module):
         return down, across.transpose(2, 3)
 
 
-class Wide(nn.Module):
-    """The MLP of a block."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(width, hidden)
-        self.lin2 = nn.Linear(hidden, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
-        out: Tensor = self.lin2(F.gelu(self.lin1(x)))
-        return out
-
-
 class Block(nn.Module):
     """Attention and an MLP, each beside the identity.
 
@@ -167,7 +154,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(arch.width, eps=1e-6)
         self.attn = Attention(arch.width, arch.heads, window or arch.grid)
         self.norm2 = nn.LayerNorm(arch.width, eps=1e-6)
-        self.mlp = Wide(arch.width, arch.hidden or 4 * arch.width)
+        self.mlp = MLPBlock(arch.width, arch.hidden or 4 * arch.width, F.gelu)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, h, w, width) to the same."""
@@ -203,12 +190,7 @@ class ImageEncoder(nn.Module):
         self.blocks = nn.ModuleList(
             Block(arch, 0 if i in arch.look_around else arch.window) for i in range(arch.depth)
         )
-        self.neck = nn.Sequential(
-            nn.Conv2d(arch.width, arch.outputs, 1, bias=False),
-            LayerNorm2d(arch.outputs),
-            nn.Conv2d(arch.outputs, arch.outputs, 3, padding=1, bias=False),
-            LayerNorm2d(arch.outputs),
-        )
+        self.neck = Neck(arch.width, arch.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S), normalised and padded, to (B, outputs, grid, grid)."""
@@ -216,7 +198,4 @@ class ImageEncoder(nn.Module):
         x = (self.patch_embed(x) + self.pos_embed).contiguous()
         for block in self.blocks:
             x = block(x)
-        # Its norms square values that are large.
-        with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.neck(x.permute(0, 3, 1, 2).float())
-        return out
+        return self.neck.in_float32(x.permute(0, 3, 1, 2))

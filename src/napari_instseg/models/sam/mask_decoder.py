@@ -10,6 +10,7 @@ Kirillov et al., "Segment Anything", ICCV 2023.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -57,36 +58,54 @@ class Attention(nn.Module):
 
 
 class MLPBlock(nn.Module):
-    """Two linear layers with a ReLU between."""
+    """Two linear layers with an activation between.
 
-    def __init__(self, width: int, hidden: int) -> None:
+    Parameters
+    ----------
+    width, hidden : int
+    activation : callable
+    """
+
+    def __init__(
+        self, width: int, hidden: int, activation: Callable[[Tensor], Tensor] = torch.relu
+    ) -> None:
         super().__init__()
         self.lin1 = nn.Linear(width, hidden)
         self.lin2 = nn.Linear(hidden, width)
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
-        out: Tensor = self.lin2(torch.relu(self.lin1(x)))
+        out: Tensor = self.lin2(self.activation(self.lin1(x)))
         return out
 
 
 class MLP(nn.Module):
-    """Linear layers with ReLUs between.
+    """Linear layers with activations between.
 
     Parameters
     ----------
     inputs, hidden, outputs, layers : int
+    activation : callable
     """
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, layers: int) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        layers: int,
+        activation: Callable[[Tensor], Tensor] = torch.relu,
+    ) -> None:
         super().__init__()
         widths = [inputs, *[hidden] * (layers - 1), outputs]
         self.layers = nn.ModuleList(nn.Linear(n, k) for n, k in pairwise(widths))
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs)."""
         for layer in self.layers[:-1]:
-            x = torch.relu(layer(x))
+            x = self.activation(layer(x))
         out: Tensor = self.layers[-1](x)
         return out
 
@@ -251,21 +270,25 @@ class MaskDecoder(nn.Module):
             quarter in it.
         """
         first, norm, _, second, _ = self.output_upscaling
-        halves = F.gelu(_channels_norm(_up(image, first), norm))
+        halves = F.gelu(channels_norm(_up(image, first), norm))
         return F.gelu(_up(halves, second))
 
 
 def _up(x: Tensor, layer: nn.Module) -> Tensor:
     """A transposed convolution of size and stride 2: (B, n, in) to (B, n * 4, out)."""
-    if not isinstance(layer, nn.ConvTranspose2d) or layer.bias is None:
-        raise TypeError(f"expected a transposed convolution, got {type(layer).__name__}")
-    matrix = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)
-    out = F.linear(x, matrix, layer.bias.repeat(4))
-    halves: Tensor = out.unflatten(2, (4, -1)).flatten(1, 2)
+    halves: Tensor = F.linear(x, *as_matrix(layer)).unflatten(2, (4, -1)).flatten(1, 2)
     return halves
 
 
-def _channels_norm(x: Tensor, layer: nn.Module) -> Tensor:
+def as_matrix(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weights (4 * out, in) and bias of a transposed convolution of size and stride 2."""
+    if not isinstance(layer, nn.ConvTranspose2d) or layer.bias is None:
+        raise TypeError(f"expected a transposed convolution, got {type(layer).__name__}")
+    return layer.weight.permute(2, 3, 1, 0).flatten(0, 2), layer.bias.repeat(4)
+
+
+def channels_norm(x: Tensor, layer: nn.Module) -> Tensor:
+    """Normalise (..., C) with a `LayerNorm2d`."""
     if not isinstance(layer, LayerNorm2d):
         raise TypeError(f"expected a norm over channels, got {type(layer).__name__}")
     return F.layer_norm(x, x.shape[-1:], layer.weight, layer.bias, layer.eps)

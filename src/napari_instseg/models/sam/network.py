@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from . import compact_encoder
 from .image_encoder import VIT_B, VIT_H, VIT_L, ImageEncoder
 from .mask_decoder import MaskDecoder
+from .preprocessing import normalised
 from .prompt_encoder import PromptEncoder
 from .tiny_vit import TinyViT
 
@@ -37,10 +37,7 @@ class SamNetwork(nn.Module):
 
     def preprocess(self, pictures: Tensor) -> Tensor:
         """Normalise (B, 3, h, w) RGB in [0, 1] and pad it at the bottom and right."""
-        mean, deviation = (pictures.new_tensor(v)[:, None, None] for v in (MEAN, DEVIATION))
-        height, width = pictures.shape[-2:]
-        size = self.image_encoder.img_size
-        return F.pad((255 * pictures - mean) / deviation, (0, size - width, 0, size - height))
+        return normalised(255 * pictures, MEAN, DEVIATION, self.image_encoder.img_size)
 
 
 #: The built-in one has its own encoder and normalisation.

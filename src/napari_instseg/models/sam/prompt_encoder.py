@@ -85,7 +85,6 @@ class PromptEncoder(nn.Module):
         self, embed_dim: int, embedding_size: int, input_size: int, mask_channels: int = 16
     ) -> None:
         super().__init__()
-        self.embed_dim = embed_dim
         self.embedding_size = embedding_size
         self.input_size = input_size
         self.mask_size = 4 * embedding_size

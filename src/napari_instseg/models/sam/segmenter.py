@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,14 +10,15 @@ from PIL import Image
 from torch import Tensor
 
 from ...instances import Mask
-from ...promptable import USUAL_HABITS, Candidates, Embedding, Habits, Prompts
+from ...promptable import USUAL_HABITS, Candidates, Embedding, Habits, Prompts, shape_of
 from ...segmenter import RGB, InputError
-from .. import downloads
 from ..devices import autocast, describe_device, half_precision, memory_errors, pick_device
+from ..downloads import fetch_weights
 from ..entry import ModelEntry, Report
 from .checkpoint import read_network
 from .decoding import Decoded, FastDecoder
 from .network import PromptNetwork
+from .recent import Recent
 from .reordered import SharedCells
 from .upsampling import Upsampling, resized_shape
 
@@ -27,8 +27,6 @@ CELL_BYTES = {"cpu": 4 << 20}
 OTHER_CELL_BYTES = 256 << 20
 #: Number of prompts that a caller should give at once.
 BATCH = {"cpu": 16, "cuda": 256}
-#: Embeddings whose shared part is kept.
-KEPT = 2
 
 
 class SamPrompter:
@@ -75,8 +73,7 @@ class SamPrompter:
         with torch.inference_mode():
             positions = self._prompts.dense_positions()
             self._decoder = FastDecoder(network.mask_decoder, positions)
-        self._shared: list[tuple[Embedding, SharedCells]] = []
-        self._lock = threading.Lock()
+        self._shared = Recent[SharedCells]()
 
     @property
     def input_size(self) -> int:
@@ -115,7 +112,7 @@ class SamPrompter:
         with autocast(self._device, self._half):
             encoded = self._network.image_encoder(normal)
         array = encoded[0].float().contiguous().cpu().numpy()
-        return Embedding((array,), (picture.shape[0], picture.shape[1]), self._sha256)
+        return Embedding((array,), shape_of(picture), self._sha256)
 
     @torch.inference_mode()
     def decode(
@@ -129,11 +126,7 @@ class SamPrompter:
         keep_logits: bool = False,
     ) -> Candidates:
         """Answer prompts with masks; see `PromptSegmenter.decode`."""
-        if embedding.model != self._sha256:
-            raise InputError(
-                "this embedding was made by another model: expected one of the weights "
-                f"{self._sha256[:12]}, got {embedding.model[:12]}; encode the picture again"
-            )
+        embedding.check_model(self._sha256)
         side = self.mask_size
         if prompts.logits is not None and prompts.logits.shape[1:] != (side, side):
             raise InputError(
@@ -144,25 +137,17 @@ class SamPrompter:
         upsampling = Upsampling(self.mask_size, self.input_size, embedding.picture_shape)
         found = Found(upsampling, min_stability, keep_logits)
         with memory_errors(self.device):
-            cells = self._cells(embedding)
+            cells = self._shared.get(embedding, self._share)
             for first, part in in_parts(prompts, self._at_a_time(cells)):
                 sparse, own = self._embed(part, embedding, cells)
                 decoded = self._decoder(own, sparse, outputs, min_predicted_iou)
                 found.add(decoded, first)
         return found.candidates(embedding.picture_shape)
 
-    def _cells(self, embedding: Embedding) -> SharedCells:
-        """What the prompts of a picture share; kept for the pictures asked about last."""
-        with self._lock:
-            for i, (known, cells) in enumerate(self._shared):
-                if known is embedding:
-                    self._shared.append(self._shared.pop(i))
-                    return cells
+    def _share(self, embedding: Embedding) -> SharedCells:
+        """What the prompts of a picture share."""
         encoded = self._encoded(embedding) + self._prompts.dense(None)
-        cells = self._decoder.share(encoded[0].flatten(1).T.contiguous())
-        with self._lock:
-            self._shared = [*self._shared[1 - KEPT :], (embedding, cells)]
-        return cells
+        return self._decoder.share(encoded[0].flatten(1).T.contiguous())
 
     def _encoded(self, embedding: Embedding) -> Tensor:
         """(1, C, h, w)."""
@@ -266,9 +251,7 @@ def resized(picture: RGB, longest: int) -> RGB:
     The reference does that with 8 bit and Pillow, and so is it here; a picture of the right
     size stays as it is.
     """
-    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise InputError(f"expected a picture (H, W, 3) with pixels, got {picture.shape}")
-    shape = picture.shape[0], picture.shape[1]
+    shape = shape_of(picture)
     inner = resized_shape(shape, longest)
     if inner == shape:
         return np.array(picture, np.float32)
@@ -305,9 +288,7 @@ def load_prompter(
         If the device is not there.
     """
     chosen = pick_device(device)
-    digest = entry.sha256
-    if entry.url:
-        digest = downloads.fetch(entry.url, entry.path, sha256=digest, report=report)
+    digest = fetch_weights(entry, report)
     network, found = read_network(entry.path, digest)
     diameter = found.diameter if entry.diameter is None else entry.diameter
     prompter = SamPrompter(network, found.sha256, chosen, precision, diameter, found.habits)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .prompt_encoder import LayerNorm2d
+from .neck import Neck
 from .windows import cut, join
 
 WIDTHS = (64, 128, 160, 320)
@@ -198,22 +198,14 @@ class TinyViT(nn.Module):
         self.grid, self.outputs = img_size // STRIDE, OUTPUTS
         self.patch_embed = PatchEmbed(WIDTHS[0])
         self.layers = nn.ModuleList(_stage(i) for i in range(len(WIDTHS)))
-        self.neck = nn.Sequential(
-            nn.Conv2d(WIDTHS[-1], OUTPUTS, 1, bias=False),
-            LayerNorm2d(OUTPUTS),
-            nn.Conv2d(OUTPUTS, OUTPUTS, 3, padding=1, bias=False),
-            LayerNorm2d(OUTPUTS),
-        )
+        self.neck = Neck(WIDTHS[-1], OUTPUTS)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, S, S), normalised and padded, to (B, 256, S / 16, S / 16)."""
         x = self.patch_embed(x.contiguous(memory_format=torch.channels_last))
         for layer in self.layers:
             x = layer(x)
-        # Its norms square values that are large.
-        with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.neck(x.float())
-        return out
+        return self.neck.in_float32(x)
 
     def fold(self) -> None:
         """Put all batch normalisations into their convolutions, for good."""

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .prompt_encoder import LayerNorm2d
+from .mask_decoder import as_matrix, channels_norm
 
 #: Cells at a time on a CPU: the widest intermediate is then 0.5 MiB.
 CELLS = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FineMaps:
+    """What SAM 2 adds while masks are made, cell by cell of the coarse map.
+
+    Parameters
+    ----------
+    halves : (T, 4, C / 4) Tensor
+        The 2 x 2 halves of each of T cells.
+    quarters : (T, 16, C / 8) Tensor
+        The 2 x 2 quarters of each half.
+    """
+
+    halves: Tensor
+    quarters: Tensor
+
+    @classmethod
+    def create(cls, half: Tensor, quarter: Tensor) -> FineMaps:
+        """Build from (C / 4, 2 h, 2 w) and (C / 8, 4 h, 4 w) maps."""
+        two = half.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
+        four = quarter.unflatten(2, (-1, 2, 2)).unflatten(1, (-1, 2, 2))
+        return cls(
+            two.permute(1, 3, 2, 4, 0).flatten(0, 1).flatten(1, 2).contiguous(),
+            four.permute(1, 4, 2, 5, 3, 6, 0).flatten(0, 1).flatten(1, 4).contiguous(),
+        )
 
 
 class Upscaling:
@@ -27,42 +55,48 @@ class Upscaling:
     """
 
     def __init__(self, layers: nn.Sequential, grid: int) -> None:
-        first, norm, _, second, _ = layers
-        if not isinstance(norm, LayerNorm2d):
-            raise TypeError(f"expected LayerNorm2d, got {type(norm).__name__}")
-        self._norm = norm
+        first, self._norm, _, second, _ = layers
         self.grid = grid
-        self._weights1, self._bias1 = _as_product(first)
-        self._weights2, self._bias2 = _as_product(second)
+        (matrix1, self._bias1), (matrix2, self._bias2) = as_matrix(first), as_matrix(second)
+        self._weights1, self._weights2 = matrix1.T.contiguous(), matrix2.T.contiguous()
 
-    def __call__(self, cells: Tensor, outputs: Tensor) -> Tensor:
-        """(B, T, C) cells and (B, m, C / 8) masks' weights to (B, m, 4 grid, 4 grid) logits."""
+    def __call__(self, cells: Tensor, outputs: Tensor, fine: FineMaps | None = None) -> Tensor:
+        """Make masks.
+
+        Parameters
+        ----------
+        cells : (B, T, C) Tensor
+        outputs : (B, m, C / 8) Tensor
+            Weights of masks.
+        fine : FineMaps, optional
+            Of the picture.
+
+        Returns
+        -------
+        (B, m, 4 grid, 4 grid) Tensor
+            Logits.
+        """
         count, total, _ = cells.shape
+        each, side = outputs.shape[1], 4 * self.grid
+        if not count:
+            return outputs.new_zeros(0, each, side, side)
         step = CELLS if cells.device.type == "cpu" else total
+        parts = [slice(begin, begin + step) for begin in range(0, total, step)]
         pieces = [
-            torch.cat(
-                [self._piece(own[begin : begin + step], weights) for begin in range(0, total, step)]
-            )
+            torch.cat([self._piece(own, weights, fine, part) for part in parts])
             for own, weights in zip(cells, outputs, strict=True)
         ]
         # Row, column; then twice which of 2 rows and of 2 columns; then the mask.
-        logits = torch.stack(pieces).view(count, self.grid, self.grid, 2, 2, 2, 2, -1)
-        side = 4 * self.grid
-        return logits.permute(0, 7, 1, 3, 5, 2, 4, 6).reshape(count, -1, side, side)
+        logits = torch.stack(pieces).view(count, self.grid, self.grid, 2, 2, 2, 2, each)
+        return logits.permute(0, 7, 1, 3, 5, 2, 4, 6).reshape(count, each, side, side)
 
-    def _piece(self, cells: Tensor, outputs: Tensor) -> Tensor:
-        """(t, C) cells and (m, C / 8) weights to (16 t, m)."""
-        norm = self._norm
-        fine = torch.addmm(self._bias1, cells, self._weights1)
-        fine = fine.view(-1, norm.weight.shape[0])
-        fine = F.layer_norm(fine, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-        fine = torch.addmm(self._bias2, F.gelu(fine), self._weights2)
-        return F.gelu(fine).view(-1, outputs.shape[1]) @ outputs.T
-
-
-def _as_product(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weights (inputs, 2 * 2 * outputs) and bias of a transposed convolution 2 x 2, stride 2."""
-    weight, bias = layer.weight, layer.bias
-    if not isinstance(weight, Tensor) or not isinstance(bias, Tensor):
-        raise TypeError(f"expected a transposed convolution, got {type(layer).__name__}")
-    return weight.permute(0, 2, 3, 1).flatten(1).contiguous(), bias.repeat(4)
+    def _piece(self, cells: Tensor, outputs: Tensor, fine: FineMaps | None, part: slice) -> Tensor:
+        """A part of (T, C) cells, t of them, and (m, C / 8) weights to (16 t, m) logits."""
+        x = torch.addmm(self._bias1, cells[part], self._weights1).unflatten(1, (4, -1))
+        if fine is not None:
+            x = x + fine.halves[part]
+        x = F.gelu(channels_norm(x, self._norm)).flatten(0, 1)
+        x = torch.addmm(self._bias2, x, self._weights2).view(-1, 16, outputs.shape[1])
+        if fine is not None:
+            x = x + fine.quarters[part]
+        return F.gelu(x).flatten(0, 1) @ outputs.T

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ...segmenter import ModelError
 from ..downloads import checked_sha256
 from ..untrusted import read_torch
+from ..weights import misfit, read_safetensors, shapes_of, some, unpacked
 from .architecture import SIZES, Architecture
 from .network import Sam2Network
 
@@ -30,6 +29,8 @@ _OTHERS = (
 )
 #: The tensor that SAM 2.1 has, and SAM 2 of July 2024 has not.
 _SINCE_2_1 = "no_obj_embed_spatial"
+#: How many tensors a message names.
+NAMED = 3
 GET = "get one of the list, such as 'sam2.1-hiera-tiny'"
 
 
@@ -61,11 +62,11 @@ def read_network(path: Path, sha256: str | None = None) -> tuple[Sam2Network, st
     arch = recognise(tensors, path)
     with torch.device("meta"):
         network = Sam2Network(arch)
-    problems = _problems(network, tensors)
+    problems = misfit(shapes_of(network.state_dict()), tensors, limit=NAMED)
     if problems:
         raise ModelError(
             f"{path} does not fit Segment Anything 2.1 {arch.name}, which it is closest to: "
-            f"{'; '.join(problems)}; {GET}"
+            f"{problems}; {GET}"
         )
     whole = {name: value.to(torch.float32, copy=True) for name, value in tensors.items()}
     network.load_state_dict(whole, assign=True)
@@ -82,7 +83,7 @@ def recognise(tensors: dict[str, Tensor], path: Path) -> Architecture:
     """
     if _POSITIONS not in tensors or tensors[_POSITIONS].ndim != 4:
         other = next((what for start, what in _OTHERS if _begins(tensors, start)), "")
-        found = f"a file of {other}" if other else f"tensors named {_some(sorted(tensors))}"
+        found = f"a file of {other}" if other else f"tensors named {some(sorted(tensors), NAMED)}"
         raise ModelError(
             f"{path}: expected a checkpoint of Segment Anything 2.1 (image_encoder.trunk...), "
             f"got {found}; {GET}"
@@ -108,17 +109,8 @@ def _distance(a: tuple[int, ...], b: list[int]) -> int:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if path.suffix.lower() == ".safetensors":
-        try:
-            content: Any = load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ModelError(f"{path} cannot be read as safetensors: {error}") from error
-    else:
-        content = read_torch(path)
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content = content["model"]
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds a {type(content).__name__}: expected tensors by name")
+    read = read_safetensors if path.suffix.lower() == ".safetensors" else read_torch
+    content = unpacked(read(path), path, ("model",), "tensors by name")
     for name, value in content.items():
         if not isinstance(name, str) or not _is_plain(value):
             raise ModelError(
@@ -140,25 +132,5 @@ def _ours(match: re.Match[str]) -> str:
     return f"{match[1]}.lin{int(match[2]) + 1}."
 
 
-def _problems(network: Sam2Network, tensors: dict[str, Tensor]) -> list[str]:
-    expected = network.state_dict()
-    shapes = [
-        f"{name}: expected {tuple(expected[name].shape)}, got {tuple(value.shape)}"
-        for name, value in tensors.items()
-        if name in expected and expected[name].shape != value.shape
-    ]
-    named = (
-        ("missing", sorted(set(expected) - set(tensors))),
-        ("unknown", sorted(set(tensors) - set(expected))),
-        ("of another shape", shapes),
-    )
-    return [f"{what} {_some(names)}" for what, names in named if names]
-
-
 def _begins(tensors: dict[str, Tensor], start: str) -> bool:
     return any(name.startswith(start) for name in tensors)
-
-
-def _some(names: list[str], limit: int = 3) -> str:
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")

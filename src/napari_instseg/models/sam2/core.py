@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,18 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...promptable import Embedding
-from ...segmenter import RGB, InputError
+from ...promptable import Embedding, shape_of
+from ...segmenter import RGB
 from ..devices import autocast, half_precision
 from ..sam.prompt_encoder import FIRST_CORNER, LAST_CORNER
+from ..sam.recent import Recent
 from ..sam.reordered import SharedCells
-from .decoding import FineMaps, HighResolutionDecoder
+from ..sam.upscaling import FineMaps
+from .decoding import HighResolutionDecoder
 from .network import Sam2Network
 
 #: Pictures at a time on a GPU.
 BATCH = 4
-#: Embeddings whose features are kept.
-KEPT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,8 +67,7 @@ class Core:
         with torch.inference_mode():
             positions = self.prompts.dense_positions()
             self.decoder = HighResolutionDecoder(network.sam_mask_decoder, positions)
-        self._kept: list[tuple[Embedding, Features]] = []
-        self._lock = threading.Lock()
+        self._kept = Recent[Features]()
 
     def encode(self, pictures: Sequence[RGB]) -> list[Embedding]:
         """Encode pictures; see `PromptSegmenter.encode`."""
@@ -78,19 +76,17 @@ class Core:
         return [embedding for part in parts for embedding in self._encode(part)]
 
     def _encode(self, pictures: Sequence[RGB]) -> list[Embedding]:
+        shapes = [shape_of(picture) for picture in pictures]
         batch = torch.cat([self._squared(picture) for picture in pictures])
         with autocast(self.device, self._half):
             maps = self.network.encode(batch)
         arrays = zip(*(m.float().contiguous().cpu().numpy() for m in maps), strict=True)
-        shapes = [(picture.shape[0], picture.shape[1]) for picture in pictures]
         return [
             Embedding(tuple(own), shape, self.sha256)
             for own, shape in zip(arrays, shapes, strict=True)
         ]
 
     def _squared(self, picture: RGB) -> Tensor:
-        if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-            raise InputError(f"expected a picture (H, W, 3) with pixels, got {picture.shape}")
         pixels = torch.from_numpy(np.array(picture, np.float32)).to(self.device)
         return self.network.squared(pixels.permute(2, 0, 1)[None])
 
@@ -102,24 +98,15 @@ class Core:
         InputError
             If it is of another model.
         """
-        if embedding.model != self.sha256:
-            raise InputError(
-                "this embedding was made by another model: expected one of the weights "
-                f"{self.sha256[:12]}, got {embedding.model[:12]}; encode the picture again"
-            )
-        with self._lock:
-            for i, (known, features) in enumerate(self._kept):
-                if known is embedding:
-                    self._kept.append(self._kept.pop(i))
-                    return features
+        embedding.check_model(self.sha256)
+        return self._kept.get(embedding, self._features)
+
+    def _features(self, embedding: Embedding) -> Features:
         coarse, half, quarter = (self.tensor(array) for array in embedding.arrays)
         cells = coarse.flatten(1).T.contiguous()
         alone = cells + self.network.no_mem_embed[0] + self.prompts.dense(None).flatten()
         shared = self.decoder.share(alone)
-        features = Features(cells, FineMaps.create(half, quarter), shared)
-        with self._lock:
-            self._kept = [*self._kept[1 - KEPT :], (embedding, features)]
-        return features
+        return Features(cells, FineMaps.create(half, quarter), shared)
 
     def sparse(
         self,

@@ -13,25 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..sam.mask_decoder import MLP
 from ..sam.windows import cut, join
 from .architecture import WIDTH, Architecture
 
 #: Epsilon of the blocks' layer norms.
 EPSILON = 1e-6
-
-
-class FeedForward(nn.Module):
-    """Two linear layers with a GELU between."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(width, hidden), nn.Linear(hidden, width)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
-        first, last = self.layers
-        out: Tensor = last(F.gelu(first(x)))
-        return out
 
 
 class MultiScaleAttention(nn.Module):
@@ -78,7 +65,7 @@ class MultiScaleBlock(nn.Module):
         self.norm1 = nn.LayerNorm(width, EPSILON)
         self.attn = MultiScaleAttention(width, out, heads, pool)
         self.norm2 = nn.LayerNorm(out, EPSILON)
-        self.mlp = FeedForward(out, 4 * out)
+        self.mlp = MLP(out, 4 * out, out, 2, F.gelu)
         self.proj = nn.Linear(width, out) if width != out else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ import torch
 
 from ...promptable import Candidates, Embedding, Habits, Prompts
 from ...segmenter import RGB
-from .. import downloads
 from ..devices import describe_device, memory_errors, pick_device
+from ..downloads import fetch_weights
 from ..entry import ModelEntry, Report
-from ..sam.segmenter import Found, in_parts
+from ..sam.segmenter import BATCH, Found, in_parts
 from .checkpoint import read_network
 from .core import Core, Features
 from .decoding import Answers
@@ -20,9 +20,8 @@ from .network import Sam2Network
 from .stretching import Stretching
 from .video import Sam2Track
 
-#: Prompts at a time, and that a caller should give at once.
+#: Prompts at a time.
 CHUNK = {"cpu": 1, "cuda": 64}
-BATCH = {"cpu": 16, "cuda": 256}
 #: What logits that go back as a prompt are limited to, as in training.
 LIMIT = 32.0
 
@@ -130,33 +129,8 @@ class Sam2Prompter:
 def load_prompter(
     entry: ModelEntry, device: str, precision: str = "auto", report: Report | None = None
 ) -> tuple[Sam2Prompter, str]:
-    """Load a model of the list, or a user's own file.
-
-    Parameters
-    ----------
-    entry : ModelEntry
-    device : str
-        "auto" or a torch device.
-    precision : {"auto", "float32", "half"}
-    report : callable, optional
-        Told of the download's progress.
-
-    Returns
-    -------
-    prompter : Sam2Prompter
-    sha256 : str
-        Of the weights file.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be had or read, or holds no model of this kind.
-    InputError
-        If the device is not there.
-    """
+    """Load a model of the list, or a user's own file; see `sam.segmenter.load_prompter`."""
     chosen = pick_device(device)
-    digest = entry.sha256
-    if entry.url:
-        digest = downloads.fetch(entry.url, entry.path, sha256=digest, report=report)
+    digest = fetch_weights(entry, report)
     network, digest = read_network(entry.path, digest)
     return Sam2Prompter(network, digest, chosen, precision), digest

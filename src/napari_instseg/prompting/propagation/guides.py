@@ -10,14 +10,14 @@ import numpy as np
 
 from ...instances import Mask
 from ...models.tracks import Track, VideoPrompter
-from ...ops.masks import union
-from ...ops.morphing import centroid, interior_points, mask_iou
+from ...ops.masks import mask_iou, union
+from ...ops.morphing import centroid, interior_points
 from ...segmenter import InputError
 from .settings import AUTO, BOX, MASK, MEMORY, POINTS, PropagationSettings
 
 if TYPE_CHECKING:
     from ..session import PromptSession
-    from ..views import View
+    from ..views import Region, View
 
 #: Index of a plane along all plane axes, from that along one of them.
 PlaneOf: TypeAlias = Callable[[int], tuple[int, ...]]
@@ -93,16 +93,20 @@ class PromptGuide:
         # Of the model's three answers, the one that goes on with the object.
         return max(answers, key=lambda a: _fit(a, expected), default=Answer(None, 0.0))
 
-    def _box(self, expected: Mask) -> tuple[float, float, float, float]:
-        rows, cols = expected.slices
-        height, width = self._session.plane_shape
-        high, wide = (max(LEAST_MARGIN, self._margin * (s.stop - s.start)) for s in (rows, cols))
-        return (
-            max(0.0, rows.start - high),
-            max(0.0, cols.start - wide),
-            min(float(height), rows.stop + high),
-            min(float(width), cols.stop + wide),
-        )
+    def _box(self, expected: Mask) -> Region:
+        high, wide = (max(LEAST_MARGIN, self._margin * n) for n in expected.pixels.shape)
+        return _around(expected, high, wide, self._session.plane_shape)
+
+
+def _around(mask: Mask, high: float, wide: float, shape: tuple[int, int]) -> Region:
+    """The box of a mask with a margin, inside a plane of ``shape``."""
+    (rows, cols), (height, width) = mask.slices, shape
+    return (
+        max(0.0, rows.start - high),
+        max(0.0, cols.start - wide),
+        min(float(height), rows.stop + high),
+        min(float(width), cols.stop + wide),
+    )
 
 
 def _fit(answer: Answer, expected: Mask) -> float:
@@ -160,15 +164,9 @@ class MemoryGuide:
         near = min(self._given, key=lambda k: abs(k - index))
         known = {**self._given, **dict([self._last[toward]] if toward in self._last else [])}
         last = self._last.get(toward, (near, self._given[near]))[1]
-        rows, cols = union([expected, last]).slices
-        high, wide = ((s.stop - s.start) // 2 for s in (rows, cols))
-        height, width = self._session.plane_shape
-        region = (
-            max(0, rows.start - high),
-            max(0, cols.start - wide),
-            min(height, rows.stop + high),
-            min(width, cols.stop + wide),
-        )
+        both = union([expected, last])
+        high, wide = (length // 2 for length in both.pixels.shape)
+        region = _around(both, high, wide, self._session.plane_shape)
         view = self._session.view_for(self._plane_of(index), region)
         track = self._prompter.start_track(self._count)
         for k, mask in known.items():

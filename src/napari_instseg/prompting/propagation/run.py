@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ...instances import Mask
 from ...ops.intensity import used_channels
-from ...ops.morphing import between, centroid, clip, mask_iou
+from ...ops.masks import mask_iou
+from ...ops.morphing import between, centroid, clip
 from ...ops.tiling import Tile
 from ...progress import Progress
 from .guides import Guide, guide_for
@@ -98,6 +99,7 @@ class PropagationRun:
         self.count = image.plane_shape[image.plane_axes.index(axis)]
         given = masks_of(image, axis, seeds)
         self._sections = {k: Section(mask, 1.0, 1.0, k, GIVEN) for k, mask in sorted(given.items())}
+        self._largest = max((given[k] for k in sorted(given)), key=lambda mask: mask.area)
         self._shape = (image.label_shape[-2], image.label_shape[-1])
         self._channels = used_channels(image, session.settings)
         self._given = tuple(sorted(given))
@@ -169,12 +171,12 @@ class PropagationRun:
                 answer = self._guide.look(front.index, expected, front.toward)
                 iou = _iou(answer.mask, expected)
                 mask, kind = answer.mask, FOUND
-                said = self._rules.objection(front.index, answer, iou, expected, self._largest())
+                said = self._rules.objection(front.index, answer, iou, expected, self._largest)
                 if mask is None or said:
                     mask, kind = expected, BETWEEN
                 front.mask, front.seen = mask, front.index
                 section = Section(mask, answer.score, iou, front.seed, kind)
-                self._sections[front.index] = section
+                self._keep(front.index, section)
                 self._done += 1
                 yield self._progress(f"{self._rules.name(front.index)}: IoU {iou:.2f}")
 
@@ -192,7 +194,7 @@ class PropagationRun:
             return
         answer = self._guide.look(front.index, expected, front.toward)
         iou = _iou(answer.mask, expected)
-        objection = self._rules.objection(front.index, answer, iou, expected, self._largest())
+        objection = self._rules.objection(front.index, answer, iou, expected, self._largest)
         if answer.mask is None or objection:
             front.objections.append(objection)
             if len(front.objections) > self.settings.patience:
@@ -201,7 +203,7 @@ class PropagationRun:
             return
         section = Section(answer.mask, answer.score, iou, front.seed, FOUND)
         self._pass_over(front, section)
-        self._sections[front.index] = section
+        self._keep(front.index, section)
         front.mask, front.seen = answer.mask, front.index
         front.speed = self._speed(front.index, front.toward)
         front.objections.clear()
@@ -215,11 +217,13 @@ class PropagationRun:
             abs(index - front.seed),
             max(known) - min(known) + 1,
             self._given[-1] - self._given[0] + 1,
-            self._largest(),
+            self._largest,
         )
 
-    def _largest(self) -> Mask:
-        return max((s.mask for s in self._sections.values()), key=lambda mask: mask.area)
+    def _keep(self, index: int, section: Section) -> None:
+        self._sections[index] = section
+        if section.mask.area > self._largest.area:
+            self._largest = section.mask
 
     def _end(self, front: _Front, reason: str) -> None:
         self._why[front.toward] = front.objections[0] if front.objections else reason
@@ -231,7 +235,7 @@ class PropagationRun:
         for step in range(1, distance):
             mask = clip(between(front.mask, section.mask, step / distance), self._shape)
             where = front.seen + step * front.toward
-            self._sections[where] = Section(mask or front.mask, 0.0, 0.0, front.seed, BETWEEN)
+            self._keep(where, Section(mask or front.mask, 0.0, 0.0, front.seed, BETWEEN))
 
     def _move(self, front: _Front) -> tuple[int, int]:
         """How far the mask is to be moved for the next plane, px."""

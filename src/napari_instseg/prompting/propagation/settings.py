@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from ...segmenter import InputError
+from ...checked import Check, Checked, is_share, is_whole
 
 BOTH, FORWARD, BACKWARD = DIRECTIONS = ("both", "forward", "backward")
 MASK, BOX, POINTS, MEMORY = GUIDES = ("mask", "box", "points", "memory")
@@ -18,7 +16,7 @@ LOWEST_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class PropagationSettings:
+class PropagationSettings(Checked):
     """Choices of a propagation.
 
     Parameters
@@ -78,14 +76,27 @@ class PropagationSettings:
     patience: int = 0
     box_margin: float = 0.1
 
-    def __post_init__(self) -> None:
-        for name, is_good, expected in _CHECKS:
-            try:
-                good = is_good(getattr(self, name))
-            except TypeError:
-                good = False  # Of another kind than the check can look at.
-            if not good:
-                raise InputError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
+    UNKNOWN: ClassVar[str] = "propagation: unknown fields {unknown}; expected some of {known}"
+    CHECKS: ClassVar[tuple[Check, ...]] = (
+        ("direction", lambda s: s.direction in DIRECTIONS, f"one of {DIRECTIONS}"),
+        ("guide", lambda s: s.guide in (AUTO, *GUIDES), f"one of {(AUTO, *GUIDES)}"),
+        ("motion", lambda s: s.motion in (AUTO, *MOTIONS), f"one of {(AUTO, *MOTIONS)}"),
+        ("min_score", lambda s: is_share(s.min_score), "a number in [0, 1]"),
+        ("min_iou", lambda s: is_share(s.min_iou), "a number in [0, 1]"),
+        ("max_growth", lambda s: s.max_growth > 1, "a number above 1"),
+        (
+            "max_length",
+            lambda s: s.max_length is None or s.max_length > 0,
+            "a number above 0, or None",
+        ),
+        (
+            "max_planes",
+            lambda s: s.max_planes is None or is_whole(s.max_planes, 1),
+            "a whole number from 1, or None",
+        ),
+        ("patience", lambda s: is_whole(s.patience, 0), "a whole number from 0"),
+        ("box_margin", lambda s: is_share(s.box_margin), "a number in [0, 1]"),
+    )
 
     def limits(self, step: float) -> tuple[float, float]:
         """Return the least IoU and the greatest growth from one plane to the next.
@@ -99,47 +110,3 @@ class PropagationSettings:
             self.min_iou * max(LOWEST_SHARE, 1 - step),
             1 + (self.max_growth - 1) * (1 + step),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return values that `json` can write."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> PropagationSettings:
-        """Rebuild from `to_json`'s values.
-
-        Raises
-        ------
-        InputError
-            If there is a field that this version does not know, or a bad value.
-        """
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise InputError(
-                f"propagation: unknown fields {unknown}; expected some of {sorted(known)}"
-            )
-        return cls(**values)
-
-    def replace(self, **changes: Any) -> PropagationSettings:
-        """Return a copy with some fields changed."""
-        return replace(self, **changes)
-
-
-def _is_count(value: Any, lowest: int) -> bool:
-    return isinstance(value, Integral) and int(value) >= lowest
-
-
-#: Field, whether its value is good, and what was expected.
-_CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("direction", lambda v: v in DIRECTIONS, f"one of {DIRECTIONS}"),
-    ("guide", lambda v: v in (AUTO, *GUIDES), f"one of {(AUTO, *GUIDES)}"),
-    ("motion", lambda v: v in (AUTO, *MOTIONS), f"one of {(AUTO, *MOTIONS)}"),
-    ("min_score", lambda v: 0 <= v <= 1, "a number in [0, 1]"),
-    ("min_iou", lambda v: 0 <= v <= 1, "a number in [0, 1]"),
-    ("max_growth", lambda v: v > 1, "a number above 1"),
-    ("max_length", lambda v: v is None or v > 0, "a number above 0, or None"),
-    ("max_planes", lambda v: v is None or _is_count(v, 1), "a whole number from 1, or None"),
-    ("patience", lambda v: _is_count(v, 0), "a whole number from 0"),
-    ("box_margin", lambda v: 0 <= v <= 1, "a number in [0, 1]"),
-)
