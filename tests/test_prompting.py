@@ -13,6 +13,7 @@ from napari_instseg.instances import Mask
 from napari_instseg.io.embeddings import EmbeddingCache
 from napari_instseg.models.prompters import LoadedPrompter
 from napari_instseg.ops.intensity import IntensityMapping
+from napari_instseg.ops.morphing import ellipse
 from napari_instseg.ops.scaling import Resampling
 from napari_instseg.ops.tiling import Tile
 from napari_instseg.promptable import Habits
@@ -499,24 +500,32 @@ def test_a_click_off_the_object_outside_of_the_box_changes_nothing():
     assert confine(mask, prompt).slices == (slice(19, 40), slice(19, 40))
 
 
-@pytest.mark.parametrize("centers", [False, True])
-def test_a_model_may_like_a_click_in_the_middle_of_a_box(monkeypatch, centers):
+@pytest.mark.parametrize("fills", [False, True])
+def test_a_model_may_like_boxes_filled(monkeypatch, fills):
     prompter, asked = BrightnessPrompter(), []
     decode = prompter.decode
     monkeypatch.setattr(
         prompter, "decode", lambda e, prompts, **o: asked.append(prompts) or decode(e, prompts, **o)
     )
-    prompter.habits = Habits(centers_boxes=centers)
+    prompter.habits = Habits(fills_boxes=fills)
     session = session_of(two_objects(), prompter)
-    session.segment(box=(46, 58, 60, 76))
-    session.segment(points=[(50.5, 61.5)], box=(46, 58, 60, 76))
-    session.segment(mask=Mask((48, 60), np.ones((10, 15), bool)))
-    assert [prompts.points.shape[1] for prompts in asked] == [int(centers), 1, 0]
-    if centers:
-        view = session.view_for(None, (46, 58, 60, 76))
-        place = session.to_picture(view, [(53, 67)])
-        np.testing.assert_allclose(asked[0].points[0], place)
+    box = (46, 58, 60, 76)
+    session.segment(box=box)
+    session.segment(points=[(50.5, 61.5)], labels=[0], box=box)
+    own = Mask((48, 60), np.ones((10, 15), bool))
+    session.segment(mask=own)
+    assert [prompts.points.shape[1] for prompts in asked] == [int(fills), 1, 0]
+    assert asked[1].labels.tolist() == [[0]]
+    view = session.view_for(None, box)
+    np.testing.assert_array_equal(asked[2].logits[0], session.to_logits(view, own))
+    if fills:
+        np.testing.assert_allclose(asked[0].points[0], session.to_picture(view, [(53, 67)]))
         assert asked[0].labels.tolist() == [[1]]
+        inscribed = session.to_logits(view, ellipse(box))
+        for prompts in asked[:2]:
+            np.testing.assert_array_equal(prompts.logits[0], inscribed)
+    else:
+        assert asked[0].logits is asked[1].logits is None
 
 
 def test_a_mask_is_a_prompt():

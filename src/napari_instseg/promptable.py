@@ -14,6 +14,8 @@ from .segmenter import RGB, InputError
 
 #: What a point says of the object: it lies on it, or it does not.
 ON, OFF = 1, 0
+#: Logit of a mask prompt inside; outside it is the negative of this.
+MASK_LOGIT = 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,8 +215,9 @@ class Habits:
     ----------
     stretches : bool
         It stretches pictures to a square; else they keep their shape, and are padded.
-    centers_boxes : bool
-        It was trained on boxes with a click at their centre, and answers these better.
+    fills_boxes : bool
+        It was trained on boxes with the ellipse in them as a mask, and with a click, at their
+        centre if there is no other.
     leaves_crumbs : bool
         Its masks have holes and crumbs that are no part of the object.
     points_per_side : int
@@ -224,7 +227,7 @@ class Habits:
     """
 
     stretches: bool = False
-    centers_boxes: bool = False
+    fills_boxes: bool = False
     leaves_crumbs: bool = False
     points_per_side: int = 32
     min_predicted_iou: float = 0.88
@@ -235,7 +238,7 @@ class Habits:
 USUAL_HABITS = Habits()
 #: Of models as `training.promptable` makes them; limits were chosen on training images.
 COMPACT_HABITS = Habits(
-    centers_boxes=True,
+    fills_boxes=True,
     leaves_crumbs=True,
     points_per_side=16,
     min_predicted_iou=0.6,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from helpers import mask_of
@@ -10,6 +12,7 @@ from napari_instseg.ops.morphing import (
     between,
     centroid,
     clip,
+    ellipse,
     equivalent_diameter,
     interior_points,
 )
@@ -41,6 +44,16 @@ def test_clip_cuts_at_the_edges() -> None:
     assert (cut.origin, cut.pixels.shape) == ((4, 18), (3, 2))
     assert clip(SQUARE.shift(0, 14), (20, 20)) is None
     assert clip(SQUARE.shift(-9, 0), (20, 20)) is None
+
+
+def test_an_ellipse_fills_its_box() -> None:
+    found = ellipse((2, -3, 22, 37))
+    assert found.slices == (slice(2, 22), slice(-3, 37))
+    assert found.area == pytest.approx(math.pi * 10 * 20, rel=0.02)
+    assert found.pixels[10, [0, -1]].all()
+    assert not found.pixels[0, 0]
+    assert ellipse((0.4, 0.4, 0.5, 0.6)).area == 1
+    assert ellipse((3.4, 3.4, 4.1, 4.2)).area >= 1
 
 
 def test_points_lie_deep_inside_and_apart() -> None:

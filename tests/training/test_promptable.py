@@ -35,6 +35,7 @@ from napari_instseg.training.promptable_prompts import (
     first_box,
     first_click,
     first_prompts,
+    rough_mask,
 )
 
 TINY = Architecture(
@@ -197,14 +198,30 @@ def test_a_correction_lies_in_the_larger_error() -> None:
 
 def test_first_prompts_are_of_one_kind_for_all() -> None:
     kinds = set()
+    objects = np.stack([disc(), disc(5, 20, 20)])
     for seed in range(40):
-        points, labels = first_prompts(
-            np.stack([disc(), disc(5, 20, 20)]), np.random.default_rng(seed)
-        )
+        points, labels, masks = first_prompts(objects, np.random.default_rng(seed))
         assert points.shape == (*labels.shape, 2)
         assert (labels[0] == labels[1]).all()
-        kinds.add(tuple(labels[0].tolist()))
-    assert kinds == {(ON,), (FIRST_CORNER, LAST_CORNER), (ON, FIRST_CORNER, LAST_CORNER)}
+        kinds.add((*labels[0].tolist(), masks is not None))
+        if masks is None:
+            continue
+        for truth, mask, corners in zip(objects, masks, points[:, -2:], strict=True):
+            rows, columns = np.nonzero(mask)
+            inside = np.stack([rows, columns], 1) + 0.5
+            assert (inside >= corners[0]).all()
+            assert (inside <= corners[1]).all()
+            assert (mask & truth).sum() > 0.3 * (mask | truth).sum()
+    box = (FIRST_CORNER, LAST_CORNER, True)
+    assert kinds == {(ON, False), box, (ON, *box)}
+
+
+def test_rough_masks_are_near_the_object_and_differ() -> None:
+    truth, rng = disc(), np.random.default_rng(0)
+    rough = [rough_mask(truth, rng) for _ in range(50)]
+    found = [(mask & truth).sum() / (mask | truth).sum() for mask in rough]
+    assert 0.6 < np.median(found) < 0.95
+    assert np.std(found) > 0.05
 
 
 def test_losses_of_a_right_answer_are_small_and_the_best_output_is_chosen() -> None:

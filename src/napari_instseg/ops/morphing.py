@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,31 @@ def centroid(mask: Mask) -> tuple[float, float]:
 def equivalent_diameter(mask: Mask) -> float:
     """Diameter of the disc that has the mask's area, px."""
     return 2 * math.sqrt(mask.area / math.pi)
+
+
+def ellipse(box: Sequence[float]) -> Mask:
+    """Draw the ellipse inscribed in a box.
+
+    Parameters
+    ----------
+    box : (row_min, col_min, row_max, col_max)
+        Continuous, px.
+
+    Returns
+    -------
+    Mask
+        Pixels whose centres lie in it; the one at the box's centre at least.
+    """
+    first, last = np.reshape(np.asarray(box, np.float64), (2, 2))
+    middle, half = (first + last) / 2, (last - first) / 2
+    begin, end = np.floor(first).astype(int), np.ceil(last).astype(int)
+    rows, cols = (
+        ((np.arange(b, e) + 0.5 - m) / h) ** 2
+        for b, e, m, h in zip(begin, end, middle, half, strict=True)
+    )
+    pixels = rows[:, np.newaxis] + cols <= 1
+    pixels[tuple(np.floor(middle).astype(int) - begin)] = True
+    return Mask((int(begin[0]), int(begin[1])), pixels)
 
 
 def clip(mask: Mask, shape: tuple[int, int]) -> Mask | None:

@@ -124,7 +124,7 @@ class Answering:
         """Whether the best of several answers is wanted."""
         # A box that goes with a click gets better answers from the outputs for clicks.
         lone_box = prompt.box is not None and not (prompt.points or prompt.mask or prompt.previous)
-        return prompt.is_ambiguous or (lone_box and self.prompter.habits.centers_boxes)
+        return prompt.is_ambiguous or (lone_box and self.prompter.habits.fills_boxes)
 
     def _sort(self, view: View, found: Candidates) -> dict[int, Answer]:
         """The candidates of each prompt of a batch, the best first."""

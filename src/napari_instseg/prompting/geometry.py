@@ -9,17 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Mask
-from ..ops.morphing import clip
+from ..ops.morphing import clip, ellipse
 from ..ops.scaling import Resampling
-from ..promptable import ON, Prompts, PromptSegmenter
+from ..promptable import MASK_LOGIT, ON, Prompts, PromptSegmenter
 from .prompts import NO_PIXELS, Candidate, Prompt
 from .views import Pyramid, View
 
 #: How far a mask may reach over the edge of its prompt's box: this share of the side, at least
 #: a pixel.
 BOX_MARGIN = 0.05
-#: Logit of a mask prompt far inside; outside it is the negative of this.
-LOGIT = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,8 @@ def to_prompts(
 
     A mask goes with a box around it where there are no points: models answer the pair better.
     """
-    if prompter.habits.centers_boxes:
-        prompts = [_centered(prompt) for prompt in prompts]
+    if prompter.habits.fills_boxes:
+        prompts = [_filled(prompt) for prompt in prompts]
     boxes = [_box(prompt) for prompt in prompts]
     logits = [_logits(pyramid, view, prompt, Grid.of(prompter)) for prompt in prompts]
     points = [pyramid.to_picture(view, np.reshape(p.points, (-1, 2))) for p in prompts]
@@ -88,12 +86,13 @@ def confine(mask: Mask, prompt: Prompt) -> Mask:
     return Mask(origin, pixels).tight() or NO_PIXELS
 
 
-def _centered(prompt: Prompt) -> Prompt:
-    """A box and nothing else, with a click at its centre; any other prompt as it is."""
-    if prompt.box is None or prompt.points or prompt.mask or prompt.previous:
+def _filled(prompt: Prompt) -> Prompt:
+    """A box with the ellipse in it and a click; a prompt with another mask as it is."""
+    if prompt.box is None or prompt.mask or prompt.previous:
         return prompt
     top, left, bottom, right = prompt.box
-    return replace(prompt, points=((((top + bottom) / 2), (left + right) / 2),), labels=(ON,))
+    points = prompt.points or (((top + bottom) / 2, (left + right) / 2),)
+    return replace(prompt, points=points, labels=prompt.labels or (ON,), mask=ellipse(prompt.box))
 
 
 def kind(prompt: Prompt) -> tuple[int, bool, bool]:
@@ -116,7 +115,7 @@ def to_logits(pyramid: Pyramid, view: View, mask: Mask, grid: Grid) -> NDArray[n
     Returns
     -------
     (size, size) float32
-        From -`LOGIT` (outside) to `LOGIT`, by the share of each cell that is inside.
+        From -`MASK_LOGIT` (outside) to `MASK_LOGIT`, by the share of each cell that is inside.
     """
     steps = grid.steps(view.tile.shape)
     scale = np.divide(pyramid.resampling.target, pyramid.resampling.source) / 2**view.level
@@ -125,7 +124,7 @@ def to_logits(pyramid: Pyramid, view: View, mask: Mask, grid: Grid) -> NDArray[n
         # Edges of the cells, in px of the mask's crop.
         edges = (np.arange(grid.size + 1) * steps[axis] + begin) / scale[axis] - mask.origin[axis]
         share = _means(share, edges, axis)
-    return (LOGIT * (2 * share - 1)).astype(np.float32)
+    return (MASK_LOGIT * (2 * share - 1)).astype(np.float32)
 
 
 def to_plane(pyramid: Pyramid, view: View, masks: Sequence[Mask]) -> list[Mask]:

@@ -25,6 +25,7 @@ from ..models.sam.compact_encoder import FORMAT, Architecture, PromptNetwork, bu
 from ..models.sam.mask_decoder import Attention
 from ..models.sam.prompt_encoder import FIRST_CORNER
 from ..models.weights import fill, read_weights, write_weights
+from ..promptable import MASK_LOGIT
 from .dataset import Example
 from .loop import Step, Trainer, TrainSettings, run
 from .promptable_losses import prompt_losses
@@ -181,22 +182,27 @@ class PromptTrainer(Trainer):
     def _ask(
         self, embeddings: Tensor, objects: NDArray[np.bool_], rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        truth = torch.from_numpy(objects).to(self.device)
-        target = F.avg_pool2d(truth[:, None].float(), 2)[:, 0]
+        target = self._coarse(objects)
         coarse = target.cpu().numpy()
-        points, labels = first_prompts(objects, rng)
-        best, logits = target, None
+        points, labels, drawn = first_prompts(objects, rng)
+        given = None if drawn is None else MASK_LOGIT * (2 * self._coarse(drawn)[:, None] - 1)
+        best, logits = target, given
         rounds: list[dict[str, Tensor]] = []
         for turn in range(self.settings.rounds):
             if turn:
                 answers = (best > 0).cpu().numpy()
                 points, labels = corrected(points, labels, coarse, answers, rng)
-                logits = best[:, None] if rng.random() < WITH_LOGITS else None
+                logits = best[:, None] if rng.random() < WITH_LOGITS else given
             masks, iou = self._answer(embeddings, points, labels, logits)
             losses, best = prompt_losses(masks, iou, target)
             rounds.append(losses)
         parts = {name: torch.stack([part[name] for part in rounds]).mean() for name in self.losses}
         return {**parts, "first_iou": rounds[0]["iou"], "last_iou": rounds[-1]["iou"]}
+
+    def _coarse(self, masks: NDArray[np.bool_]) -> Tensor:
+        """(M, S, S) to the share of each cell of 2 x 2 px inside, (M, S / 2, S / 2)."""
+        pixels = torch.from_numpy(masks).to(self.device)
+        return F.avg_pool2d(pixels[:, None].float(), 2)[:, 0]
 
     def _answer(
         self,

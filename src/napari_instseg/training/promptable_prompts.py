@@ -7,15 +7,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..models.sam.prompt_encoder import FIRST_CORNER, LAST_CORNER, OFF, ON
+from ..ops.morphing import ellipse
 
-#: Chances of a click and of a box as the first prompt; what is left is both.
-CLICK, BOX = 0.25, 0.25
+#: Chances of a click and of a box as the first prompt; what is left is a mask in its box.
+CLICK, BOX = 0.45, 0.4
 #: How often the click that goes with a box is its centre.
-CENTRE = 0.6
+CENTRE = 0.8
 #: How often the first click lies at the deepest point; else anywhere on the object.
 DEEPEST = 0.65
 #: How much of its side a box may be too large, and too small, on each side.
 LOOSE, SHORT = 0.22, 0.04
+#: How far the edge of a mask may be off, in radii of the object; and over how many such
+#: radii it is as far off.
+BLUR, REACH = 0.3, 0.5
 
 
 def first_click(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[float, float]:
@@ -94,28 +98,56 @@ def correction(
     return (*anywhere(wrong, rng), label)
 
 
+def rough_mask(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw a mask of an object as a person or another model might: its edge is off."""
+    radius = float(np.sqrt(np.count_nonzero(mask) / np.pi))
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    pad = round(radius) + 1
+    top, left = max(rows[0] - pad, 0), max(columns[0] - pad, 0)
+    place = np.s_[top : rows[-1] + 1 + pad, left : columns[-1] + 1 + pad]
+    crop = np.pad(mask[place], 1)
+    depth = ndimage.distance_transform_edt(crop) - ndimage.distance_transform_edt(~crop)
+    noise = ndimage.gaussian_filter(rng.normal(size=crop.shape), REACH * radius)
+    off = BLUR * radius * (rng.normal() / 2 + noise / max(float(noise.std()), 1e-6) / 2)
+    rough = np.zeros_like(mask)
+    rough[place] = (depth + off > 0)[1:-1, 1:-1]
+    return rough if rough.any() else mask
+
+
 def first_prompts(
     objects: NDArray[np.bool_], rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Draw the first prompts of M objects: a click each, or a box each, or both.
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Draw the first prompts of M objects: a click each, a box each, or a mask each.
 
     Returns
     -------
     points : (M, P, 2) float64 array
         Row and column, px, continuous. A box is its two corners.
     labels : (M, P) int64 array
+    masks : (M, H, W) bool array, optional
+        What a box comes with: the ellipse in it, or the mask around which it lies.
     """
     chance = rng.random()
-    clicks, corners = chance < CLICK or chance >= CLICK + BOX, chance >= CLICK
-    points, labels = [], []
-    for mask in objects:
-        click = np.array([first_click(mask, rng)])
-        box = first_box(mask, rng).reshape(2, 2)
-        if clicks and corners and rng.random() < CENTRE:
-            click = box.mean(0, keepdims=True)
-        points.append(np.concatenate([click] * clicks + [box] * corners))
-        labels.append([ON] * clicks + [FIRST_CORNER, LAST_CORNER] * corners)
-    return np.stack(points), np.array(labels, np.int64)
+    count = len(objects)
+    if chance < CLICK:
+        points = np.array([[first_click(mask, rng)] for mask in objects])
+        return points, np.full((count, 1), ON), None
+    if chance >= CLICK + BOX:
+        masks = np.stack([rough_mask(mask, rng) for mask in objects])
+        corners = np.reshape([loose_box(mask, np.zeros(4)) for mask in masks], (count, 2, 2))
+        return corners, np.tile([FIRST_CORNER, LAST_CORNER], (count, 1)), masks
+    boxes = [first_box(mask, rng) for mask in objects]
+    corners = np.reshape(boxes, (count, 2, 2))
+    if rng.random() < CENTRE:
+        clicks = corners.mean(1, keepdims=True)
+    else:
+        clicks = np.array([[first_click(mask, rng)] for mask in objects])
+    masks = np.zeros_like(objects)
+    for mask, box in zip(masks, boxes, strict=True):
+        inscribed = ellipse(box.tolist())
+        mask[inscribed.slices] = inscribed.pixels
+    points = np.concatenate([clicks, corners], axis=1)
+    return points, np.tile([ON, FIRST_CORNER, LAST_CORNER], (count, 1)), masks
 
 
 def corrected(
