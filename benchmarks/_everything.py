@@ -187,7 +187,6 @@ def ask_tiles(meter: Meter, size: int, side: int) -> dict[str, Any]:
     """A run in fast mode over tiles and levels of a picture that is made as it is read."""
     from napari_instseg.models import prompters
     from napari_instseg.prompting import PromptSession
-    from napari_instseg.prompting.embedder import MEMORY
     from napari_instseg.prompting.everything import EverythingRun
     from napari_instseg.prompting.everything_settings import EverythingSettings
 
@@ -198,7 +197,7 @@ def ask_tiles(meter: Meter, size: int, side: int) -> dict[str, Any]:
     habits = loaded.prompter.habits
     chosen = EverythingSettings.for_model(habits, {"mode": "fast", "points_per_side": side})
     # What is made once is not the run's.
-    first = session.embedding(session.views()[0]).nbytes
+    session.embedding(session.views()[0], keep=False)
     with meter.work():
         work = EverythingRun(session, chosen)
         for _ in work:
@@ -216,7 +215,6 @@ def ask_tiles(meter: Meter, size: int, side: int) -> dict[str, Any]:
         "masks": len(raw),
         "peak": peak,
         "kept": sum(map(_bytes, raw.pictures)) / mib,
-        "embeddings": min(MEMORY, first * raw.details["pictures"]) / mib,
         "filter": again,
     }
 

@@ -121,7 +121,7 @@ def _tiled(limit: float | None, sizes: tuple[int, ...], side: int) -> Result:
         rows.append(_tiled_row(f"{size}²", found, number == 0))
     remark = (
         "the picture is made as it is read; memory is the peak of the run less the masks that it "
-        "keeps; embeddings stay up to a limit, and are part of it"
+        "keeps"
     )
     return Result(
         f"SAM: everything in tiles, fast, {MODEL}, {side} × {side} points", rows, [remark]
@@ -134,7 +134,7 @@ def _tiled_row(name: str, found: Measured, reference: bool) -> Row:
     extras: dict[str, Any] = found.extras
     note = (
         f"{extras['pictures']} pictures, {extras['objects']} objects; kept: {extras['masks']} "
-        f"masks, {extras['kept']:.0f} MiB; embeddings {extras['embeddings']:.0f} MiB; another "
+        f"masks, {extras['kept']:.0f} MiB; another "
         f"limit takes {1000 * extras['filter']:.0f} ms"
     )
     memory = extras["peak"] - extras["kept"]

@@ -171,6 +171,16 @@ def test_less_memory_means_smaller_batches():
     assert "2 points at a time" in result.warnings[-1]
 
 
+def test_embeddings_of_many_pictures_do_not_stay_in_memory():
+    one, many = session_of(discs(), tile_size=256), session_of(discs(), tile_size=64)
+    for session in (one, many):
+        everything(session, points_per_side=4, levels=1)
+    assert [session.has(view) for session in (one, many) for view in session.views()] == [
+        True,
+        *[False] * len(many.views()),
+    ]
+
+
 def test_background_is_kept_but_not_shown():
     image = 1 - discs()
     run = EverythingRun(session_of(image, tile_size=256), small())

@@ -51,15 +51,18 @@ class Embedder:
         self._keys: dict[View, str] = {}
         self._kept: OrderedDict[str, Embedding] = OrderedDict()
 
-    def get(self, view: View) -> Embedding:
-        """Return the embedding of a view's picture, as float16."""
+    def get(self, view: View, *, keep: bool = True) -> Embedding:
+        """Return the embedding of a view's picture, as float16.
+
+        With ``keep`` false, a new one does not stay in memory.
+        """
         key = self._keys.get(view)
         found = None if key is None else self._recall(key)
         if found is not None:
             return found
         pixels, picture = self._pictures.look(view)
         key = self._key(pixels)
-        found = self._find(key)
+        found = self._find(key, keep=keep)
         if found is None:
             with self._encoding:
                 # Another thread may have made it meanwhile.
@@ -68,7 +71,8 @@ class Embedder:
                 if found is None:
                     # Rounded here, so that one from the disk gives the same masks.
                     found = self._loaded.prompter.encode([picture()])[0].half()
-                    self._keep(key, found)
+                    if keep:
+                        self._keep(key, found)
             if made and self.cache is not None:
                 self.cache.put(key, found)
         with self._state:
@@ -99,11 +103,11 @@ class Embedder:
         terms = f"{pixels} {self._loaded.sha256} {self._precision}"
         return hashlib.sha256(terms.encode()).hexdigest()
 
-    def _find(self, key: str) -> Embedding | None:
+    def _find(self, key: str, *, keep: bool) -> Embedding | None:
         found = self._recall(key)
         if found is None and self.cache is not None:
             found = self.cache.get(key)
-            if found is not None:
+            if found is not None and keep:
                 self._keep(key, found)
         return found
 

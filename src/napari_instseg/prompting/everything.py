@@ -90,7 +90,8 @@ class EverythingRun:
         for number, view in enumerate(self._views, start=1):
             where, strides = self._points(view)
             yield Progress(base, total, f"encoding picture {number} of {count}")
-            embedding = self.session.embedding(view)
+            # Of many pictures each is needed once; memory must not grow with the image.
+            embedding = self.session.embedding(view, keep=count == 1)
             search = self._search(where, strides, embedding)
             parts: list[PictureMasks] = []
             self._current = view, parts

@@ -148,12 +148,13 @@ class PromptSession(ImageViews):
 
     # -------------------------------------------------------------------------------- embeddings
 
-    def embedding(self, view: View) -> Embedding:
+    def embedding(self, view: View, *, keep: bool = True) -> Embedding:
         """Return what the encoder makes of a view: from memory, from disk, or new.
 
-        May be called from several threads.
+        May be called from several threads. With ``keep`` false, it does not come to stay in
+        memory.
         """
-        return self._embedder.get(view)
+        return self._embedder.get(view, keep=keep)
 
     def has(self, view: View) -> bool:
         """Whether `embedding` answers at once; reads no pixels, so False for a new view."""
