@@ -24,9 +24,12 @@ def mask(pixels: np.ndarray) -> Mask:
     return found
 
 
-def test_a_group_of_objects_goes():
+def test_a_group_goes_if_its_objects_are_better_and_they_go_if_it_is():
     group = [mask(GROUP == 1), mask(GROUP == 2), mask(GROUP >= 0)]
-    assert flatten(group, np.array([0.5, 0.6, 0.99])).tolist() == [0, 1]
+    assert flatten(group, np.array([0.9, 0.8, 0.7])).tolist() == [0, 1]
+    assert flatten(group, np.array([0.5, 0.6, 0.7])).tolist() == [2]
+    # Half of its objects are better, half are not.
+    assert flatten(group, np.array([0.9, 0.5, 0.69])).tolist() == [0, 1]
 
 
 def test_a_part_goes_unless_it_is_better():
@@ -45,7 +48,8 @@ def test_three_storeys_are_settled_from_below():
     nucleolus = np.zeros((20, 20), bool)
     nucleolus[4:6, 4:6] = True
     masks = [mask(m) for m in (tissue, *cells, nucleolus)]
-    assert flatten(masks, np.array([0.99, 0.9, 0.9, 0.8])).tolist() == [1, 2]
+    assert flatten(masks, np.array([0.7, 0.9, 0.9, 0.8])).tolist() == [1, 2]
+    assert flatten(masks, np.array([0.99, 0.9, 0.9, 0.8])).tolist() == [0]
 
 
 def test_overlapping_masks_stay():

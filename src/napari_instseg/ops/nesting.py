@@ -2,10 +2,8 @@
 
 A model that is asked at every place answers with parts, objects and groups of objects. A label
 image has one layer, so one of these has to stand for each pixel. Going from small masks to
-large ones, a mask is held against those that were kept and lie in it:
-
-- several that fill it mostly are objects of their own, and it is a group of them: it goes;
-- else it is one thing, and they are parts or another view of it: the better side stays.
+large ones, a mask is held against those that were kept and lie in it: the side that the model
+thinks better of stays.
 """
 
 from __future__ import annotations
@@ -20,8 +18,6 @@ from .masks import corners, overlap_area
 
 #: A mask lies in another one if that has this much of it.
 INSIDE = 0.8
-#: A mask is filled by those that lie in it if they have this much of it.
-FILLED = 0.5
 
 
 def flatten(masks: Sequence[Mask], scores: NDArray[np.floating]) -> NDArray[np.intp]:
@@ -42,21 +38,17 @@ def flatten(masks: Sequence[Mask], scores: NDArray[np.floating]) -> NDArray[np.i
     nested = _nested(masks, areas)
     stays = np.ones(len(masks), bool)
     for whole in np.argsort(areas, kind="stable"):
-        inner = [(part, shared) for part, shared in nested.get(int(whole), ()) if stays[part]]
-        if not inner:
-            continue
-        parts = [part for part, _ in inner]
-        filled = sum(shared for _, shared in inner) >= FILLED * areas[whole]
-        if (len(parts) > 1 and filled) or scores[whole] < np.median(scores[parts]):
+        parts = [part for part in nested.get(int(whole), ()) if stays[part]]
+        if parts and scores[whole] < np.median(scores[parts]):
             stays[whole] = False
         else:
             stays[parts] = False
     return np.flatnonzero(stays)
 
 
-def _nested(masks: Sequence[Mask], areas: NDArray[np.int64]) -> dict[int, list[tuple[int, int]]]:
-    """For each mask, those that lie in it and how many pixels they have in it."""
-    found: dict[int, list[tuple[int, int]]] = {}
+def _nested(masks: Sequence[Mask], areas: NDArray[np.int64]) -> dict[int, list[int]]:
+    """For each mask, those that lie in it."""
+    found: dict[int, list[int]] = {}
     bounds = corners(masks)
     for i, j in zip(*touching(bounds), strict=True):
         part, whole = (i, j) if (areas[i], i) < (areas[j], j) else (j, i)
@@ -65,9 +57,8 @@ def _nested(masks: Sequence[Mask], areas: NDArray[np.int64]) -> dict[int, list[t
         )
         if height * width < INSIDE * areas[part]:
             continue
-        shared = overlap_area(masks[part], masks[whole])
-        if shared >= INSIDE * areas[part]:
-            found.setdefault(int(whole), []).append((int(part), shared))
+        if overlap_area(masks[part], masks[whole]) >= INSIDE * areas[part]:
+            found.setdefault(int(whole), []).append(int(part))
     return found
 
 

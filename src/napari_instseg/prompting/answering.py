@@ -100,7 +100,7 @@ class Answering:
         """Answer each prompt in its view; those alike in one batch."""
         groups: dict[tuple[View, tuple[int, bool, bool], bool], list[int]] = defaultdict(list)
         for i, (prompt, view) in enumerate(zip(prompts, views, strict=True)):
-            several = self._is_ambiguous(prompt) if multimask is None else multimask
+            several = prompt.is_ambiguous if multimask is None else multimask
             groups[view, kind(prompt), several].append(i)
         answers: list[Answer] = [()] * len(prompts)
         for (view, _, several), members in groups.items():
@@ -119,12 +119,6 @@ class Answering:
         if self.prompter.habits.leaves_crumbs and mask.pixels.size:
             mask = solid(mask).tight() or mask
         return confine(mask, prompt)
-
-    def _is_ambiguous(self, prompt: Prompt) -> bool:
-        """Whether the best of several answers is wanted."""
-        # A box that goes with a click gets better answers from the outputs for clicks.
-        lone_box = prompt.box is not None and not (prompt.points or prompt.mask or prompt.previous)
-        return prompt.is_ambiguous or (lone_box and self.prompter.habits.fills_boxes)
 
     def _sort(self, view: View, found: Candidates) -> dict[int, Answer]:
         """The candidates of each prompt of a batch, the best first."""
