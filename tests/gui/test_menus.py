@@ -6,17 +6,20 @@ import napari
 import numpy as np
 import pytest
 from gui.fakes import FakeModel, squares
+from npe2 import PluginManager
 from qtpy.QtWidgets import QMenu
 
 from napari_instseg.gui.commands import segment_active
 from napari_instseg.gui.everything_widget import EverythingWidget
 from napari_instseg.gui.models_widget import ModelsWidget
+from napari_instseg.gui.prompt.widget import PromptWidget
 from napari_instseg.gui.samples import fluorescence, histology
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.gui.worker import ModelHolder
 from napari_instseg.segmenter import InputError
 
 TITLE = "Segment (Instance Segmentation)"
+PROMPT = "Prompt (Segment Anything) (Instance Segmentation)"
 EVERYTHING = "Segment everything (Instance Segmentation)"
 MODELS = "Models (Instance Segmentation)"
 ACTIVE = "Segment active layer (Instance Segmentation)"
@@ -31,12 +34,14 @@ def entries(menu: QMenu) -> dict[str, Any]:
 def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbot: Any) -> None:
     window = viewer.window
     plugins = entries(entries(window.plugins_menu)["Instance Segmentation"].menu())
-    assert set(plugins) >= {TITLE, EVERYTHING, MODELS}
+    assert list(plugins) == [TITLE, PROMPT, EVERYTHING, MODELS]
     segment = entries(entries(window.layers_menu)["Segment"].menu())
-    assert set(segment) >= {TITLE, EVERYTHING, ACTIVE}
+    # Other plugins may have entries there, too; the order is napari's.
+    ours = sorted(text for text in segment if text.endswith("(Instance Segmentation)"))
+    assert ours == [PROMPT, TITLE, ACTIVE, EVERYTHING]
     samples = entries(entries(window.file_menu)["Open Sample"].menu())
-    ours = entries(samples["Instance Segmentation"].menu())
-    assert set(ours) == {"Fluorescence nuclei", "Histology (HE)"}
+    pictures = entries(samples["Instance Segmentation"].menu())
+    assert list(pictures) == ["Fluorescence nuclei", "Histology (HE)"]
 
     command = segment[ACTIVE]
     assert not command.isEnabled()
@@ -48,6 +53,9 @@ def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbo
     plugins[MODELS].trigger()
     assert isinstance(window.dock_widgets[MODELS], ModelsWidget)
     window.remove_dock_widget(window.dock_widgets[MODELS])
+    plugins[PROMPT].trigger()
+    assert isinstance(window.dock_widgets[PROMPT], PromptWidget)
+    window.remove_dock_widget(window.dock_widgets[PROMPT])
     plugins[EVERYTHING].trigger()
     assert isinstance(window.dock_widgets[EVERYTHING], EverythingWidget)
     window.remove_dock_widget(window.dock_widgets[EVERYTHING])
@@ -60,6 +68,28 @@ def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbo
     qtbot.waitUntil(lambda: "cells instances" in viewer.layers, timeout=60_000)
     qtbot.waitUntil(lambda: widget.worker is None, timeout=60_000)
     assert list(window.dock_widgets) == [TITLE]
+
+
+def test_all_that_the_manifest_contributes() -> None:
+    manifest = PluginManager.instance().get_manifest("napari-instseg")
+    found = manifest.contributions
+    commands = {command.id: command.title for command in found.commands or ()}
+    assert commands == {
+        "napari-instseg.segment_widget": "Segment",
+        "napari-instseg.prompt_widget": "Prompt (Segment Anything)",
+        "napari-instseg.everything_widget": "Segment everything",
+        "napari-instseg.models_widget": "Models",
+        "napari-instseg.segment_active": "Segment active layer",
+        "napari-instseg.sample_fluorescence": "Fluorescence nuclei",
+        "napari-instseg.sample_histology": "Histology (H&E)",
+    }
+    docks = [widget.command for widget in found.widgets or ()]
+    assert docks == list(commands)[:4]
+    assert [sample.command for sample in found.sample_data or ()] == list(commands)[5:]  # type: ignore[union-attr]
+    menus = {menu: [item.command for item in items] for menu, items in (found.menus or {}).items()}  # type: ignore[union-attr]
+    assert menus == {
+        "napari/layers/segment": [*list(commands)[:3], "napari-instseg.segment_active"]
+    }
 
 
 def test_the_command_opens_the_dock_that_the_menu_knows(

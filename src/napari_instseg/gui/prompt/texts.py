@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..task_row import breakable
 from .controller import Prompting
 
 
@@ -39,6 +42,15 @@ def state_text(prompting: Prompting, listens: bool) -> str:
         return "Nothing found there: try another point, or a box."
     if len(drafts) == 0 and prompting.tool.corners:
         return "Double click or Enter closes the polygon."
-    count = prompting.objects.count
-    text = f"{count} object{'' if count == 1 else 's'}"
-    return f"{text} · encoding {left} tile{'' if left == 1 else 's'} ahead" if left else text
+    text = how_many(prompting.objects.count, "object")
+    return f"{text} · encoding {how_many(left, 'tile')} ahead" if left else text
+
+
+def how_many(count: int, noun: str) -> str:
+    """Number and noun, such as "1 object" or "1,024 objects"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def warnings_text(warnings: Sequence[str]) -> str:
+    """What the user should know, a line each; long paths may be broken."""
+    return "\n".join(f"⚠ {breakable(warning)}" for warning in warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import napari.layers
 import napari.viewer
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QPushButton, QWidget
 
@@ -22,7 +23,7 @@ from .ground import Ground
 from .panel import KeyList, PromptPanel
 from .running import Running
 from .setup import SetupForm, Start, open_session
-from .texts import object_text, state_text
+from .texts import object_text, state_text, warnings_text
 
 #: The name that the menu entry gives to that dock.
 EVERYTHING = "Segment everything (Instance Segmentation)"
@@ -71,14 +72,15 @@ class PromptWidget(QWidget):
         self.start_button = QPushButton("Start")
         self.task = TaskRow()
         self.panel = PromptPanel(self.viewer)
-        self.status = text_label()
+        self.status, self.warnings = text_label(), text_label()
         self.propagate = PropagateBox(self.viewer, self)
         self.stack = Fold("Through the stack", self.propagate)
         self.everything_button = QPushButton("Segment everything…")
         self.everything_button.setToolTip("Open the dock that finds all objects at once")
         self.keys = KeyList()
-        parts = (self.setup, self.start_button, self.task, self.panel, self.status, self.stack)
-        fill_dock(self, (*parts, self.everything_button, self.keys))
+        form = (self.setup, self.start_button, self.task, self.panel)
+        said = (self.status, self.warnings)
+        fill_dock(self, (*form, *said, self.stack, self.everything_button, self.keys))
 
     def _connect(self) -> None:
         panel = self.panel
@@ -115,8 +117,12 @@ class PromptWidget(QWidget):
             notify(error)
             return
 
+        # napari remembers workers that have ended: what they hold should not be the image, the
+        # model or this dock.
+        needed = [(self.models, start)]
+
         def work(report: Report) -> PromptSession:
-            return open_session(self.models, start, report)
+            return open_session(*needed.pop(), report)
 
         self.status.clear()
         title = f"prompting in {start.layer.name!r}"
@@ -205,8 +211,11 @@ class PromptWidget(QWidget):
         self.panel.show_sources(self.labels())
 
     def _show_progress(self) -> None:
-        """Say what is under way, and what can be done."""
-        running = self.running
+        """Say what is under way, what can be done, and what the user should know."""
+        running, session = self.running, self.session()
+        # A write to the disk may fail at any time.
+        self.warnings.setText("" if session is None else warnings_text(session.warnings))
+        self.warnings.setVisible(bool(self.warnings.text()))
         if running is None:
             self.panel.say("", accept=False, clear=False)
             return
@@ -236,6 +245,11 @@ class PromptWidget(QWidget):
 
     # ---------------------------------------------------------------------------- comes and goes
 
+    def _stop_all(self) -> None:
+        """End the session, or the start of one."""
+        self.task.cancel()
+        self.stop()
+
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Take mouse and keys again."""
         super().showEvent(event)
@@ -249,10 +263,19 @@ class PromptWidget(QWidget):
         if self.running is not None and (event is None or not event.spontaneous()):
             self.running.rest()
 
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Stop when the dock is taken away.
+
+        The x of napari's docks does not close the widget in them: it leaves it without a parent.
+        """
+        super().changeEvent(event)
+        gone = event is not None and event.type() == QEvent.Type.ParentChange
+        if gone and self.parentWidget() is None:
+            self._stop_all()
+
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Stop, and let go of the viewer."""
-        self.task.cancel()
-        self.stop()
+        self._stop_all()
         self.propagate.close()
         for emitter in self._events:
             emitter.disconnect(self._show_sources)

@@ -16,6 +16,7 @@ from ...segmenter import InputError, InstsegError
 from ..form_rows import text_label
 from ..progress import RunProgress
 from ..prompt.ground import Ground
+from ..prompt.texts import how_many
 from ..task_row import breakable, notify, sentence
 from ..tasks import Slots, new_worker
 from .form import PropagateForm
@@ -75,8 +76,7 @@ class PropagateBox(QWidget):
         """Look again at session and layer, and offer what can be done now."""
         session = self.host.session()
         if self._job is not None and session is not self._job.session:
-            self.cancel()
-            self.discard()
+            self._end_job()
         axes = session.image.plane_axes if session is not None else ""
         self.form.set_axes(axes)
         self.form.setEnabled(not self.busy)
@@ -173,7 +173,8 @@ class PropagateBox(QWidget):
         if part is None or job is None:
             return
         self.preview.show(part, job.ground)
-        text = f"{part.axis.lower()} {part.first} to {part.last}: {part.voxels:,} pixels"
+        planes = f"{part.axis.lower()} {part.first} to {part.last}"
+        text = f"{planes}: {how_many(part.voxels, 'pixel')}"
         if not part.complete:
             text = f"Cancelled: {text} until then"
         self.status.setText(f"{text}\n{_ends(part)}")
@@ -193,7 +194,8 @@ class PropagateBox(QWidget):
         self.discard()
         text = f"Object {job.number} is on {part.axis.lower()} {part.first} to {part.last}."
         if hidden:
-            text += f" {hidden:,} pixels belong to other objects and were left to them."
+            belong = "belongs to another object" if hidden == 1 else "belong to other objects"
+            text += f" {how_many(hidden, 'pixel')} {belong} and stayed there."
         self.status.setText(text)
         self.accepted.emit(part, job.number)
 
@@ -202,6 +204,12 @@ class PropagateBox(QWidget):
         self.preview.remove()
         self.planes.put(None)
         self.status.setText("")
+
+    def _end_job(self) -> None:
+        """Stop the run and forget what was found, also what comes later."""
+        self.cancel()
+        self._job = None
+        self.discard()
 
     # ----------------------------------------------------------------------------------- viewer
 
@@ -227,9 +235,7 @@ class PropagateBox(QWidget):
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Stop the run, take the preview away and let go of the viewer."""
-        self.cancel()
-        self._job = None
-        self.discard()
+        self._end_job()
         self.progress.stop()
         self.viewer.dims.events.current_step.disconnect(self._follow_viewer)
         super().closeEvent(event)

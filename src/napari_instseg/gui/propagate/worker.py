@@ -108,11 +108,12 @@ class PropagateWorker(Worker):
 
     def __init__(self, job: Job) -> None:
         super().__init__()
-        self._job = job
+        # Taken out when it begins: napari remembers workers that have ended.
+        self._jobs = [job]
 
     def work(self) -> Propagated:
         """Do the job; `WorkerBase` reports the result and errors."""
-        job = self._job
+        job = self._jobs.pop()
         run = PropagationRun(job.session, job.seeds(), job.axis, job.others, job.settings)
         for step in run:
             self.signals.progress.emit(step.done, step.total, step.message)
