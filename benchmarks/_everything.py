@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,6 @@ def ask_reference(
     """segment_anything's generator."""
     from segment_anything import SamAutomaticMaskGenerator
 
-    from ._sam import pack
-
     network, habits = _reference(model, folder)
     limits = _limits(folder, habits)
     generator = SamAutomaticMaskGenerator(
@@ -114,9 +112,52 @@ def ask_reference(
     _begin(meter)
     with meter.work():
         found = [generator.generate(picture) for picture in what]
-    packed = [pack(one["segmentation"] for one in masks) for masks in found]
-    np.savez(Path(folder) / "reference.npz", *packed)
-    return {"encoder": sum(encoding), "masks": sum(map(len, found)), "limits": limits}
+    return _packed(found, folder, "reference", encoding) | {"limits": limits}
+
+
+def ask_micro_sam(
+    meter: Meter, model: str, folder: str, side: int, size: int, count: int
+) -> dict[str, Any]:
+    """micro-sam's generator, which keeps all masks and filters them afterwards."""
+    from micro_sam.instance_segmentation import AutomaticMaskGenerator
+    from segment_anything import SamPredictor
+
+    network, habits = _reference(model, folder)
+    limits = _limits(folder, habits)
+    predictor = SamPredictor(network)
+    # What it writes into its embeddings.
+    predictor.model_type = predictor.model_name = model
+    encoding: list[float] = []
+    predictor.set_image = timed(predictor.set_image, encoding)
+    generator = AutomaticMaskGenerator(predictor, points_per_side=side)
+    what = pictures(model, size, count)
+    _begin(meter)
+    found = []
+    with meter.work():
+        for picture in what:
+            generator.initialize(picture)
+            found.append(
+                generator.generate(
+                    pred_iou_thresh=limits["min_predicted_iou"],
+                    stability_score_thresh=limits["min_stability"],
+                    box_nms_thresh=limits["nms"],
+                    output_mode="binary_mask",
+                )
+            )
+    return _packed(found, folder, "micro-sam", encoding)
+
+
+def _packed(
+    found: Sequence[Sequence[dict[str, Any]]], folder: str, name: str, encoding: Sequence[float]
+) -> dict[str, Any]:
+    """Keep what a generator found in each picture, and what encoding took."""
+    from ._sam import pack
+
+    np.savez(
+        Path(folder) / f"{name}.npz",
+        *[pack(one["segmentation"] for one in masks) for masks in found],
+    )
+    return {"encoder": sum(encoding), "masks": sum(map(len, found))}
 
 
 def _reference(model: str, folder: str) -> tuple[Any, Any]:

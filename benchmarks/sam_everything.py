@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,7 @@ FIELDS = 8
 #: How well a mask must fit one of the reference's, by mode.
 LEAST = {"exact": 0.99, "fast": 0.9}
 PEER = "SamAutomaticMaskGenerator"
-MICRO_SAM = "micro-sam's generator is not measured: it is not installed here"
+MICRO_SAM = "micro-sam's AutomaticMaskGenerator"
 
 
 def run(options: argparse.Namespace) -> list[Result]:
@@ -69,18 +70,30 @@ def _beside(limit: float | None, model: str, modes: tuple[str, ...], **task: Any
         peer = ask(_everything.ask_reference)
         rows = [Row.of(PEER, peer, _encoder(peer), reference=True)]
         if not peer.failure:
-            rows += [_row(ask(_everything.ask_ours, mode=m), peer, folder, m) for m in modes]
-    return Result(title, rows, [*_limits(peer), *([MICRO_SAM] if model == MODEL else [])])
+            rows.append(_micro_sam(ask, peer, folder))
+            rows += [
+                _row(f"napari-instseg, {m}", ask(_everything.ask_ours, mode=m), peer, folder, m)
+                for m in modes
+            ]
+    return Result(title, rows, _limits(peer))
 
 
-def _row(found: Measured, peer: Measured, folder: str, mode: str) -> Row:
-    name = f"napari-instseg, {mode}"
+def _micro_sam(ask: Callable[..., Measured], peer: Measured, folder: str) -> Row:
+    absent = missing("micro_sam")
+    if absent:
+        return Row(MICRO_SAM, failure=absent)
+    return _row(MICRO_SAM, ask(_everything.ask_micro_sam), peer, folder, "micro-sam")
+
+
+def _row(name: str, found: Measured, peer: Measured, folder: str, file: str) -> Row:
     if found.failure:
         return Row.of(name, found)
-    same, extra = _everything.agreement(folder, mode, LEAST[mode])
-    masks, points = peer.extras["masks"], found.extras["points"]
+    least = LEAST.get(file, LEAST["exact"])
+    same, extra = _everything.agreement(folder, file, least)
+    points = found.extras.get("points")
+    asked = "" if points is None else f"asked at {points} points; "
     note = (
-        f"{same} of {masks} masks (IoU {LEAST[mode]}), {extra} extra; asked at {points} points; "
+        f"{same} of {peer.extras['masks']} masks (IoU {least}), {extra} extra; {asked}"
         f"{_encoder(found, peer)}"
     )
     return Row.of(name, found, note)

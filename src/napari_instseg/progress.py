@@ -1,4 +1,4 @@
-"""How far a run is."""
+"""How far a run is, in words and numbers."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ class Progress:
     done: int
     total: int
     message: str
+
+
+def how_many(count: int, noun: str) -> str:
+    """Number and noun, such as "1 object" or "1,024 objects"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -14,6 +14,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_instseg.gui import layers as gui_layers
+from napari_instseg.gui.docks import dock_of
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.segmenter import DeviceMemoryError, ModelError
 
@@ -387,6 +388,22 @@ def test_closing_the_dock_cancels_and_lets_go(
     count = dock.form.layer_choice.count()
     viewer.add_image(squares())
     assert dock.form.layer_choice.count() == count
+
+
+def test_the_x_of_the_dock_cancels(
+    viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any
+) -> None:
+    viewer.add_image(squares(16, 16))
+    small_tiles(dock)
+    model.gate.clear()
+    click(qtbot, dock.run_button)
+    qtbot.waitUntil(model.entered.is_set, timeout=WAIT)
+    around = dock_of(dock)
+    assert around is not None
+    click(qtbot, around.title.close_button)  # type: ignore[attr-defined]
+    model.gate.set()
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
+    assert model.tiles == 1
 
 
 def test_the_slider_is_fast_with_5000_objects(

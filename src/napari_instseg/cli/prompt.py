@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..progress import how_many
 from ..segmenter import InputError
 from .console import Console, UsageError, add_json, add_quiet, work
 from .reading import given_recipe
@@ -69,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     files = result.save(args.output, stem)
     for warning in result.warnings:
         console.note(f"{args.image}: {warning}")
-    console.say(f"{args.image}: {result.count} objects of {len(requests)} prompts -> {files[0]}")
+    found = f"{how_many(result.count, 'object')} of {how_many(len(requests), 'prompt')}"
+    console.say(f"{args.image}: {found} -> {files[0]}")
     console.document(
         {
             "input": str(args.image),

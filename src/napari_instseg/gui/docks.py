@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import napari.viewer
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 WidgetT = TypeVar("WidgetT", bound=QWidget)
@@ -17,6 +18,15 @@ def dock_of(widget: QWidget) -> QDockWidget | None:
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parentWidget()
     return parent
+
+
+def is_taken_away(widget: QWidget, event: QEvent | None) -> bool:
+    """Whether an event of `QWidget.changeEvent` says that napari took the widget's dock away.
+
+    The x of napari's docks does not close the widget in them: it leaves it without a parent.
+    """
+    moved = event is not None and event.type() == QEvent.Type.ParentChange
+    return moved and widget.parentWidget() is None
 
 
 def share_place(widget: QWidget, kind: type[QWidget]) -> None:

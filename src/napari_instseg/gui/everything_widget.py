@@ -13,6 +13,7 @@ from qtpy.QtCore import QSignalBlocker
 
 from ..models.entry import ModelEntry
 from ..ops.axes import Image
+from ..progress import how_many
 from ..segmentation import Segmentation
 from ..segmenter import InputError, ModelError
 from .everything_form import EverythingForm
@@ -227,7 +228,7 @@ class EverythingWidget(RunDock):
 def _nothing(last: _Last, total: int) -> str:
     """Say why nothing is shown, and what to do."""
     if total:
-        return f"None of the {total} masks that were found is within the limits: widen them."
+        return f"Of {how_many(total, 'mask')} found, none is within the limits: widen them."
     if last.request.kind == GRID:
         return (
             "Nothing was found. Lower “Pred. IoU” and “Stability” and run again, or look whether "

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import napari.layers
 import napari.viewer
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent, QEnterEvent
 from qtpy.QtWidgets import QPushButton, QWidget
 from superqt.utils import qdebounced, qthrottled
@@ -16,6 +17,7 @@ from ..models.entry import ModelEntry
 from ..segmentation import Segmentation
 from ..segmenter import DeviceMemoryError, InstsegError
 from .details_form import DetailsForm
+from .docks import is_taken_away
 from .form_rows import text_label
 from .holder import Holder
 from .install_box import InstallBox
@@ -269,6 +271,12 @@ class RunDock(QWidget):
         """Look again at what is here: another dock may have brought or removed models."""
         super().enterEvent(event)
         self._refresh()
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Stop the run when the dock is taken away."""
+        super().changeEvent(event)
+        if is_taken_away(self, event):
+            self._cancel()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Stop the run and let go of the viewer."""

@@ -9,7 +9,7 @@ from threading import Lock
 
 from ..io.embeddings import EmbeddingCache
 from ..models.prompters import LoadedPrompter
-from ..progress import Progress
+from ..progress import Progress, how_many
 from ..promptable import Embedding
 from .pictures import Pictures
 from .views import View
@@ -92,7 +92,7 @@ class Embedder:
         for done, view in enumerate(wanted):
             yield Progress(done, len(wanted), f"encoding tile {done + 1} of {len(wanted)}")
             self.get(view)
-        yield Progress(len(wanted), len(wanted), f"{len(wanted)} tiles are encoded")
+        yield Progress(len(wanted), len(wanted), f"{how_many(len(wanted), 'tile')} encoded")
 
     def forget(self) -> None:
         """Look at the pixels again; they may have changed."""

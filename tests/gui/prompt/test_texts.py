@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from napari_instseg.gui.prompt.texts import how_many, warnings_text
+from napari_instseg.gui.prompt.texts import warnings_text
+from napari_instseg.progress import how_many
 
 
 @pytest.mark.parametrize(

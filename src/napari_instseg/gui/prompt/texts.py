@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...progress import how_many
 from ..task_row import breakable
 from .controller import Prompting
 
@@ -44,11 +45,6 @@ def state_text(prompting: Prompting, listens: bool) -> str:
         return "Double click or Enter closes the polygon."
     text = how_many(prompting.objects.count, "object")
     return f"{text} · encoding {how_many(left, 'tile')} ahead" if left else text
-
-
-def how_many(count: int, noun: str) -> str:
-    """Number and noun, such as "1 object" or "1,024 objects"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def warnings_text(warnings: Sequence[str]) -> str:

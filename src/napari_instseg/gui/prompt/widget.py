@@ -12,7 +12,7 @@ from ...models.entry import Report
 from ...prompting import PromptSession
 from ...prompting.propagation import Propagated
 from ...segmenter import InstsegError
-from ..docks import open_dock
+from ..docks import is_taken_away, open_dock
 from ..everything_widget import EverythingWidget
 from ..fold import Fold
 from ..form_rows import fill_dock, text_label
@@ -264,13 +264,9 @@ class PromptWidget(QWidget):
             self.running.rest()
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
-        """Stop when the dock is taken away.
-
-        The x of napari's docks does not close the widget in them: it leaves it without a parent.
-        """
+        """Stop when the dock is taken away."""
         super().changeEvent(event)
-        gone = event is not None and event.type() == QEvent.Type.ParentChange
-        if gone and self.parentWidget() is None:
+        if is_taken_away(self, event):
             self._stop_all()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802

@@ -11,12 +11,12 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from ...ops.morphing import centroid
+from ...progress import how_many
 from ...prompting.propagation import Propagated
 from ...segmenter import InputError, InstsegError
 from ..form_rows import text_label
 from ..progress import RunProgress
 from ..prompt.ground import Ground
-from ..prompt.texts import how_many
 from ..task_row import breakable, notify, sentence
 from ..tasks import Slots, new_worker
 from .form import PropagateForm
