@@ -120,6 +120,7 @@ def ask_micro_sam(
 ) -> dict[str, Any]:
     """micro-sam's generator, which keeps all masks and filters them afterwards."""
     from micro_sam.instance_segmentation import AutomaticMaskGenerator
+    from micro_sam.util import precompute_image_embeddings
     from segment_anything import SamPredictor
 
     network, habits = _reference(model, folder)
@@ -135,7 +136,9 @@ def ask_micro_sam(
     found = []
     with meter.work():
         for picture in what:
-            generator.initialize(picture)
+            # Left alone, it takes colours for planes.
+            seen = precompute_image_embeddings(predictor, picture, ndim=2, verbose=False)
+            generator.initialize(picture, image_embeddings=seen)
             found.append(
                 generator.generate(
                     pred_iou_thresh=limits["min_predicted_iou"],

@@ -32,6 +32,7 @@ FIELDS = 8
 LEAST = {"exact": 0.99, "fast": 0.9}
 PEER = "SamAutomaticMaskGenerator"
 MICRO_SAM = "micro-sam's AutomaticMaskGenerator"
+STRETCHES = "micro-sam stretches each channel before it encodes: its pictures are others"
 
 
 def run(options: argparse.Namespace) -> list[Result]:
@@ -75,7 +76,7 @@ def _beside(limit: float | None, model: str, modes: tuple[str, ...], **task: Any
                 _row(f"napari-instseg, {m}", ask(_everything.ask_ours, mode=m), peer, folder, m)
                 for m in modes
             ]
-    return Result(title, rows, _limits(peer))
+    return Result(title, rows, [*_limits(peer), STRETCHES])
 
 
 def _micro_sam(ask: Callable[..., Measured], peer: Measured, folder: str) -> Row:

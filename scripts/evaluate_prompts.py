@@ -29,6 +29,9 @@ from napari_instseg.training.promptable_prompts import deepest, larger_error, lo
 CLICK, BOX, RANDOM_BOX = "1 click", "box +10 %", "box +0-20 %"
 CORRECTIONS = 4
 COLUMNS = (CLICK, *(f"+{n} fix" for n in range(1, CORRECTIONS + 1)), BOX, RANDOM_BOX)
+ALONE = "Mask R-CNN"
+#: What refining shows the model of each object.
+REFINEMENTS = {"refined, by box": "box", "refined, by mask": "mask"}
 #: IoU of each object, by what was asked.
 Found = dict[str, list[float]]
 
@@ -39,8 +42,8 @@ class Asked(NamedTuple):
     example: Example
     session: PromptSession
     found: Found
-    alone: Score | None
-    refined: Score | None
+    #: Of the Mask R-CNN's masks, alone and refined, by `REFINEMENTS`; empty if not asked for.
+    scores: dict[str, Score]
 
 
 def main() -> None:
@@ -67,14 +70,15 @@ def measure(examples: list[Example], name: str, *, refine: bool) -> list[Asked]:
     for example in examples:
         session = open_session(example, model)
         found = ask(session, example.labels)
-        scores: list[Score | None] = [None, None]
+        scores = {}
         if detector is not None:
             first = nis.segment(example.image, detector, axes=axes_of(example))
-            scores = [
-                match_labels(example.labels, result.instances, kind=example.kind)
-                for result in (first, session.refine(first))
-            ]
-        results.append(Asked(example, session, found, *scores))
+            masks = {name: session.refine(first, prompt=p) for name, p in REFINEMENTS.items()}
+            scores = {
+                name: match_labels(example.labels, result.instances, kind=example.kind)
+                for name, result in {ALONE: first, **masks}.items()
+            }
+        results.append(Asked(example, session, found, scores))
         print(f"{example.kind:13}{len(found[CLICK]):5} objects  {np.mean(found[CLICK]):.3f}")
     return results
 
@@ -141,11 +145,11 @@ def full(mask: Mask, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def ious(answers: Sequence[Candidate], truth: Sequence[NDArray[np.bool_]]) -> list[float]:
-    values = []
+    values: list[float] = []
     for answer, wanted in zip(answers, truth, strict=True):
         shared = np.count_nonzero(wanted[answer.mask.slices] & answer.mask.pixels)
         union = np.count_nonzero(wanted) + answer.mask.area - shared
-        values.append(shared / union)
+        values.append(float(shared / union))
     return values
 
 
@@ -167,11 +171,8 @@ def table(asked: list[Asked]) -> str:
 def refinement(asked: list[Asked]) -> str:
     """AP and PQ of the Mask R-CNN alone, and of its masks refined."""
     rows = []
-    for name, scores in (
-        ("Mask R-CNN", [one.alone for one in asked]),
-        ("refined", [one.refined for one in asked]),
-    ):
-        total = pool([score for score in scores if score is not None], "all", "all")
+    for name in (ALONE, *REFINEMENTS):
+        total = pool([one.scores[name] for one in asked], "all", "all")
         values = [m.average_precision for m in total.matches.values()]
         values.append(total.matches[0.5].panoptic_quality)
         rows.append(f"| {' | '.join([name, *(f'{v:.3f}' for v in values)])} |")
