@@ -6,6 +6,7 @@ finds is the truth: the notes say how many of its masks we find too. CPU time is
 ViT-B has random weights, and limits that let a few hundred of its masks pass: the full work, but
 no accuracy. The built-in model looks at real fields; its reference is put together from
 segment_anything's own prompt encoder and mask decoder with our weights and our image encoder.
+micro-sam keeps every answer, which takes too long with random weights: it sees the fields only.
 The tiled run shows what memory a large image takes: only the kept masks may grow with it.
 """
 
@@ -71,12 +72,13 @@ def _beside(limit: float | None, model: str, modes: tuple[str, ...], **task: Any
         peer = ask(_everything.ask_reference)
         rows = [Row.of(PEER, peer, _encoder(peer), reference=True)]
         if not peer.failure:
-            rows.append(_micro_sam(ask, peer, folder))
+            if model == MODEL:
+                rows.append(_micro_sam(ask, peer, folder))
             rows += [
                 _row(f"napari-instseg, {m}", ask(_everything.ask_ours, mode=m), peer, folder, m)
                 for m in modes
             ]
-    return Result(title, rows, [*_limits(peer), STRETCHES])
+    return Result(title, rows, [*_limits(peer), *([STRETCHES] if model == MODEL else [])])
 
 
 def _micro_sam(ask: Callable[..., Measured], peer: Measured, folder: str) -> Row:
