@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_instseg.instances import Instances
+from napari_instseg.ops.masks import corners, union
+from napari_instseg.ops.nesting import touching
 
 
 def ellipsoids(
@@ -34,28 +36,27 @@ def ellipsoids(
     """
     rng = np.random.default_rng(seed)
     labels, nearest = np.zeros(shape, np.int32), np.full(shape, 1.0)
-    z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    size = np.array([shape[0] * step, *shape[1:]])
-    centers: list[NDArray[np.float64]] = []
-    radii: list[NDArray[np.float64]] = []
+    pixel = np.array([step, 1.0, 1.0])
+    centers, means = np.empty((0, 3)), np.empty(0)
     for _ in range(100 * count):
         if len(centers) == count:
             break
-        center, half = rng.uniform(0, size), rng.uniform(*radius, 3)
-        if any(
-            np.linalg.norm(center - c) < touching * (half.mean() + h.mean())
-            for c, h in zip(centers, radii, strict=True)
-        ):
+        center, half = rng.uniform(0, pixel * shape), rng.uniform(*radius, 3)
+        apart = np.linalg.norm(centers - center, axis=1)
+        if (apart < touching * (half.mean() + means)).any():
             continue
-        centers.append(center)
-        radii.append(half)
-        distance = (
-            ((z * step - center[0]) / half[0]) ** 2
-            + ((y - center[1]) / half[1]) ** 2
-            + ((x - center[2]) / half[2]) ** 2
+        centers, means = np.vstack([centers, center]), np.append(means, half.mean())
+        first = np.maximum(np.floor((center - half) / pixel), 0).astype(int)
+        last = np.minimum(np.ceil((center + half) / pixel).astype(int) + 1, shape)
+        window = tuple(slice(f, s) for f, s in zip(first, last, strict=True))
+        axes = np.ogrid[window]
+        parts = (
+            ((ticks * p - c) / h) ** 2
+            for ticks, p, c, h in zip(axes, pixel, center, half, strict=True)
         )
-        mine = distance < nearest
-        labels[mine], nearest[mine] = len(centers), distance[mine]
+        distance = sum(parts, np.zeros(1))
+        mine = distance < nearest[window]
+        labels[window][mine], nearest[window][mine] = len(centers), distance[mine]
     return labels
 
 
@@ -75,9 +76,6 @@ def with_faults(
 def _with_faults(
     plane: Instances, missed: float, fused: float, rng: np.random.Generator
 ) -> Instances:
-    from napari_instseg.ops.masks import corners, union
-    from napari_instseg.ops.nesting import touching
-
     masks = [mask for mask in plane.masks if rng.random() >= missed]
     bounds = corners(masks)
     wide = bounds + np.array([0, 0, 1, 1])

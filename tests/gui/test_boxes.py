@@ -181,11 +181,10 @@ def test_lines_have_a_width_for_any_number_of_boxes(count: int) -> None:
 def test_linked_boxes_have_the_number_of_their_object() -> None:
     whole = Mask((0, 0), np.ones((3, 4), bool))
     planes = (
-        Instances.create((3, 7), [whole, whole.shift(0, 3)], scores=[0.9, 0.7]),
-        Instances.create((3, 7), [whole], scores=[0.6]),
+        Instances.create(SHAPE, [whole, whole.shift(0, 3)], scores=[0.9, 0.7]),
+        Instances.create(SHAPE, [whole], scores=[0.6]),
     )
-    image = Image(np.zeros((2, 3, 7), np.uint8), "ZYX")
-    result = boxes_of(image)
+    result = boxes_of(Image(np.zeros((2, *SHAPE), np.uint8), "ZYX"))
 
     def rows(**settings: float) -> list[list[float]]:
         chosen = result.settings.replace(link=True, **settings)

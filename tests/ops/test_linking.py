@@ -16,7 +16,7 @@ from volumes import ellipsoids, planes_of, with_faults
 
 from napari_instseg.evaluation import match_labels
 from napari_instseg.instances import Instances, Mask
-from napari_instseg.ops.linking import Links, LinkRules, Stack, heaviest
+from napari_instseg.ops.linking import LinkRules, Links, Stack, heaviest
 from napari_instseg.ops.masks import corners, paint_labels
 from napari_instseg.ops.nesting import meeting
 
@@ -186,6 +186,36 @@ def test_a_large_step_allows_no_gap() -> None:
     assert link(gap, step=1.9) == "A . A"
     assert link(gap, step=2.0) == "A . B"
     assert link(gap, step=2.0, max_gap=5) == "A . B"
+
+
+def test_a_gap_is_not_leapt_over_where_one_object_ends_and_another_begins() -> None:
+    assert (
+        link("""
+        AAAA  ....  ....  ....  AAAA
+        AAAA  .AA.  ....  .AA.  AAAA
+        AAAA  .AA.  ....  .AA.  AAAA
+        AAAA  ....  ....  ....  AAAA
+    """)
+        == "A A . B B"
+    )
+    # It may grow through a gap, and be largest in it.
+    assert (
+        link("""
+        ....  ....  ....  AAAA  AAAA
+        ....  .AA.  ....  AAAA  AAAA
+        .AA.  .AA.  ....  AAAA  AAAA
+        ....  ....  ....  ....  AAAA
+    """)
+        == "A A . A A"
+    )
+    assert (
+        link("""
+        ....  AAAA  ....  AAAA  ....
+        .AA.  AAAA  ....  AAAA  .AA.
+        ....  AAAA  ....  AAAA  ....
+    """)
+        == "A A . A A"
+    )
 
 
 def test_nothing_one_plane_and_empty_planes() -> None:

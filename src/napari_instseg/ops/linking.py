@@ -29,6 +29,8 @@ from ..instances import Instances
 from .masks import corners, overlap_area
 from .nesting import INSIDE, meeting
 
+#: A mask with so many times the area of the next one is at an object's end.
+TAPER = 1.1
 #: Weight of score and place where the IoU of links leaves a choice.
 TIE = 1e-9
 
@@ -44,7 +46,9 @@ class LinkRules:
       in [0, 1]: all of the overlap between planes 1 px apart, half of it where they are as far
       apart as the object is wide;
     - or if the smaller one has `nesting.INSIDE` of its pixels in the larger one;
-    - and over missing planes only if the way is not longer than the diameter.
+    - and over missing planes only if the way is not longer than the diameter, and the masks do
+      not become smaller towards them from both sides (by more than `TAPER` from plane to plane):
+      where they do, one object ends and another one begins.
 
     Parameters
     ----------
@@ -88,10 +92,13 @@ class _Pairs:
     j: NDArray[np.int64]
     iou: NDArray[np.float64]
 
-    def among(self, open_: NDArray[np.bool_]) -> _Pairs:
-        """Those of which both are open."""
-        kept = open_[self.i] & open_[self.j]
-        return _Pairs(self.i[kept], self.j[kept], self.iou[kept])
+    def take(self, which: NDArray[np.bool_]) -> _Pairs:
+        """Select some."""
+        return _Pairs(self.i[which], self.j[which], self.iou[which])
+
+    def among(self, shown: NDArray[np.bool_]) -> _Pairs:
+        """Those of which both are shown."""
+        return self.take(shown[self.i] & shown[self.j])
 
 
 class Stack:
@@ -141,17 +148,19 @@ class Stack:
         """
         count = len(self.masks)
         shown = np.ones(count, np.bool_) if shown is None else shown
-        # An object's lower end is open until something is linked to it from below; so above.
-        open_below, open_above = shown.copy(), shown.copy()
+        #: What each is linked to below and above it; -1 for nothing.
+        below, above = np.full((2, count), -1, np.int64)
         found: list[_Pairs] = []
         for apart in range(1, min(self.rules.max_gap + 2, self._depth)):
             for z in range(self._depth - apart):
                 if apart == 1:
                     candidates = self._neighbours[z].among(shown)
                 else:
-                    candidates = self._candidates(open_above, open_below, z, apart)
+                    ends, begins = shown & (above < 0), shown & (below < 0)
+                    candidates = self._candidates(ends, begins, z, apart)
+                    candidates = candidates.take(~self._waist(candidates, below, above))
                 links = self._assign(candidates)
-                open_above[links.i], open_below[links.j] = False, False
+                above[links.i], below[links.j] = links.j, links.i
                 found.append(links)
         i = _joined([links.i for links in found], np.int64)
         j = _joined([links.j for links in found], np.int64)
@@ -212,6 +221,15 @@ class Stack:
         good = (iou >= needed) | (shared >= INSIDE * smaller)
         return np.asarray(good & (shared > 0) & ((apart == 1) | (way <= diameter)), np.bool_)
 
+    def _waist(
+        self, pairs: _Pairs, below: NDArray[np.int64], above: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Whether both get smaller towards what is between them."""
+        areas, end, begin = self._areas, below[pairs.i], above[pairs.j]
+        ends = (end >= 0) & (areas[end] > TAPER * areas[pairs.i])
+        begins = (begin >= 0) & (areas[begin] > TAPER * areas[pairs.j])
+        return np.asarray(ends & begins, np.bool_)
+
     def _assign(self, pairs: _Pairs) -> _Pairs:
         """Choose the one-to-one pairs with the largest total IoU."""
         _, i, times_i = np.unique(pairs.i, return_inverse=True, return_counts=True)
@@ -224,7 +242,7 @@ class Stack:
             place[np.lexsort(ties)] = np.arange(1, len(contested) + 1)
             weight = pairs.iou[contested] + TIE / np.sqrt(place)
             chosen[contested[heaviest(i[contested], j[contested], weight)]] = True
-        return _Pairs(pairs.i[chosen], pairs.j[chosen], pairs.iou[chosen])
+        return pairs.take(chosen)
 
 
 def heaviest(
