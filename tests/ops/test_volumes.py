@@ -140,8 +140,8 @@ def test_a_threshold_is_that_of_a_run() -> None:
         for other in (whole, fewer):
             np.testing.assert_array_equal(moved.instances, other.instances)
             # Without any object, nothing says what a category's name is made of.
-            any_ = len(other.rendering.table) > 0
-            pd.testing.assert_frame_equal(moved.table, other.table, check_dtype=any_)
+            same = len(other.rendering.table) > 0
+            pd.testing.assert_frame_equal(moved.table, other.table, check_dtype=same)
         assert (moved.table["score"] >= np.float32(threshold)).all()
         assert moved.count == len(moved.table) == moved.instances.max()
     assert slider.with_score_threshold(0.5).table["planes"].tolist() == [3, 2]

@@ -148,7 +148,7 @@ class Stack:
         """
         count = len(self.masks)
         shown = np.ones(count, np.bool_) if shown is None else shown
-        #: What each is linked to below and above it; -1 for nothing.
+        # What each is linked to below and above it; -1 for nothing.
         below, above = np.full((2, count), -1, np.int64)
         found: list[_Pairs] = []
         for apart in range(1, min(self.rules.max_gap + 2, self._depth)):

@@ -90,13 +90,6 @@ class Volumes:
         self._painted, self._min_planes, self._fill, self._voxel = painted, min_planes, fill, voxel
         stops = np.cumsum([0, *(len(plane) for plane in planes)])
         numbers = [painted.numbers[begin:end] for begin, end in pairwise(stops)]
-        #: Of each row of the table: its mask, and its plane.
-        self._masks: list[Mask] = [Mask((0, 0), np.empty((0, 0), bool))] * len(painted.table)
-        self._plane = np.zeros(len(painted.table), np.intp)
-        for place, (plane, mine) in enumerate(zip(planes, numbers, strict=True)):
-            for mask, number in zip(plane.masks, mine, strict=True):
-                if number:
-                    self._masks[number - 1], self._plane[number - 1] = mask, place
         grid = np.moveaxis(np.arange(len(planes)).reshape(plane_shape), plane_axes.index(DEPTH), -1)
         #: Planes of each stack, the stack, and the row of each of its objects.
         self._stacks = [
@@ -108,7 +101,7 @@ class Volumes:
             for column in grid.reshape(math.prod(grid.shape[:-1]), grid.shape[-1])
             if len(column)
         ]
-        self._holes = [*_holes(self._masks, self._plane)] if fill else []
+        self._holes = _holes(planes, numbers) if fill else []
 
     def show(self, score_threshold: float) -> tuple[Rendering, pd.DataFrame]:
         """Link the planes' objects that have at least this score, and number what comes of it.
@@ -126,35 +119,20 @@ class Volumes:
         links : DataFrame
             One row a link: index of the object, z_from, z_to, iou.
         """
-        painted = self._painted
-        count = painted.count(score_threshold)
-        objects, pairs, iou, gaps = self._link(count)
-        table = painted.table
-        present = np.flatnonzero(objects >= 0)
-        scores = self._scores(objects, present, score_threshold)
-        best = np.full(len(scores), len(table))
-        np.minimum.at(best, objects[present], present)
-        rank = np.empty(len(scores), np.int32)
-        rank[np.lexsort((best, -scores))] = np.arange(1, len(scores) + 1)
-        of_row = np.zeros(len(table) + 1, np.int32)
-        of_row[1 + present] = rank[objects[present]]
-        labels = of_row[painted.labels]
-        of_row = of_row[1:]
-        added = self._paint(labels, of_row, [*gaps, *self._holes])
-        rows = table.iloc[present].assign(index=of_row[present], found=1)
+        painted, table = self._painted, self._painted.table
+        objects, pairs, iou, gaps = self._link(painted.count(score_threshold))
+        number, scores = self._number(objects, score_threshold)
+        lookup = np.concatenate([[np.int32(0)], number])
+        labels = lookup[painted.labels]
+        added = self._paint(labels, number, [*gaps, *self._holes])
+        present = np.flatnonzero(number)
+        rows = table.iloc[present].assign(index=number[present], found=1)
         shown = self._table(pd.concat([rows, added]) if len(added) else rows)
-        shown["score"] = np.sort(scores)[::-1]
-        z = table["z"].to_numpy()
-        links = pd.DataFrame(
-            {
-                "index": of_row[pairs[:, 0]],
-                "z_from": z[pairs[:, 0]],
-                "z_to": z[pairs[:, 1]],
-                "iou": iou,
-            }
-        ).sort_values(["index", "z_from"], ignore_index=True)
-        numbers = np.concatenate([[np.int32(0)], of_row])[painted.numbers]
-        return Rendering(labels, self._measured(shown, links), numbers), links
+        shown["score"] = scores
+        z, (lower, upper) = table["z"].to_numpy(), pairs.T
+        columns = {"index": number[lower], "z_from": z[lower], "z_to": z[upper], "iou": iou}
+        links = pd.DataFrame(columns).sort_values(["index", "z_from"], ignore_index=True)
+        return Rendering(labels, self._measured(shown, links), lookup[painted.numbers]), links
 
     def _link(
         self, count: int
@@ -186,36 +164,45 @@ class Volumes:
         kept = objects[links.pairs[:, 0]] >= 0
         return Links(objects, links.pairs[kept], links.iou[kept])
 
-    def _scores(
-        self, objects: NDArray[np.int64], present: NDArray[np.intp], least: float
-    ) -> NDArray[np.float32]:
-        """Mean score of each object's planes, by area."""
+    def _number(
+        self, objects: NDArray[np.int64], least: float
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Number of each row (0 for none), and the objects' scores, falling."""
+        present = np.flatnonzero(objects >= 0)
+        of = objects[present]
         table = self._painted.table.iloc[present]
         weight = np.maximum((table["area"] + table["hidden_area"]).to_numpy(np.float64), 1)
-        scores = table["score"].to_numpy(np.float64)
-        total = np.bincount(objects[present], weight * scores)
-        mean = (total / np.bincount(objects[present], weight)).astype(np.float32)
+        total = np.bincount(of, weight * table["score"].to_numpy(np.float64))
+        mean = (total / np.bincount(of, weight)).astype(np.float32)
         # A mean of scores that have the least one has it, too, but for rounding.
-        return np.maximum(mean, np.float32(least))
+        mean = np.maximum(mean, np.float32(least))
+        best = np.full(len(mean), len(objects))
+        np.minimum.at(best, of, present)
+        order = np.lexsort((best, -mean))
+        rank = np.empty(len(order), np.int32)
+        rank[order] = np.arange(1, len(order) + 1)
+        number = np.zeros(len(objects), np.int32)
+        number[present] = rank[of]
+        return number, mean[order]
 
     def _paint(
-        self, labels: NDArray[np.int32], of_row: NDArray[np.int32], fills: Sequence[_Fill]
+        self, labels: NDArray[np.int32], number: NDArray[np.int32], fills: Sequence[_Fill]
     ) -> pd.DataFrame:
         """Paint what is added where nothing is; return rows of it like those of the planes."""
-        fills = [fill for fill in fills if of_row[fill.row]]
+        fills = [fill for fill in fills if number[fill.row]]
         shape = labels.shape[-2:]
         canvas = labels.reshape(math.prod(labels.shape[:-2]), *shape)
         area, hidden = np.zeros((2, len(fills)), np.int64)
         place = np.array([fill.plane for fill in fills], np.intp)
         for plane in np.unique(place):
             mine = np.flatnonzero(place == plane)
-            numbers = of_row[[fills[k].row for k in mine]]
+            numbers = number[[fills[k].row for k in mine]]
             masks = [fills[k].mask for k in mine]
             free, whole = paint_visible(canvas[plane], masks, numbers, 0.0)
             area[mine], hidden[mine] = free, whole - free
         bounds = corners(fill.mask for fill in fills)
         rows = [fill.row for fill in fills]
-        like = self._painted.table.iloc[rows].assign(index=of_row[rows], found=0, area=area)
+        like = self._painted.table.iloc[rows].assign(index=number[rows], found=0, area=area)
         like["hidden_area"] = hidden
         like[["row_min", "col_min", "row_max", "col_max"]] = bounds
         like["touches_edge"] = ((bounds[:, :2] == 0) | (bounds[:, 2:] == shape)).any(axis=1)
@@ -265,11 +252,13 @@ def _gaps(
     return fills
 
 
-def _holes(masks: Sequence[Mask], planes: NDArray[np.intp]) -> list[_Fill]:
+def _holes(planes: Sequence[Instances], numbers: Sequence[NDArray[np.int32]]) -> list[_Fill]:
     """Make masks of what is enclosed by masks."""
     fills = []
-    for row, (mask, plane) in enumerate(zip(masks, planes.tolist(), strict=True)):
-        hole = Mask(mask.origin, ndimage.binary_fill_holes(mask.pixels) & ~mask.pixels).tight()
-        if hole is not None:
-            fills.append(_Fill(row, plane, hole))
+    for place, (plane, mine) in enumerate(zip(planes, numbers, strict=True)):
+        for mask, number in zip(plane.masks, mine.tolist(), strict=True):
+            inside = ndimage.binary_fill_holes(mask.pixels) & ~mask.pixels
+            hole = Mask(mask.origin, inside).tight() if number else None
+            if hole is not None:
+                fills.append(_Fill(number - 1, place, hole))
     return fills
