@@ -380,12 +380,12 @@ class TestSegment:
         # The second object is not in the middle plane, the third only in the first.
         np.save(tmp_path / "x.npy", np.stack([squares(3), squares(1), squares(2)]))
         out = tmp_path / "out"
-        options = ["--axes", "ZYX", "--pixel-size", "0.5", "--z-step", "2"]
+        options = ["--axes", "ZYX", "--pixel-size", "0.5", "--z-step", "1"]
         assert segment(tmp_path / "x.npy", "-o", out, *options, "--link") == 0
         assert "3 objects" in capsys.readouterr().out
         table = pd.read_csv(out / "x_segments.csv")
         assert sorted(table["planes"]) == [1, 2, 3]
-        np.testing.assert_allclose(table["volume_um3"], table["volume"] * 0.5)
+        np.testing.assert_allclose(table["volume_um3"], table["volume"] * 0.25)
         labels = read_labels(out / "x_instances.tif")
         recipe = out / "x_recipe.json"
         again, other = tmp_path / "again", tmp_path / "other"

@@ -20,7 +20,7 @@ OVERLAP_TIP = (
     "Less will do where planes lie far apart, and where one of the masks lies in the other."
 )
 GAP_TIP = "Planes in a row that an object may be missing in; never farther than it is wide"
-PLANES_TIP = "What is found in fewer planes is left out"
+PLANES_TIP = "What is found in fewer planes than this is left out"
 FILL_TIP = "Fill holes in objects, and planes that they are missing in, where nothing else is"
 
 
@@ -44,9 +44,9 @@ class StackForm(QWidget):
         self.planes.setValue(default.min_planes)
         self.fill = QCheckBox("Fill holes and gaps")
         add_row(self._form, "Z planes", self.link, LINK_TIP)
-        add_row(self._form, "Min. overlap", self.overlap, OVERLAP_TIP)
+        add_row(self._form, "Link IoU", self.overlap, OVERLAP_TIP)
         add_row(self._form, "Max. gap", self.gap, GAP_TIP)
-        add_row(self._form, "Min. planes", self.planes, PLANES_TIP)
+        add_row(self._form, "Shortest", self.planes, PLANES_TIP)
         add_row(self._form, "", self.fill, FILL_TIP)
         self.link.currentIndexChanged.connect(lambda _: self._show_limits())
         self._show_limits()
