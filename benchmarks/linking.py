@@ -31,7 +31,7 @@ from ._common import Result, Row, command, rows_of_turns
 from ._processes import in_turns, missing
 
 ROOT = Path(__file__).parents[1]
-SIZE = 384
+SIZE = 256
 OURS, PLAIN = "napari-instseg", "consecutive planes, IoU ≥ 0.25"
 #: IoU that Cellpose documents for stitching, and half of what most ask of detections.
 LEAST = 0.25

@@ -218,6 +218,19 @@ def test_a_gap_is_not_leapt_over_where_one_object_ends_and_another_begins() -> N
     )
 
 
+def test_gaps_are_the_same_from_both_sides() -> None:
+    # Two gaps with one mask between: what is linked over the first says nothing of the second.
+    picture = """
+        AAAA  AAAA  ....  ....  ....  AAAA  AAAA
+        AAAA  AAAA  ....  AAA.  ....  AAAA  AAAA
+        AAAA  AA..  ....  AAA.  ....  AA..  AAAA
+        ....  ....  ....  AAA.  ....  ....  ....
+    """
+    lines = [line.split() for line in picture.strip().splitlines()]
+    turned = "\n".join("  ".join(line[::-1]) for line in lines)
+    assert link(picture) == link(turned)[::-1] == "A A . A . A A"
+
+
 def test_nothing_one_plane_and_empty_planes() -> None:
     for planes in ([], [Instances.empty((3, 4))], [Instances.empty((3, 4))] * 3):
         links = Stack(planes, RULES).link()

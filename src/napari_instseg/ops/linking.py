@@ -152,14 +152,15 @@ class Stack:
         below, above = np.full((2, count), -1, np.int64)
         found: list[_Pairs] = []
         for apart in range(1, min(self.rules.max_gap + 2, self._depth)):
+            # As it was before this distance, so that it does not matter which plane comes first.
+            ends, begins = shown & (above < 0), shown & (below < 0)
+            known = below.copy(), above.copy()
             for z in range(self._depth - apart):
                 if apart == 1:
                     candidates = self._neighbours[z].among(shown)
                 else:
-                    ends, begins = shown & (above < 0), shown & (below < 0)
                     candidates = self._candidates(ends, begins, z, apart)
-                    candidates = candidates.take(~self._waist(candidates, below, above))
-                links = self._assign(candidates)
+                links = self._assign(candidates.take(~self._waist(candidates, *known)))
                 above[links.i], below[links.j] = links.j, links.i
                 found.append(links)
         i = _joined([links.i for links in found], np.int64)
