@@ -7,6 +7,7 @@ from . import (
     detectron2_predictor,
     detectron2_sahi,
     embedding_cache,
+    linking,
     overhead,
     painting,
     sahi_peer,
@@ -18,7 +19,7 @@ from . import (
 from ._common import Result, parse, show
 
 MODULES = (
-    *(painting, overhead, sahi_peer),
+    *(painting, overhead, sahi_peer, linking),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
     startup,

@@ -154,6 +154,10 @@ class TestStart:
             ["segment", "a.tif", "-o", "out", "--tile-size", "10"],
             ["segment", "a.tif", "-o", "out", "--overlap", "900"],
             ["segment", "a.tif", "-o", "out", "--pixel-size", "0"],
+            ["segment", "a.tif", "-o", "out", "--z-step", "-1"],
+            ["segment", "a.tif", "-o", "out", "--link", "--link-overlap", "0"],
+            ["segment", "a.tif", "-o", "out", "--link", "--link-gap", "-1"],
+            ["segment", "a.tif", "-o", "out", "--min-planes", "2"],
             ["segment", "a.tif", "-o", "out", "--overwrite", "--skip-existing"],
             ["segment", "a.tif", "-o", "out", "--recipe", "no-such.json"],
             ["train", "data", "-o", "out", "--iterations", "0"],
@@ -314,6 +318,16 @@ class TestSegment:
             "ZCYX",
             "--pixel-size",
             "0.5",
+            "--z-step",
+            "2",
+            "--link",
+            "--link-overlap",
+            "0.4",
+            "--link-gap",
+            "2",
+            "--min-planes",
+            "2",
+            "--link-fill",
             "--channel",
             "0",
             "--channel",
@@ -345,6 +359,11 @@ class TestSegment:
             invert=True,
             diameter=10.0,
             diameter_unit="um",
+            link=True,
+            link_overlap=0.4,
+            link_gap=2,
+            min_planes=2,
+            link_fill=True,
             tile_size=128,
             overlap=64,
             batch_size=2,
@@ -355,7 +374,26 @@ class TestSegment:
         assert model.loads == [("nuclei", "cpu")]
         labels = read_image(tmp_path / "out" / "x_instances.tif")
         assert labels.axes == "ZYX"
-        assert labels.spacing == pytest.approx({"Y": 0.5, "X": 0.5})
+        assert labels.spacing == pytest.approx({"Z": 2.0, "Y": 0.5, "X": 0.5})
+
+    def test_planes_of_a_stack_are_linked(self, model, tmp_path, capsys):
+        # The second object is not in the middle plane, the third only in the first.
+        np.save(tmp_path / "x.npy", np.stack([squares(3), squares(1), squares(2)]))
+        out = tmp_path / "out"
+        options = ["--axes", "ZYX", "--pixel-size", "0.5", "--z-step", "1"]
+        assert segment(tmp_path / "x.npy", "-o", out, *options, "--link") == 0
+        assert "3 objects" in capsys.readouterr().out
+        table = pd.read_csv(out / "x_segments.csv")
+        assert sorted(table["planes"]) == [1, 2, 3]
+        np.testing.assert_allclose(table["volume_um3"], table["volume"] * 0.25)
+        labels = read_labels(out / "x_instances.tif")
+        recipe = out / "x_recipe.json"
+        again, other = tmp_path / "again", tmp_path / "other"
+        assert segment(tmp_path / "x.npy", "-o", again, "--recipe", recipe) == 0
+        np.testing.assert_array_equal(read_labels(again / "x_instances.tif"), labels)
+        assert pd.read_csv(again / "x_segments.csv").equals(table)
+        assert segment(tmp_path / "x.npy", "-o", other, "--recipe", recipe, "--no-link") == 0
+        assert read_labels(other / "x_instances.tif").max() == 6
 
     def test_percentiles_and_channels(self, model, tmp_path):
         np.save(tmp_path / "x.npy", np.stack([squares(1), squares(3)]))

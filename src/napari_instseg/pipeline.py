@@ -16,6 +16,7 @@ from .ops.masks import tighten
 from .ops.merging import merge_tiles
 from .ops.scaling import Resampling
 from .ops.tiling import Tile, core_of, plan_tiles, tile_of
+from .ops.volumes import DEPTH
 from .progress import Progress
 from .provenance import versions
 from .remarks import Remarks, describe
@@ -97,7 +98,7 @@ class Run:
         self._tile_size = settings.tile_size
         self._batch = settings.batch_size or segmenter.batch_size
         self._remarks: dict[tuple[int, ...], Remarks] = {}
-        self._notes: list[str] = []
+        self._notes = _unlinked(image, settings)
         self._resolved: dict[str, Any] = {"device": segmenter.device}
         self._complete = False
 
@@ -325,6 +326,14 @@ def _resizing(segmenter: Segmenter, settings: Settings) -> Segmenter:
             "expected None (native), 'auto' or a number instead of 'as trained'"
         )
     return segmenter.as_trained()
+
+
+def _unlinked(image: Image, settings: Settings) -> list[str]:
+    """Say that nothing is linked where planes are not those of Z."""
+    axes = image.plane_axes
+    if not settings.link or not axes or DEPTH in axes:
+        return []
+    return [f"link: only planes along Z are linked; those along {axes} were left as they are"]
 
 
 def _planes(image: Image, planes: Sequence[tuple[int, ...]] | None) -> list[tuple[int, ...]]:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from .instances import Instances
 from .ops.axes import Image
+from .ops.linking import LinkRules
 from .ops.rendering import Rendering, add_stuff, render
+from .ops.volumes import DEPTH, Volumes, step_of, voxel_of
 from .segmenter import USUAL_RULES, Category, Rules
 from .settings import Settings
 
@@ -83,19 +85,57 @@ class Segmentation:
         )
 
     @property
+    def linked(self) -> bool:
+        """Whether objects go through Z."""
+        return self.settings.link and DEPTH in self.image.plane_axes
+
+    @cached_property
+    def _volumes(self) -> Volumes:
+        """All objects of the planes, compared once, whatever the threshold."""
+        image, settings = self.image, self.settings
+        return Volumes(
+            self.rendering,
+            self.raw,
+            image.plane_shape,
+            image.plane_axes,
+            LinkRules(settings.link_overlap, settings.link_gap, step_of(image.spacing)),
+            min_planes=settings.min_planes,
+            fill=settings.link_fill,
+            voxel=voxel_of(image.spacing),
+        )
+
+    @cached_property
+    def _shown(self) -> tuple[Rendering, pd.DataFrame]:
+        """Objects to number and list, and their links."""
+        if self.linked:
+            return self._volumes.show(self.score_threshold)
+        return self.rendering, pd.DataFrame({"index": [], "z_from": [], "z_to": [], "iou": []})
+
+    @property
+    def links(self) -> pd.DataFrame:
+        """One row a link: index of the object, planes z_from and z_to, and the masks' IoU."""
+        return self._shown[1]
+
+    @property
+    def numbers(self) -> NDArray[np.int32]:
+        """Value in `instances` of each object in `raw`, one plane after the other; 0 for none."""
+        numbers = self._shown[0].numbers
+        return np.where(numbers <= self.count, numbers, np.int32(0))
+
+    @property
     def count(self) -> int:
         """Number of objects at the present threshold."""
-        return self.rendering.count(self.score_threshold)
+        return self._shown[0].count(self.score_threshold)
 
     @cached_property
     def instances(self) -> NDArray[np.int32]:
         """Label image (int32, `image.label_shape`): objects 1..N by falling score, 0 nothing."""
-        return _read_only(self.rendering.instances(self.count))
+        return _read_only(self._shown[0].instances(self.count))
 
     @cached_property
     def _combined(self) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
         return add_stuff(
-            self.rendering,
+            self._shown[0],
             self.count,
             self.stuff,
             self.categories,
@@ -121,6 +161,13 @@ class Segmentation:
         hidden_area (px; hidden by better objects), is_box (the mask is all of a box), row_min,
         col_min, row_max, col_max (px, half-open), one column a plane axis (z, t, ...),
         touches_edge, source (the model).
+
+        Objects that are linked through Z have their mean score, weighted by the masks' areas;
+        the pixels of all planes as area; the plane where most of them are as z; and more
+        columns: z_first, z_last, planes (in which it was found), volume (px, the same as area)
+        and, where the pixel sizes are known, volume_um3 (µm³); link_iou_mean and link_iou_min
+        (NaN for objects of one plane; each link's is in `links`). touches_edge is about rows
+        and columns.
         """
         return self._combined[2]
 
@@ -146,10 +193,14 @@ class Segmentation:
     def with_score_threshold(self, score_threshold: float) -> Segmentation:
         """Return the same result shown at another threshold, without the model.
 
-        Numbers stay: raising the threshold leaves out the last ones.
+        Numbers stay: raising the threshold leaves out the last ones. Objects through Z are
+        linked anew, from what the planes have at that threshold, as a run with it would do: they
+        may become shorter or fall apart, and their numbers change.
         """
         other = replace(self, settings=self.settings.replace(score_threshold=score_threshold))
         other.__dict__["rendering"] = self.rendering
+        if self.linked:
+            other.__dict__["_volumes"] = self._volumes
         return other
 
     def save(self, folder: str | Path, stem: str = "") -> list[Path]:

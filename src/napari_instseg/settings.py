@@ -52,6 +52,18 @@ class Settings(Checked):
         training, whatever the objects' size (Detectron2).
     diameter_unit : {"px", "um"}
         µm needs an image with a known pixel size.
+    link : bool
+        Link the planes of a Z axis: each object through Z has one number, and one row in the
+        table. Planes of other axes (T, ...) stay apart, and images without Z are as without.
+    link_overlap : float
+        Masks of neighbouring planes are linked from this IoU on, in (0, 1], or where one lies in
+        the other; less is asked where planes lie far apart, see `ops.linking.LinkRules`.
+    link_gap : int
+        Planes in a row that an object may be missing in, 0 or more; not farther than it is wide.
+    min_planes : int
+        Linked objects that are found in fewer planes are left out, 1 or more.
+    link_fill : bool
+        Fill holes in linked objects' masks, and planes that they are missing in.
     tile_size, overlap : int
         In px of the (rescaled) plane; tiles are rounded down to a multiple of 32 px.
     batch_size : int
@@ -85,6 +97,11 @@ class Settings(Checked):
     invert: bool = False
     diameter: float | str | None = None
     diameter_unit: str = "px"
+    link: bool = False
+    link_overlap: float = 0.3
+    link_gap: int = 1
+    min_planes: int = 1
+    link_fill: bool = False
     tile_size: int = 1024
     overlap: int = 128
     batch_size: int = 0
@@ -125,6 +142,11 @@ class Settings(Checked):
             "a number above 0, 'auto', 'as trained', or None for native pixels",
         ),
         ("diameter_unit", lambda s: s.diameter_unit in ("px", "um"), "'px' or 'um'"),
+        ("link", lambda s: isinstance(s.link, bool), "True or False"),
+        ("link_overlap", lambda s: 0 < s.link_overlap <= 1, "an IoU above 0, at most 1"),
+        ("link_gap", lambda s: is_whole(s.link_gap, 0), "0 planes or more"),
+        ("min_planes", lambda s: is_whole(s.min_planes, 1), "1 plane or more"),
+        ("link_fill", lambda s: isinstance(s.link_fill, bool), "True or False"),
         ("tile_size", lambda s: is_whole(s.tile_size, 64), "at least 64 px"),
         ("overlap", lambda s: is_whole(s.overlap, 0, s.tile_size // 2), "0 to half of tile_size"),
         ("precision", lambda s: s.precision in PRECISIONS, f"one of {PRECISIONS}"),

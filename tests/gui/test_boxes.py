@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import napari
@@ -12,11 +13,13 @@ from gui.fakes import FakeModel, result_of, squares
 from napari.components import ViewerModel
 from scipy import ndimage
 
+from napari_instseg.gui.boxes import box_table
 from napari_instseg.gui.geometry import Origin
 from napari_instseg.gui.layers import add_segmentation, image_from_layer
 from napari_instseg.gui.links import edited
 from napari_instseg.gui.results import describe, repaint
 from napari_instseg.gui.segment_widget import SegmentWidget
+from napari_instseg.instances import Instances, Mask
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmentation import Segmentation
 from napari_instseg.segmenter import Category, Rules
@@ -173,3 +176,22 @@ def test_lines_have_a_width_for_any_number_of_boxes(count: int) -> None:
     boxes = add_segmentation(viewer, result, layer)[-1]
     assert len(boxes.data) == count
     assert all(width > 0 for width in boxes.edge_width)
+
+
+def test_linked_boxes_have_the_number_of_their_object() -> None:
+    whole = Mask((0, 0), np.ones((3, 4), bool))
+    planes = (
+        Instances.create(SHAPE, [whole, whole.shift(0, 3)], scores=[0.9, 0.7]),
+        Instances.create(SHAPE, [whole], scores=[0.6]),
+    )
+    result = boxes_of(Image(np.zeros((2, *SHAPE), np.uint8), "ZYX"))
+
+    def rows(**settings: float) -> list[list[float]]:
+        chosen = result.settings.replace(link=True, **settings)
+        table = box_table(replace(result, raw=planes, settings=chosen))
+        return table[["index", "plane"]].to_numpy().tolist()
+
+    # The first object's score is the mean of its boxes', 0.75.
+    assert rows() == [[1, 0], [2, 0], [1, 1]]
+    assert rows(min_planes=2) == [[1, 0], [1, 1]]
+    assert rows(score_threshold=0.65) == [[1, 0], [2, 0]]

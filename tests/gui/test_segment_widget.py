@@ -248,6 +248,60 @@ def test_the_form_becomes_settings(viewer: napari.Viewer, dock: SegmentWidget) -
     assert form.settings().channels is None
 
 
+def test_planes_are_linked_for_images_with_z(
+    viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any
+) -> None:
+    stack = dock.form.more.stack
+    dock.form.more.toggleButton().click()
+    viewer.add_image(np.stack([squares()] * 3), name="time", axis_labels=("t", "y", "x"))
+    assert not stack.isVisible()
+    viewer.add_image(
+        np.stack([squares()] * 3),
+        name="stack",
+        axis_labels=("z", "y", "x"),
+        scale=(2, 1, 1),
+        units="um",
+    )
+    assert stack.isVisible()
+    assert not stack.gap.isVisible()
+    assert not dock.form.settings().link
+    stack.link.choose(True)
+    stack.gap.setValue(2)
+    stack.planes.setValue(2)
+    stack.overlap.setValue(0.45)
+    stack.fill.setChecked(True)
+    assert stack.gap.isVisible()
+    settings = dock.form.settings()
+    assert (settings.link, settings.link_overlap, settings.link_gap) == (True, 0.45, 2)
+    assert (settings.min_planes, settings.link_fill) == (2, True)
+    QApplication.processEvents()
+    assert dock.form.minimumSizeHint().width() + 16 <= dock.minimumWidth()
+
+    run(qtbot, dock)
+    labels = named(viewer, "stack instances")
+    assert labels.data.shape[0] == 3
+    assert labels.data.max() == len(labels.features) == 13
+    np.testing.assert_array_equal(labels.data[0], labels.data[2])
+    assert set(labels.features["planes"]) == {3}
+    np.testing.assert_array_equal(labels.features["volume_um3"], labels.features["area"] * 2)
+    assert dock.status.text().startswith("13 nuclei")
+    tiles = model.tiles
+    dock.form.threshold.setValue(0.9)
+    qtbot.waitUntil(lambda: labels.data.max() == 2, timeout=WAIT)
+    qtbot.waitUntil(lambda: len(labels.features) == 2, timeout=WAIT)
+    assert named(viewer, "stack semantic").features["segments"].tolist() == [2]
+    assert model.tiles == tiles
+
+    # Of a single plane there is nothing to link; typed axes decide what Z is.
+    stack.planes.setValue(1)
+    dock.form.threshold.setValue(0.5)
+    run(qtbot, dock, dock.view_button)
+    assert named(viewer, "stack view instances").data.max() == 13
+    dock.form.more.axes.setText("TYX")
+    assert not stack.isVisible()
+    assert not dock.form.settings().link
+
+
 def test_layers_come_and_go(viewer: napari.Viewer, dock: SegmentWidget) -> None:
     choice = dock.form.layer_choice
     assert choice.layer() is None

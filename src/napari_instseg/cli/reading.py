@@ -21,6 +21,7 @@ def add_image_options(group: Any) -> None:
     add = group.add_argument
     add("--axes", metavar="AXES", help="one letter a dimension, such as ZYX, TCYX, YXS (S = RGB)")
     add("--pixel-size", type=values.positive, metavar="UM", help="µm per pixel in x and y")
+    add("--z-step", type=values.positive, metavar="UM", help="µm from plane to plane of a z-stack")
     add(
         "--channel",
         dest="channels",
@@ -89,10 +90,9 @@ def open_image(
     image = read_image(path, args.axes)
     if recipe is not None and args.axes is None:
         image = _as_in_recipe(image, recipe)
-    if args.pixel_size:
-        size = dict.fromkeys("YX", args.pixel_size)
-        image = replace(image, spacing={**image.spacing, **size})
-    return image
+    given = {"Y": args.pixel_size, "X": args.pixel_size, "Z": args.z_step}
+    size = {axis: value for axis, value in given.items() if value and axis in image.axes}
+    return replace(image, spacing={**image.spacing, **size}) if size else image
 
 
 def _as_in_recipe(image: Image, recipe: Mapping[str, Any]) -> Image:

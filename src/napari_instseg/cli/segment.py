@@ -24,6 +24,8 @@ from .reading import add_image_options, given_recipe, given_settings, open_image
 if TYPE_CHECKING:
     from ..models.entry import LoadedModel
 
+#: Options that say how to link planes.
+LINK_FIELDS = ("link_overlap", "link_gap", "min_planes", "link_fill")
 EPILOG = """\
 For each input, OUTPUT gets <stem>_instances.tif, <stem>_semantic.tif, <stem>_panoptic.tif,
 <stem>_segments.csv (one row an object) and <stem>_recipe.json (all settings, to run again).
@@ -65,9 +67,42 @@ def add_parser(commands: Any) -> None:
     )
     add_device(parser, None)
     add_image_options(parser.add_argument_group("the image"))
+    _add_link_options(parser.add_argument_group("objects through z"))
     _add_run_options(parser.add_argument_group("the run"))
     add_quiet(parser)
     add_json(parser)
+
+
+def _add_link_options(group: Any) -> None:
+    default = Settings()
+    add, switch = group.add_argument, argparse.BooleanOptionalAction
+    add(
+        "--link",
+        action=switch,
+        default=None,
+        help="link the planes of a z-stack: one number and one row for each object through z "
+        "(default: each plane by itself)",
+    )
+    add(
+        "--link-overlap",
+        type=float,
+        metavar="IOU",
+        help="least overlap of an object's masks in neighbouring planes, above 0 to 1 "
+        f"(default: {default.link_overlap})",
+    )
+    add(
+        "--link-gap",
+        type=int,
+        metavar="N",
+        help=f"planes in a row that it may be missing in (default: {default.link_gap})",
+    )
+    add(
+        "--min-planes",
+        type=int,
+        metavar="N",
+        help=f"leave out what is found in fewer planes (default: {default.min_planes})",
+    )
+    add("--link-fill", action=switch, default=None, help="fill holes and missing planes")
 
 
 def _add_run_options(group: Any) -> None:
@@ -116,6 +151,7 @@ def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Sett
         (
             *("model", "weights", "categories", "outputs", "score_threshold", "device"),
             *("tile_size", "overlap", "batch_size", "precision"),
+            *("link", *LINK_FIELDS),
         ),
     )
     try:
@@ -124,7 +160,11 @@ def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Sett
         if args.tile_size and args.overlap is None:
             usual = base.get("overlap", Settings().overlap)
             given["overlap"] = min(usual, args.tile_size // 2)
-        return recipe, Settings.from_json({**base, **given})
+        settings = Settings.from_json({**base, **given})
+        vain = [name for name in LINK_FIELDS if name in given and not settings.link]
+        if vain:
+            raise UsageError(f"--{vain[0].replace('_', '-')} says how to link: add --link")
+        return recipe, settings
     except InputError as error:
         raise UsageError(str(error)) from error
 

@@ -95,8 +95,7 @@ def box_table(segmentation: Segmentation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns index (value in `Segmentation.instances`, where models of boxes hide none, see
-        `Rules`), category_id, category, score, x_min,
+        Columns index (value in `Segmentation.instances`), category_id, category, score, x_min,
         y_min, x_max, y_max (px, edges of pixels) and plane (its number).
     """
     raw = segmentation.raw
@@ -107,12 +106,12 @@ def box_table(segmentation: Segmentation) -> pd.DataFrame:
     rows.insert(0, "score", np.concatenate([found.scores for found in raw]))
     rows.insert(0, "category_id", np.concatenate([found.category_ids for found in raw]))
     rows["plane"] = np.repeat(np.arange(len(raw)), [len(found) for found in raw])
+    rows.insert(0, "index", segmentation.numbers)
     order = np.argsort(-rows["score"].to_numpy(), kind="stable")
     rows = rows.iloc[order].reset_index(drop=True)
     named = {c.id: c.name for c in segmentation.categories}
-    rows.insert(1, "category", [named.get(i, f"category {i}") for i in rows["category_id"]])
-    rows.insert(0, "index", np.arange(1, len(rows) + 1))
-    return rows[rows["score"] >= np.float32(segmentation.score_threshold)]
+    rows.insert(2, "category", [named.get(i, f"category {i}") for i in rows["category_id"]])
+    return rows[rows["index"] > 0]
 
 
 def _corners(

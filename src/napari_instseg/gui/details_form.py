@@ -17,12 +17,14 @@ from qtpy.QtWidgets import (
 )
 
 from ..ops.axes import Image
+from ..ops.volumes import DEPTH
 from ..segmenter import InputError
 from ..settings import AS_TRAINED, AUTO, Settings
 from .fields import Choice, RangeField
 from .fold import Fold
 from .form_rows import add_row, enable_option, new_form, show_row
 from .layers import choose_level, image_from_layer, layer_axes
+from .stack_form import StackForm
 
 PERCENTILES, LAYER_LIMITS, FIXED_LIMITS = "percentiles", "layer", "fixed"
 NATIVE, VALUE = "native", "value"
@@ -111,6 +113,7 @@ class DetailsForm(Fold):
             "overlap": self.overlap.value(),
             "device": str(self.device.currentData()),
             "precision": str(self.precision.currentData()),
+            **self.stack.values(),
         }
 
     def show_device(self, name: str) -> None:
@@ -144,7 +147,7 @@ class DetailsForm(Fold):
                 levels += [(f"{i}: {shape}", i) for i, shape in enumerate(shapes)]
         self.level_choice.set_options(levels)
         show_row(self._form, self.level_choice, len(levels) > 1)
-        self._show_channels()
+        self._show_image()
 
     def _build_image_fields(self) -> None:
         self.axes = QLineEdit()
@@ -153,12 +156,14 @@ class DetailsForm(Fold):
             "Empty: as the layer's axis labels say, or the usual order."
         )
         add_row(self._form, "Axes", self.axes, tip)
-        self.axes.textChanged.connect(lambda _: self._show_channels())
+        self.axes.textChanged.connect(lambda _: self._show_image())
         self.level_choice = Choice()
         tip = "Resolution of a multiscale image"
         add_row(self._form, "Level", self.level_choice, tip)
         self.channel = Choice()
         add_row(self._form, "Channel", self.channel, "Show the model all channels, or one")
+        self.stack = StackForm()
+        self._form.addRow(self.stack)
 
     def _build_intensity(self) -> None:
         modes = (
@@ -234,18 +239,22 @@ class DetailsForm(Fold):
         self.free_button.setEnabled(False)
         add_row(self._form, "", self.free_button, FREE_TIP)
 
-    def _show_channels(self) -> None:
+    def _show_image(self) -> None:
+        """Offer the channels of the image, and to link its planes if there are some along Z."""
         options: list[tuple[str, object]] = [("All", None)]
+        axes = ""
         try:
             image = self.image()
         except InputError:
             pass
         else:
+            axes = image.plane_axes
             names = RGB_CHANNELS if image.is_rgb else map(str, range(image.channel_count))
             if image.channel_count > 1:
                 options += [(name, i) for i, name in enumerate(names)]
         self.channel.set_options(options)
         show_row(self._form, self.channel, len(options) > 1)
+        self.stack.allow(DEPTH in axes)
 
     def _show_intensity(self) -> None:
         mode = self.intensity.currentData()

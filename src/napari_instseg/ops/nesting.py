@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ..instances import Mask
 from .masks import corners, overlap_area
@@ -85,3 +86,44 @@ def touching(bounds: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.in
     i, j = order[i], order[j]
     beside = (bounds[i, 1] < bounds[j, 3]) & (bounds[j, 1] < bounds[i, 3])
     return i[beside], j[beside]
+
+
+def meeting(
+    a: NDArray[np.int64], b: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of boxes of two planes that share pixels.
+
+    Parameters
+    ----------
+    a, b : (N, 4), (M, 4) int64
+        See `masks.corners`.
+
+    Returns
+    -------
+    i, j : (P,) intp
+        Each pair once, sorted.
+    """
+    if not len(a) or not len(b):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    both = np.concatenate([a, b])
+    # Cells of a grid about as large as the objects: only boxes in one cell can meet.
+    cell = max(1, int(np.median(both[:, 2:] - both[:, :2])))
+    shape = tuple((both[:, 2:].max(axis=0) // cell + 1).tolist())
+    together = (_covered(a, cell, shape) @ _covered(b, cell, shape).T).tocoo()
+    i, j = together.coords
+    meet = ((a[i, :2] < b[j, 2:]) & (b[j, :2] < a[i, 2:])).all(axis=1)
+    order = np.lexsort((j[meet], i[meet]))
+    return i[meet][order].astype(np.intp), j[meet][order].astype(np.intp)
+
+
+def _covered(boxes: NDArray[np.int64], cell: int, shape: tuple[int, int]) -> sparse.csr_array:
+    """Which cells of a grid each box reaches into: (N, cells)."""
+    first, last = boxes[:, :2] // cell, (boxes[:, 2:] - 1) // cell + 1
+    height, width = (last - first).T
+    count = height * width
+    box = np.repeat(np.arange(len(boxes)), count)
+    nth = np.arange(len(box)) - np.repeat(np.cumsum(count) - count, count)
+    row, column = first[box, 0] + nth // width[box], first[box, 1] + nth % width[box]
+    ones = np.ones(len(box), np.int32)
+    cells = row * shape[1] + column
+    return sparse.csr_array((ones, (box, cells)), shape=(len(boxes), shape[0] * shape[1]))

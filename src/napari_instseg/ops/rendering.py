@@ -30,10 +30,13 @@ class Rendering:
         Object numbers, 0 is nothing.
     table : DataFrame
         One row an object, in the order of the numbers.
+    numbers : (N,) int32
+        Number of each of the planes' objects, one plane after the other; 0 if it was left out.
     """
 
     labels: NDArray[np.int32]
     table: pd.DataFrame
+    numbers: NDArray[np.int32]
 
     def count(self, score_threshold: float) -> int:
         """Number of objects with at least this score."""
@@ -97,17 +100,17 @@ def render(
             canvas, plane.masks, rank[mine], rules.min_visible
         )
     kept = order[(visible >= rules.min_visible * area)[order]]
+    numbers = np.zeros(len(order), np.int32)
+    numbers[kept] = np.arange(1, len(kept) + 1)
     if len(kept) < len(order):
-        number = np.zeros(len(order) + 1, np.int32)
-        number[rank[kept]] = np.arange(1, len(kept) + 1)
-        labels = number[labels]
+        labels = np.concatenate([[np.int32(0)], numbers[order]])[labels]
     table = _table(planes, plane_shape, plane_axes, image_shape, categories, source)
     table["area"] = visible
     table["hidden_area"] = area - visible
     table["is_box"] = rules.boxes_only
     table = table.iloc[kept].reset_index(drop=True)
     table.insert(0, "index", np.arange(1, len(kept) + 1))
-    return Rendering(labels.reshape(*plane_shape, *image_shape), table)
+    return Rendering(labels.reshape(*plane_shape, *image_shape), table, numbers)
 
 
 def _table(
