@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from scipy import ndimage
 
 import napari_instseg
@@ -308,6 +309,39 @@ class TestSegment:
         said = capsys.readouterr()
         assert len(said.out.splitlines()) == 3
         assert "left out 9 results of earlier runs" in said.err
+
+    def test_formats_of_label_images(self, model, folder, tmp_path, capsys):
+        """Zarr gives Zarr unless something else is wanted; all else gives TIFF."""
+        zarr.create_array(folder / "z.zarr", data=squares(2), chunks=(16, 16))
+
+        def written(*arguments):
+            assert segment(*arguments, "-o", tmp_path / "out", "--outputs", "instances") == 0
+            capsys.readouterr()
+            return sorted(p.name for p in (tmp_path / "out").glob("*_instances.*"))
+
+        both = [folder / "a.npy", folder / "z.zarr"]
+        assert written(*both) == ["a_instances.tif", "z_instances.zarr"]
+        labels = read_labels(tmp_path / "out" / "z_instances.zarr")
+        assert np.array_equal(labels > 0, squares(2) > 0)
+        calls = model.calls
+        assert written(*both, "--skip-existing") == ["a_instances.tif", "z_instances.zarr"]
+        assert model.calls == calls
+        assert written(*both, "--format", "zarr", "--skip-existing") == [
+            *("a_instances.tif", "a_instances.zarr", "z_instances.zarr")
+        ]
+        assert model.calls == calls + 1
+        assert "z_instances.tif" in written(*both, "--format", "tiff", "--overwrite")
+        # Results in Zarr, and the arrays in them, are not taken for inputs.
+        assert expand([str(tmp_path / "out" / "**")]) == ([], 4)
+
+    def test_axes_that_the_format_has_no_room_for(self, model, tmp_path, capsys):
+        np.save(tmp_path / "x.npy", np.zeros((2, 2, 40, 60), np.uint8))
+        arguments = [tmp_path / "x.npy", "-o", tmp_path / "out", "--axes", "PQYX"]
+        assert segment(*arguments, "--format", "zarr") == 1
+        assert "at most one other axis in OME-Zarr" in capsys.readouterr().err
+        # Said before the work.
+        assert model.calls == 0
+        assert segment(*arguments) == 0
 
     def test_every_option_arrives(self, model, tmp_path):
         data = np.zeros((3, 2, 40, 60), np.float32)

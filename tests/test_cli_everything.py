@@ -10,6 +10,7 @@ from helpers import ComponentSegmenter
 from prompters import BrightnessPrompter, pretend
 
 from napari_instseg.cli import main
+from napari_instseg.io.images import read_labels
 from napari_instseg.models import registry
 from napari_instseg.models.entry import LoadedModel
 
@@ -50,6 +51,13 @@ def test_files_are_written_and_told(image, prompter, tmp_path, capsys):
     assert [Path(name).name for name in job["files"]] == [
         *("discs_instances.tif", "discs_segments.csv", "discs_recipe.json")
     ]
+
+
+def test_a_label_image_in_zarr(image, prompter, tmp_path):
+    out = tmp_path / "out"
+    assert call(image, "-o", out, "--format", "zarr") == 0
+    labels = read_labels(out / "discs_instances.zarr")
+    assert np.array_equal(labels > 0, tifffile.imread(image) > 0)
 
 
 def test_what_is_there_is_not_replaced_unasked(image, prompter, tmp_path, capsys):

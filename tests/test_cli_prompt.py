@@ -56,6 +56,8 @@ def test_boxes_become_a_label_image_a_table_and_a_recipe(model, image, tmp_path,
     arguments = ["prompt", str(image), "--recipe", str(out / "a_recipe.json"), "-o", str(again)]
     assert main(arguments) == 0
     np.testing.assert_array_equal(read_labels(again / "a_instances.tif"), labels)
+    assert main([*arguments, "--format", "zarr", "--overwrite"]) == 0
+    np.testing.assert_array_equal(read_labels(again / "a_instances.zarr"), labels)
     # Its own table does for boxes, too.
     arguments[2:4] = ["--boxes", str(out / "a_segments.csv"), "--limits", "0,255"]
     assert main([*arguments, "--overwrite", "--json", "--quiet"]) == 0

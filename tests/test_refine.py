@@ -106,6 +106,14 @@ def test_objects_below_the_threshold_stay_as_they_are():
     assert same_as(every.raw[0], discs(RADIUS))
 
 
+@pytest.mark.parametrize("form", ["tiff", "zarr"])
+def test_labels_from_a_file(tmp_path, form):
+    rough = detected(discs(RADIUS + 2), [0.9, 0.8, 0.7])
+    path = rough.save(tmp_path, "a", form)[0]
+    assert same_as(refine(session_of(), path).raw[0], discs(RADIUS))
+    assert same_as(refine(session_of(), str(path)).raw[0], discs(RADIUS))
+
+
 def test_layers_of_each_kind():
     labels = discs(RADIUS + 1)
     boxes = [(r - 11, c - 11, r + 11, c + 11) for r, c in CENTERS]

@@ -203,12 +203,34 @@ class Segmentation:
             other.__dict__["_volumes"] = self._volumes
         return other
 
-    def save(self, folder: str | Path, stem: str = "") -> list[Path]:
-        """Write label images, table and recipe into a folder; see `io.results`."""
+    def save(self, folder: str | Path, stem: str = "", format: str | None = None) -> list[Path]:
+        """Write label images, table and recipe into a folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+        stem : str
+            Names become ``<stem>_instances.tif`` and so on; ``instances.tif`` if it is empty.
+        format : {"tiff", "zarr"}, optional
+            Of the label images; "zarr" is OME-Zarr, chunked, at several resolutions. None: Zarr
+            for an image in Zarr, else TIFF.
+
+        Returns
+        -------
+        list of Path
+            What was written; see `io.results.save_segmentation`.
+
+        Raises
+        ------
+        InputError
+            If there is no such format, or OME-Zarr has no room for the image's axes.
+        OSError
+            If the folder cannot be written to.
+        """
         # File formats are imported when a file is written.
         from .io.results import save_segmentation
 
-        return save_segmentation(self, Path(folder), stem)
+        return save_segmentation(self, Path(folder), stem, format)
 
     def add_to(self, viewer: napari.viewer.Viewer) -> Sequence[napari.layers.Layer]:
         """Add the outputs of the settings to a napari viewer as Labels layers.

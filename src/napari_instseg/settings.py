@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from .checked import Check, Checked, is_share, is_whole
 
 OUTPUTS = ("instances", "semantic", "panoptic")
+#: How label images are written.
+FORMATS = TIFF, ZARR = ("tiff", "zarr")
 PRECISIONS = ("auto", "float32", "half")
 AUTO, AS_TRAINED = "auto", "as trained"
 #: What decides which model is loaded, and how: two runs that agree in these share it.

@@ -19,7 +19,7 @@ from .jobs import (
     load_model,
     run_jobs,
 )
-from .reading import given_recipe, open_image
+from .reading import given_recipe
 from .session import add_session_options, load_prompter, session_settings
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ Prompts are a grid of points over each picture, or the boxes of a detector, whic
 its class and score ('--prompts detector').
 For each input, OUTPUT gets <stem>_instances.tif, <stem>_segments.csv (one row an object) and
 <stem>_recipe.json (all settings, to run again). What is done when Ctrl-C is pressed is kept.
+The label image of a Zarr input, and with '--format zarr', is OME-Zarr: <stem>_instances.zarr.
 Exit status: 0 all done, 1 some input failed, 2 a wrong option, 130 stopped by Ctrl-C."""
 
 
@@ -180,7 +181,7 @@ class EverythingBatch(Batch):
         """Segment an input and write what was found, also if Ctrl-C comes in between."""
         from ..prompting import PromptSession
 
-        image = open_image(self.args, job.path, self.recipe)
+        image = self.open(job)
         session = PromptSession(image, self.loaded, cache=not self.args.no_cache, **self.seen)
         with self.console.bar(desc=place + job.path.name, leave=False) as bar:
             run = self._prompted(session, image, bar)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..io.images import is_image, stem_of
@@ -36,7 +36,7 @@ def expand(texts: Sequence[str]) -> tuple[list[Path], int]:
             several = sorted(p for p in path.iterdir() if is_image(p))
         elif not path.exists() and glob.has_magic(text):
             matches = glob.glob(str(path), recursive=True)
-            several = sorted(p for p in map(Path, matches) if is_image(p))
+            several = _outermost(p for p in map(Path, matches) if is_image(p))
         else:
             several = []
         images = [p for p in several if not is_own_result(p)]
@@ -46,8 +46,14 @@ def expand(texts: Sequence[str]) -> tuple[list[Path], int]:
     return list(found.values()), left_out
 
 
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """Leave out arrays in a Zarr folder that is there itself, and sort."""
+    found = set(paths)
+    return sorted(path for path in found if found.isdisjoint(path.parents))
+
+
 def is_own_result(path: Path) -> bool:
-    """Whether a file is a label image that a run wrote: its recipe lies beside it."""
+    """Whether this is a label image that a run wrote: its recipe lies beside it."""
     stem, _, output = stem_of(path).rpartition("_")
     recipe = f"{stem}_recipe.json" if stem else "recipe.json"
     return output in OUTPUTS and path.with_name(recipe).is_file()

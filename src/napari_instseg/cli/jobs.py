@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InstsegError
-from ..settings import Settings
+from ..settings import FORMATS, TIFF, ZARR, Settings
 from .console import INTERRUPTED, Console, UsageError, follow
+from .reading import open_image
 
 if TYPE_CHECKING:
     from ..models.entry import LoadedModel
     from ..models.prompters import LoadedPrompter
+    from ..ops.axes import Image
     from ..segmentation import Segmentation
 
 
@@ -26,6 +28,24 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", metavar="INPUT", help="files, folders, or patterns such as '*.tif'")
     add("--output", "-o", required=True, type=Path, metavar="DIR", help="folder for the results")
+    add_format(parser)
+
+
+def add_format(parser: Any) -> None:
+    """Add the format of label images."""
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="of label images; zarr is OME-Zarr, chunked, at several resolutions (default: zarr "
+        "for images in Zarr, else tiff)",
+    )
+
+
+def format_of(args: argparse.Namespace, path: Path) -> str:
+    """Find the format of label images: the option, else what suits the input."""
+    from ..io.zarr import is_zarr
+
+    return str(args.format or (ZARR if is_zarr(path) else TIFF))
 
 
 def add_repeat_options(group: Any) -> None:
@@ -51,10 +71,11 @@ def load_model(settings: Settings, console: Console) -> LoadedModel:
 
 @dataclass(slots=True)
 class Job:
-    """One input, the name of its results, and what became of it."""
+    """One input, name and format of its results, and what became of it."""
 
     path: Path
     name: str
+    format: str = TIFF
     status: str = "waiting"
     error: str = ""
     count: int = 0
@@ -85,11 +106,14 @@ def plan(args: argparse.Namespace, outputs: Sequence[str], console: Console) -> 
     paths, left_out = expand(args.inputs)
     if left_out:
         console.note(f"left out {left_out} results of earlier runs")
-    jobs = [Job(path, name) for path, name in zip(paths, name_results(paths), strict=True)]
+    jobs = [
+        Job(path, name, format_of(args, path))
+        for path, name in zip(paths, name_results(paths), strict=True)
+    ]
     for job in jobs:
         if job.name != stem_of(job.path):
             console.note(f"{job.path}: results are called {job.name}_..., as names would clash")
-        targets = result_paths(outputs, args.output, job.name)
+        targets = result_paths(outputs, args.output, job.name, job.format)
         there = [path for path in targets if path.exists()]
         if args.skip_existing and len(there) == len(targets):
             job.status, job.files = "skipped", tuple(targets)
@@ -131,10 +155,18 @@ class Batch(ABC):
     def segment(self, job: Job, place: str) -> None:
         """Do a job; ``place`` says which one of them it is."""
 
+    def open(self, job: Job) -> Image:
+        """Read a job's image; what its result could not be written as is said now."""
+        from ..io.results import check_format
+
+        image = open_image(self.args, job.path, self.recipe)
+        check_format(job.format, image)
+        return image
+
     def keep(self, job: Job, result: Segmentation) -> None:
         """Write a job's result."""
         job.warnings, job.count = result.warnings, result.count
-        job.files = tuple(result.save(self.args.output, job.name))
+        job.files = tuple(result.save(self.args.output, job.name, job.format))
 
     def check_weights(self) -> None:
         """Say if the weights are not those of the recipe."""

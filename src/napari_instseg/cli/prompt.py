@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..progress import how_many
 from ..segmenter import InputError
 from .console import Console, UsageError, add_json, add_quiet, work
+from .jobs import add_format, format_of
 from .reading import given_recipe
 from .session import add_session_options, open_session
 
@@ -21,7 +22,8 @@ Boxes: columns row_min, col_min, row_max, col_max, in px from the first row and 
 object. Points: row, col, and, if there are, label (1 on the object, 0 not) and object (rows of one
 object have the same). Both may have a column for each plane axis (z, t), and category.
 A table that another run wrote (<stem>_segments.csv) does for boxes.
-OUTPUT gets <stem>_instances.tif, <stem>_segments.csv and <stem>_recipe.json."""
+OUTPUT gets <stem>_instances.tif, <stem>_segments.csv and <stem>_recipe.json; of a Zarr input, and
+with '--format zarr', <stem>_instances.zarr (OME-Zarr)."""
 
 
 def add_parser(commands: Any) -> None:
@@ -36,6 +38,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("image", type=Path, metavar="IMAGE")
     parser.add_argument("--output", "-o", required=True, type=Path, metavar="DIR")
+    add_format(parser)
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--boxes", type=Path, metavar="CSV", help="a row an object")
     asked.add_argument("--points", type=Path, metavar="CSV", help="a row a point")
@@ -51,15 +54,16 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Answer all prompts; return the exit status."""
     from ..io.images import stem_of
-    from ..io.results import result_paths
+    from ..io.results import check_format, result_paths
 
     console = Console.of(args)
-    stem = stem_of(args.image)
-    there = [p for p in result_paths(("instances",), args.output, stem) if p.exists()]
+    stem, form = stem_of(args.image), format_of(args, args.image)
+    there = [p for p in result_paths(("instances",), args.output, stem, form) if p.exists()]
     if there and not args.overwrite:
         raise UsageError(f"{there[0]} exists: pass --overwrite")
     recipe = given_recipe(args)
     session = open_session(args, console, recipe)
+    check_format(form, session.image)
     requests, categories = _requests(args, recipe, session.image.plane_axes)
     from ..prompting.asked import AskedRun
 
@@ -67,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     with console.bar(desc=args.image.name, unit="prompt", leave=False) as bar:
         work(asked, bar)
     result = asked.result()
-    files = result.save(args.output, stem)
+    files = result.save(args.output, stem, form)
     for warning in result.warnings:
         console.note(f"{args.image}: {warning}")
     found = f"{how_many(result.count, 'object')} of {how_many(len(requests), 'prompt')}"

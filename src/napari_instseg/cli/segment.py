@@ -19,7 +19,7 @@ from .jobs import (
     load_model,
     run_jobs,
 )
-from .reading import add_image_options, given_recipe, given_settings, open_image
+from .reading import add_image_options, given_recipe, given_settings
 
 if TYPE_CHECKING:
     from ..models.entry import LoadedModel
@@ -29,6 +29,7 @@ LINK_FIELDS = ("link_overlap", "link_gap", "min_planes", "link_fill")
 EPILOG = """\
 For each input, OUTPUT gets <stem>_instances.tif, <stem>_semantic.tif, <stem>_panoptic.tif,
 <stem>_segments.csv (one row an object) and <stem>_recipe.json (all settings, to run again).
+Label images of Zarr inputs, and with '--format zarr', are OME-Zarr: <stem>_instances.zarr, ...
 Exit status: 0 all done, 1 some input failed, 2 a wrong option, 130 stopped by Ctrl-C."""
 
 
@@ -185,7 +186,7 @@ class SegmentBatch(Batch):
         """Segment an input and write what was found."""
         from ..pipeline import Run
 
-        image = open_image(self.args, job.path, self.recipe)
+        image = self.open(job)
         run = Run(image, self.loaded.segmenter, self.settings, model=self.loaded.identity)
         with self.console.bar(desc=place + job.path.name, unit="tile", leave=False) as bar:
             work(run, bar)

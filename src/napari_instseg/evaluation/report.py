@@ -110,7 +110,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def evaluate_folders(
     predicted: str | Path, truth: str | Path, thresholds: Sequence[float] = THRESHOLDS
 ) -> Report:
-    """Compare the label images of two folders (or two files) by name.
+    """Compare the label images of two folders (or two label images) by name.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def evaluate_folders(
         another, or a pair differs in shape; the message names the files.
     """
     predicted, truth = Path(predicted), Path(truth)
-    if truth.is_file() and predicted.is_file():
+    if all(path.is_file() or is_image(path) for path in (truth, predicted)):
         return Report((_compare(truth, predicted, thresholds, ""),))
     if (truth / "labels").is_dir():
         truth = truth / "labels"

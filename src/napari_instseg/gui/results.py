@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import napari.layers
 import napari.viewer
 import numpy as np
-import pandas as pd
 from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
 
+from ..ops.rendering import rows_of
 from ..segmentation import Segmentation
 from ..segmenter import Category
 from ..settings import OUTPUTS
@@ -147,7 +147,7 @@ def describe(layer: napari.layers.Layer, segmentation: Segmentation) -> None:
         describe_boxes(layer, segmentation)
         return
     layer.events.data(value=layer.data)
-    layer.features = _features(segmentation, link.output)
+    layer.features = rows_of(segmentation.table, link.output)
     layer.metadata = {**layer.metadata, RECIPE_KEY: segmentation.recipe}
     colormap = _colormap(segmentation, link.output)
     if colormap is not None and not _same_colors(layer.colormap, colormap):
@@ -175,12 +175,16 @@ def _data(
 def _transforms(segmentation: Segmentation, placement: Placement | None) -> dict[str, Any]:
     if placement is not None:
         return placement.transforms()
-    image = segmentation.image
-    known = {"Y", "X"} <= set(image.spacing)
+    return world_of(segmentation.image.label_axes, segmentation.image.spacing)
+
+
+def world_of(axes: str, spacing: Mapping[str, float]) -> dict[str, Any]:
+    """Scale, units and axis labels of a layer with pixels of a known size (µm), or of none."""
+    known = {"Y", "X"} <= set(spacing)
     return {
-        "scale": [image.spacing.get(a, 1.0) if known else 1.0 for a in image.label_axes],
-        "units": ["um" if known and a in image.spacing else "pixel" for a in image.label_axes],
-        "axis_labels": [a.lower() for a in image.label_axes],
+        "scale": [spacing.get(a, 1.0) if known else 1.0 for a in axes],
+        "units": ["um" if known and a in spacing else "pixel" for a in axes],
+        "axis_labels": [a.lower() for a in axes],
     }
 
 
@@ -202,18 +206,6 @@ def _whole(source: napari.layers.Image, segmentation: Segmentation) -> Origin:
     levels = source.data if source.multiscale else [source.data]
     shapes = [tuple(level.shape) for level in levels]
     return Origin(image.axes, shapes.index(tuple(image.data.shape)))
-
-
-def _features(segmentation: Segmentation, output: str) -> pd.DataFrame:
-    table = segmentation.table
-    if output == "instances":
-        return table.iloc[: segmentation.count]
-    if output == "panoptic":
-        return table
-    groups = table.groupby(["category_id", "category", "is_thing"], as_index=False)
-    rows = groups.agg(segments=("index", "size"), area=("area", "sum"))
-    rows.insert(0, "index", rows["category_id"])
-    return rows
 
 
 def _colormap(

@@ -1,8 +1,9 @@
-"""Files that are either whole or not there."""
+"""Files and folders that are either whole or not there."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,45 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to write into, which takes the place of ``path`` if nothing fails.
+
+    Parameters
+    ----------
+    path : Path
+        The folder to be made or replaced; the one that it lies in must exist.
+
+    Yields
+    ------
+    Path
+        A name beside it that begins with a dot, so that no listing takes it for a result. It is
+        for the body to make.
+
+    Notes
+    -----
+    If the body raises (Ctrl-C too), what it wrote is removed and ``path`` is as it was. A folder
+    cannot be put over another: if the process is killed as it exchanges them, there is none.
+    """
+    partial, old = (
+        path.with_name(f".{path.stem}.{os.getpid()}.{kind}{path.suffix}")
+        for kind in ("partial", "old")
+    )
+    try:
+        yield partial
+        if path.exists():
+            path.replace(old)
+        try:
+            partial.replace(path)
+        except OSError:
+            if old.exists():
+                old.replace(path)
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -103,10 +103,10 @@ def read_labels(path: str | Path) -> NDArray[np.int64]:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a path looks like an image: by its suffix, or a Zarr folder."""
-    if path.is_dir():
-        return is_zarr(path)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    """Whether a path looks like an image: by its suffix, or a Zarr folder; hidden ones do not."""
+    if path.name.startswith("."):
+        return False
+    return is_zarr(path) if path.is_dir() else path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def stem_of(path: Path) -> str:

@@ -54,14 +54,7 @@ def write_labels(
     ImageJ opens as 32 bit. Axes are written in the order TZCYX; if there are others, as a plain
     TIFF in the order given.
     """
-    if len(axes) != labels.ndim or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
-        raise InputError(
-            f"expected one axis letter for each dimension of shape {labels.shape}, got {axes!r}"
-        )
-    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if low < 0 or high > 2**32 - 1:
-        raise InputError(f"expected labels from 0 to 2³² − 1, got {low} to {high}")
-    wide = high > 65535
+    wide = check_labels(labels, axes) > 65535
     known = set(axes) <= set(STANDARD_AXES)
     if known:
         order = sorted(range(len(axes)), key=lambda i: STANDARD_AXES.index(axes[i]))
@@ -81,6 +74,24 @@ def write_labels(
             **options,
         )
     return path
+
+
+def check_labels(labels: NDArray[np.integer[Any]], axes: str) -> int:
+    """Check that labels can be written with these axes; return the largest.
+
+    Raises
+    ------
+    InputError
+        If the axes do not fit the array, or a value is out of the range of uint32.
+    """
+    if len(axes) != labels.ndim or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
+        raise InputError(
+            f"expected one axis letter for each dimension of shape {labels.shape}, got {axes!r}"
+        )
+    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if low < 0 or high > 2**32 - 1:
+        raise InputError(f"expected labels from 0 to 2³² − 1, got {low} to {high}")
+    return high
 
 
 def _pixel_size(spacing: dict[str, float], axes: str, *, ome: bool) -> dict[str, Any]:

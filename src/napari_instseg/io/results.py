@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from ..ops.axes import Image
+from ..ops.rendering import rows_of
 from ..segmenter import InputError
+from ..settings import FORMATS, TIFF, ZARR
+from . import ngff
 from .atomic import replacing, write_text
+from .label_zarr import write_label_zarr
 from .labels import write_labels
+from .zarr import image_folder, is_zarr_data
 
 if TYPE_CHECKING:
     from ..segmentation import Segmentation
 
 #: Names of the table and the recipe; label images are named after what they show.
 TABLE, RECIPE = "segments.csv", "recipe.json"
+#: Of label images, by format.
+SUFFIXES = {TIFF: ".tif", ZARR: ".zarr"}
 
 
-def result_paths(outputs: Sequence[str], folder: Path, stem: str = "") -> list[Path]:
+def result_paths(
+    outputs: Sequence[str], folder: Path, stem: str = "", format: str = TIFF
+) -> list[Path]:
     """Name the files that `save_segmentation` writes, in its order.
 
     Examples
@@ -30,11 +42,30 @@ def result_paths(outputs: Sequence[str], folder: Path, stem: str = "") -> list[P
     ['a_instances.tif', 'a_segments.csv', 'a_recipe.json']
     """
     prefix = f"{stem}_" if stem else ""
-    names = [*(f"{output}.tif" for output in outputs), TABLE, RECIPE]
+    names = [*(f"{output}{SUFFIXES[format]}" for output in outputs), TABLE, RECIPE]
     return [folder / (prefix + name) for name in names]
 
 
-def save_segmentation(segmentation: Segmentation, folder: Path, stem: str = "") -> list[Path]:
+def check_format(format: str | None, image: Image) -> str:
+    """Find the format of label images: the one given, else Zarr for an image in Zarr, else TIFF.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or it has no room for the image's axes.
+    """
+    if format is None:
+        format = ZARR if is_zarr_data(image.data) else TIFF
+    if format not in FORMATS:
+        raise InputError(f"format: expected one of {FORMATS}, got {format!r}")
+    if format == ZARR:
+        ngff.order_of(image.label_axes)
+    return format
+
+
+def save_segmentation(
+    segmentation: Segmentation, folder: Path, stem: str = "", format: str | None = None
+) -> list[Path]:
     """Write label images, table and recipe.
 
     Parameters
@@ -44,29 +75,78 @@ def save_segmentation(segmentation: Segmentation, folder: Path, stem: str = "") 
         Made if it is not there.
     stem : str
         Names become ``<stem>_instances.tif`` and so on; ``instances.tif`` if it is empty.
+    format : {"tiff", "zarr"}, optional
+        See `write_labels` and `write_label_zarr`; None: as of `check_format`.
 
     Returns
     -------
     list of Path
-        The label images of ``settings.outputs`` (see `write_labels`), the table as CSV, and
-        the recipe as JSON. Each is whole or not there, and the recipe comes last: where it
-        is, the others are.
+        The label images of ``settings.outputs``, the table as CSV, and the recipe as JSON.
+        Each is whole or not there, and the recipe comes last: where it is, the others are.
 
     Raises
     ------
+    InputError
+        As of `check_format`.
     OSError
         If the folder cannot be written to.
     """
+    image, outputs = segmentation.image, segmentation.settings.outputs
+    format = check_format(format, image)
     folder.mkdir(parents=True, exist_ok=True)
-    image = segmentation.image
-    *label_paths, table, recipe = paths = result_paths(segmentation.settings.outputs, folder, stem)
-    for output, path in zip(segmentation.settings.outputs, label_paths, strict=True):
+    *label_paths, table, recipe = paths = result_paths(outputs, folder, stem, format)
+    for output, path in zip(outputs, label_paths, strict=True):
         labels: NDArray[np.integer[Any]] = getattr(segmentation, output)
-        write_labels(path, labels, image.label_axes, image.spacing)
+        if format == ZARR:
+            about = _image_label(segmentation, output, path)
+            write_label_zarr(path, labels, image.label_axes, image.spacing, about)
+        else:
+            write_labels(path, labels, image.label_axes, image.spacing)
     with replacing(table) as partial:
         segmentation.table.to_csv(partial, index=False, lineterminator="\n")
     write_text(recipe, json.dumps(segmentation.recipe, indent=2, ensure_ascii=False) + "\n")
     return paths
+
+
+def _image_label(segmentation: Segmentation, output: str, path: Path) -> dict[str, Any]:
+    """What the Zarr of an output says of its labels and of the image that they are of."""
+    rows = rows_of(segmentation.table, output)
+    colors = object_colors(rows["index"].to_numpy())
+    of = {c.id: np.round(np.multiply(c.color, 255)) for c in segmentation.categories}
+    fixed = np.full(len(rows), output == "semantic") | ~rows["is_thing"].to_numpy(bool)
+    for i in np.flatnonzero(fixed):
+        colors[i] = of.get(int(rows["category_id"].iloc[i]), colors[i])
+    source = image_folder(segmentation.image.data)
+    where = None if source is None else _relative(source, path)
+    return ngff.describe_labels(rows, colors, where)
+
+
+def _relative(target: Path, path: Path) -> str | None:
+    """Path from a folder to another, with slashes; None on another drive."""
+    try:
+        return Path(os.path.relpath(target.resolve(), path.resolve())).as_posix()
+    except ValueError:
+        return None
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table that `save_segmentation` wrote.
+
+    Raises
+    ------
+    InputError
+        If it is not such a table; the message names the file.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error})") from error
+    missing = {"index", "category_id", "category", "is_thing", "area"} - set(table.columns)
+    if missing:
+        raise InputError(
+            f"{path}: expected a table as a run writes it, without {', '.join(sorted(missing))}"
+        )
+    return table
 
 
 def read_recipe(path: str | Path) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..ops.axes import ArrayLike
 from ..segmenter import InputError
+from .ngff import IMAGE_LABEL, VALUE
 from .tiff import micrometres
 
 if TYPE_CHECKING:
@@ -21,6 +24,37 @@ MARKERS = ("zarr.json", ".zarray", ".zgroup")
 def is_zarr(path: Path) -> bool:
     """Whether a folder holds a Zarr array or group."""
     return any((path / marker).is_file() for marker in MARKERS)
+
+
+def is_zarr_data(data: object) -> bool:
+    """Whether an array is kept as Zarr; a TIFF that is read through Zarr is not."""
+    # Whoever has a Zarr array has imported Zarr.
+    zarr = sys.modules.get("zarr")
+    return (
+        zarr is not None
+        and isinstance(data, zarr.Array)
+        and not type(data.store).__module__.startswith("tifffile")
+    )
+
+
+def image_folder(data: object) -> Path | None:
+    """Find the folder of the OME-Zarr 0.5 image that an array is a level of; None: there is none.
+
+    Images of earlier versions do not count: what is written in 0.5 may not refer to them.
+    """
+    if not is_zarr_data(data):
+        return None
+    import zarr
+
+    array: zarr.Array[Any] = data  # type: ignore[assignment]
+    root = getattr(array.store, "root", None)
+    if root is None or not array.path:
+        return None
+    folder = Path(root, array.path).parent
+    if not is_zarr(folder):
+        return None
+    ome = zarr.open_group(folder, mode="r").attrs.get("ome")
+    return folder if isinstance(ome, Mapping) and "multiscales" in ome else None
 
 
 def read_zarr(path: Path) -> tuple[ArrayLike, str, dict[str, float]]:
@@ -85,9 +119,9 @@ def _read_multiscale(
     group: zarr.Group, multiscale: Mapping[str, Any]
 ) -> tuple[ArrayLike, str, dict[str, float]]:
     level = multiscale["datasets"][0]
-    array = group[str(level["path"])]
+    array = _array(group, level)
     axes = [a if isinstance(a, Mapping) else {"name": a} for a in multiscale.get("axes", ())]
-    names = [str(axis["name"]) for axis in axes] or ["t", "c", "z", "y", "x"][-array.ndim :]  # type: ignore[union-attr]
+    names = [str(axis["name"]) for axis in axes] or ["t", "c", "z", "y", "x"][-array.ndim :]
     scale = [1.0] * len(names)
     for owner in (level, multiscale):
         for transform in owner.get("coordinateTransformations", ()):
@@ -98,7 +132,70 @@ def _read_multiscale(
         for axis, size in zip(axes, scale, strict=False)
         if (unit := micrometres(axis.get("unit"))) is not None and size > 0
     }
-    return _with_axes(array, names, spacing)  # type: ignore[arg-type]
+    return _with_axes(array, names, spacing)
+
+
+def _array(group: zarr.Group, level: Mapping[str, Any]) -> zarr.Array[Any]:
+    array: zarr.Array[Any] = group[str(level["path"])]  # type: ignore[assignment]
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelPyramid:
+    """A label image in OME-Zarr, read lazily.
+
+    Parameters
+    ----------
+    levels : tuple of Zarr arrays of integers
+        The finest first.
+    axes : str
+        One letter a dimension; empty where unknown.
+    spacing : dict of str to float
+        µm per pixel of the finest level, where known.
+    colors : dict of int to (red, green, blue, alpha)
+        By label, 0 to 255.
+    properties : tuple of dict
+        What is known of labels; "label-value" is the label.
+    """
+
+    levels: tuple[ArrayLike, ...]
+    axes: str
+    spacing: dict[str, float]
+    colors: dict[int, tuple[int, ...]]
+    properties: tuple[dict[str, Any], ...]
+
+
+def read_label_pyramid(path: Path) -> LabelPyramid | None:
+    """Open a label image in OME-Zarr 0.4 or 0.5; None if a folder holds something else.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    Exception
+        What Zarr raises for damaged metadata.
+    """
+    if not is_zarr(path):
+        return None
+    import zarr
+
+    group = zarr.open(str(path), mode="r")
+    if isinstance(group, zarr.Array):
+        return None
+    attributes = _attributes(group)
+    if not (IMAGE_LABEL in attributes and attributes.get("multiscales")):
+        return None
+    about, multiscale = attributes[IMAGE_LABEL], attributes["multiscales"][0]
+    _, axes, spacing = _read_multiscale(group, multiscale)
+    levels = tuple(_array(group, level) for level in multiscale["datasets"])
+    colors = {
+        int(entry[VALUE]): tuple(entry["rgba"])
+        for entry in about.get("colors", ())
+        if "rgba" in entry
+    }
+    return LabelPyramid(levels, axes, spacing, colors, tuple(about.get("properties", ())))
 
 
 def _dimension_names(array: zarr.Array[Any]) -> Sequence[str]:

@@ -147,6 +147,9 @@ class Image:
         -------
         (H, W) array without a channel axis, else (H, W, C), in the image's dtype
         """
+        if channels is not None and self._far_apart(channels):
+            single = [self.read(plane, rows, cols, (channel,)) for channel in channels]
+            return np.concatenate(single, axis=-1)
         where = dict(zip(self.plane_axes, plane, strict=True))
         first, stop = (0, None) if channels is None else (min(channels), max(channels) + 1)
         spans = {"Y": rows, "X": cols, SAMPLE: slice(0, 3), CHANNEL: slice(first, stop)}
@@ -161,6 +164,15 @@ class Image:
             start = first if CHANNEL in self.axes else 0
             part = part[..., [c - start for c in channels]]
         return part
+
+    def _far_apart(self, channels: Sequence[int]) -> bool:
+        """Whether channels lie in chunks of their own, with others between them."""
+        chunks = getattr(self.data, "chunks", None)
+        if CHANNEL not in self.axes or not chunks:
+            return False
+        # One size for all in Zarr, all sizes in dask.
+        alone = np.max(chunks[self.axes.index(CHANNEL)]) == 1
+        return bool(alone) and max(channels) - min(channels) >= len(channels)
 
     def planes(self) -> list[tuple[int, ...]]:
         """Index of every plane, in C order; one empty index for a 2-D image."""

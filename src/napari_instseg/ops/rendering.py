@@ -198,6 +198,31 @@ def add_stuff(
     return semantic, panoptic, table
 
 
+def rows_of(table: pd.DataFrame, output: str) -> pd.DataFrame:
+    """Choose the rows of a table that tell of one output: one row a label in it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `add_stuff`.
+    output : {"instances", "semantic", "panoptic"}
+
+    Returns
+    -------
+    DataFrame
+        Column ``index`` is the label. Of semantic: category_id, category, is_thing, segments
+        (their number) and area (px); of the others all columns.
+    """
+    if output == "instances":
+        return table[table["is_thing"].astype(bool)]
+    if output == "panoptic":
+        return table
+    groups = table.groupby(["category_id", "category", "is_thing"], as_index=False)
+    rows = groups.agg(segments=("index", "size"), area=("area", "sum"))
+    rows.insert(0, "index", rows["category_id"])
+    return rows
+
+
 def _stuff_row(
     segment: int,
     category: Category,

@@ -30,10 +30,11 @@ class RefineRun:
     ----------
     session : PromptSession
         The image and the model.
-    what : Segmentation or array
-        Objects of a segmentation keep category and score. An array holds labels (integers of
-        the image's label shape), boxes (N, 4: first row and column, last row and column) or
-        points (N, 2: row and column); in a stack, the plane's index comes before these.
+    what : Segmentation, path or array
+        Objects of a segmentation keep category and score. A path is one of a label image. An
+        array holds labels (integers of the image's label shape), boxes (N, 4: first row and
+        column, last row and column) or points (N, 2: row and column); in a stack, the plane's
+        index comes before these.
     kind : {"labels", "boxes", "points"}, optional
         What an array is, where its shape leaves that open.
     settings : RefineSettings, optional

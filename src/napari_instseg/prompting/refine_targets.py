@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Instances, Mask
+from ..io.images import read_labels
 from ..ops.morphing import interior_points
 from ..segmentation import Segmentation
 from ..segmenter import InputError
@@ -57,9 +59,9 @@ def targets_of(
     Parameters
     ----------
     session : PromptSession
-    what : Segmentation or array
-        Labels are integers of the image's label shape; boxes (N, 4) and points (N, 2) are in
-        px, with the index along each plane axis before these.
+    what : Segmentation, path or array
+        A path is one of a label image. Labels are integers of the image's label shape; boxes
+        (N, 4) and points (N, 2) are in px, with the index along each plane axis before these.
     kind : {"labels", "boxes", "points"}, optional
         What an array is, where its shape leaves that open.
     settings : RefineSettings
@@ -71,8 +73,9 @@ def targets_of(
     """
     if isinstance(what, Segmentation):
         return list(_of_segmentation(session, what, settings))
-    array = np.asarray(what)
-    kind = kind or _kind(array, session)
+    is_path = isinstance(what, (str, Path))
+    array = read_labels(what) if is_path else np.asarray(what)
+    kind = LABELS if is_path else kind or _kind(array, session)
     if kind == LABELS:
         return list(_of_labels(session, array, settings))
     return list(_of_rows(session, array, kind))

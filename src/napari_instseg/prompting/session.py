@@ -291,8 +291,8 @@ class PromptSession(ImageViews):
 
         Parameters
         ----------
-        what : Segmentation or array
-            Objects; or labels, boxes or points, see `RefineRun`.
+        what : Segmentation, path or array
+            Objects; or a label image's file; or labels, boxes or points, see `RefineRun`.
         kind : {"labels", "boxes", "points"}, optional
             What an array is, where its shape leaves that open.
         **settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io.images import is_image, read_image, read_labels
+from ..io.images import is_image, read_image, read_labels, stem_of
 from ..io.index import read_kinds
 
 
@@ -34,6 +34,8 @@ class Example:
 def find_pairs(folder: Path) -> list[Pair]:
     """Find images with labels in ``folder/images`` and ``folder/labels``.
 
+    The labels of ``a.tif`` are called ``a`` or ``a_instances``, in any format.
+
     An ``index.csv`` in the folder or above it with the columns ``name`` and ``kind`` tells
     what kind each image is; kinds are then balanced in training.
 
@@ -50,14 +52,16 @@ def find_pairs(folder: Path) -> list[Pair]:
                 "'labels', where each image has a label image of the same name)"
             )
     kinds = read_kinds((folder, folder.parent))
-    by_stem = {path.stem: path for path in labels.iterdir() if is_image(path)}
+    by_stem = {stem_of(path): path for path in sorted(labels.iterdir()) if is_image(path)}
     pairs = []
     for path in sorted(images.iterdir()):
         if not is_image(path):
             continue
-        if path.stem not in by_stem:
-            raise FileNotFoundError(f"expected a label image named {path.stem} in {labels}")
-        pairs.append(Pair(path, by_stem[path.stem], kinds.get(path.stem, "")))
+        stem = stem_of(path)
+        found = by_stem.get(stem) or by_stem.get(f"{stem}_instances")
+        if found is None:
+            raise FileNotFoundError(f"expected a label image named {stem} in {labels}")
+        pairs.append(Pair(path, found, kinds.get(stem, "")))
     if not pairs:
         raise FileNotFoundError(f"found no images in {images}")
     return pairs

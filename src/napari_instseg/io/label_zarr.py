@@ -1,0 +1,124 @@
+"""Label images out: OME-Zarr 0.5, chunked, compressed, at several resolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ops.axes import ArrayLike
+from ..ops.pyramid import halve, level_shapes
+from . import ngff
+from .atomic import replacing_folder
+from .labels import check_labels
+
+#: Rows and columns of a chunk, px: small enough to look at, large enough for few files.
+CHUNK = 1024
+
+
+def write_label_zarr(
+    path: Path,
+    labels: NDArray[np.integer[Any]],
+    axes: str,
+    spacing: Mapping[str, float],
+    image_label: Mapping[str, Any],
+) -> Path:
+    """Write a label image as OME-Zarr.
+
+    Parameters
+    ----------
+    path : Path
+        A folder; replaced if it exists, whole or not at all.
+    labels : integer array
+        Values from 0 to 2³² − 1.
+    axes : str
+        One letter a dimension.
+    spacing : mapping of str to float
+        µm per pixel by axis letter, where known.
+    image_label : mapping
+        As `ngff.describe_labels` makes it.
+
+    Returns
+    -------
+    Path
+        ``path``.
+
+    Raises
+    ------
+    InputError
+        If the axes do not fit the array or OME-Zarr, or a value is out of range.
+
+    Notes
+    -----
+    Arrays are uint32 in Zarr 3, with chunks of one plane and `CHUNK` px, compressed (Zstandard);
+    chunks without any label are not stored. Axes come in the order of the specification: T, one
+    other, Z, Y, X. Level 0 is the label image; each further one halves Y and X (`halve`), until
+    neither is larger than a chunk. A chunk is made and written at a time, so that little memory
+    is needed beside the labels themselves.
+    """
+    check_labels(labels, axes)
+    order = ngff.order_of(axes)
+    axes = "".join(axes[i] for i in order)
+    with replacing_folder(path) as partial:
+        count = _write_levels(partial, labels.transpose(order), axes)
+        # Last, so that a folder without all levels is no image.
+        _open(partial).attrs["ome"] = {
+            "version": ngff.VERSION,
+            "multiscales": [ngff.describe_levels(path.stem, axes, spacing, count)],
+            ngff.IMAGE_LABEL: dict(image_label),
+        }
+    return path
+
+
+def _open(folder: Path) -> Any:
+    # Zarr takes a while to import, and is not needed before.
+    import zarr
+
+    return zarr.open_group(str(folder), mode="a", zarr_format=3)
+
+
+def _write_levels(folder: Path, labels: NDArray[np.integer[Any]], axes: str) -> int:
+    """Write all levels; return their number."""
+    from zarr.codecs import ZstdCodec
+
+    group, finer = _open(folder), labels
+    shapes = level_shapes(labels.shape, CHUNK)
+    for level, shape in enumerate(shapes):
+        array = group.create_array(
+            str(level),
+            shape=shape,
+            chunks=tuple(max(1, n) for n in _chunk(shape)),
+            dtype=np.uint32,
+            compressors=(ZstdCodec(),),
+            fill_value=0,
+            dimension_names=list(axes.lower()),
+        )
+        for part in _parts(shape):
+            array[part] = finer[part] if level == 0 else _halved(finer, part)
+        finer = array
+    return len(shapes)
+
+
+def _halved(finer: ArrayLike, part: tuple[slice, ...]) -> NDArray[np.integer[Any]]:
+    """Read what lies under a part of the next coarser level, and halve it."""
+    *planes, rows, cols = part
+    wide = (slice(2 * span.start, 2 * span.stop) for span in (rows, cols))
+    return halve(np.asarray(finer[(*planes, *wide)]))
+
+
+def _chunk(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*(1 for _ in shape[:-2]), *(min(CHUNK, size) for size in shape[-2:]))
+
+
+def _parts(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Spans of all chunks of an array, in C order."""
+    chunk = _chunk(shape)
+    counts = [-(-size // step) if size else 0 for size, step in zip(shape, chunk, strict=True)]
+    for index in np.ndindex(*counts):
+        yield tuple(
+            slice(i * step, min((i + 1) * step, size))
+            for i, step, size in zip(index, chunk, shape, strict=True)
+        )
