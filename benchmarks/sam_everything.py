@@ -23,8 +23,8 @@ from ._common import Result, Row, command
 from ._everything import MODEL
 from ._processes import Measured, measure, missing
 
-#: Points along each side: of a real field; of ViT-B's picture and of tiles fewer, since their
-#: number changes neither ratios nor memory, and the reference takes a second for four points.
+#: Points along each side: of a real field; of ViT-B's picture, of which the reference asks at
+#: about four a second; and of tiles, where memory is what counts.
 SIDE, LARGE_SIDE, TILE_SIDE = 32, 16, 4
 #: Edge of what ViT-B sees, of real fields, and of the pictures that are cut into tiles, px.
 SIZE, FIELD, TILED = 1024, 256, (2048, 4096, 8192)

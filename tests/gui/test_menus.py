@@ -82,10 +82,12 @@ def test_all_that_the_manifest_contributes() -> None:
         "napari-instseg.segment_active": "Segment active layer",
         "napari-instseg.sample_fluorescence": "Fluorescence nuclei",
         "napari-instseg.sample_histology": "Histology (H&E)",
+        "napari-instseg.get_reader": "Label images (OME-Zarr)",
     }
     docks = [widget.command for widget in found.widgets or ()]
     assert docks == list(commands)[:4]
-    assert [sample.command for sample in found.sample_data or ()] == list(commands)[5:]  # type: ignore[union-attr]
+    assert [sample.command for sample in found.sample_data or ()] == list(commands)[5:7]  # type: ignore[union-attr]
+    assert [reader.command for reader in found.readers or ()] == list(commands)[7:]
     menus = {menu: [item.command for item in items] for menu, items in (found.menus or {}).items()}  # type: ignore[union-attr]
     assert menus == {
         "napari/layers/segment": [*list(commands)[:3], "napari-instseg.segment_active"]
