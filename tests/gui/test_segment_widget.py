@@ -427,14 +427,19 @@ def test_the_dock_fits_its_width_and_more_unfolds(
     assert dock.form.minimumSizeHint().width() + 16 <= dock.minimumWidth() <= 320
 
 
-def test_closing_the_dock_cancels_and_lets_go(
-    viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any
-) -> None:
+def begin_to_run(viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any) -> None:
+    """Run on an image of many tiles; the model waits in the first one."""
     viewer.add_image(squares(16, 16))
     small_tiles(dock)
     model.gate.clear()
     click(qtbot, dock.run_button)
     qtbot.waitUntil(model.entered.is_set, timeout=WAIT)
+
+
+def test_closing_the_dock_cancels_and_lets_go(
+    viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any
+) -> None:
+    begin_to_run(viewer, dock, model, qtbot)
     dock.close()
     model.gate.set()
     qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
@@ -447,11 +452,7 @@ def test_closing_the_dock_cancels_and_lets_go(
 def test_the_x_of_the_dock_cancels(
     viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any
 ) -> None:
-    viewer.add_image(squares(16, 16))
-    small_tiles(dock)
-    model.gate.clear()
-    click(qtbot, dock.run_button)
-    qtbot.waitUntil(model.entered.is_set, timeout=WAIT)
+    begin_to_run(viewer, dock, model, qtbot)
     around = dock_of(dock)
     assert around is not None
     click(qtbot, around.title.close_button)  # type: ignore[attr-defined]

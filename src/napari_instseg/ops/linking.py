@@ -26,6 +26,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 from ..instances import Instances
+from .arrays import joined
 from .masks import corners, overlap_area
 from .nesting import INSIDE, meeting
 
@@ -124,8 +125,8 @@ class Stack:
         self._depth = len(planes)
         self._bounds = corners(self.masks)
         self._areas = np.array([mask.area for mask in self.masks], np.int64)
-        self._categories = _joined([plane.category_ids for plane in planes], np.int64)
-        self._ties = self._tie_keys(_joined([plane.scores for plane in planes], np.float64))
+        self._categories = joined([plane.category_ids for plane in planes], np.int64)
+        self._ties = self._tie_keys(joined([plane.scores for plane in planes], np.float64))
         everything = np.ones(len(self.masks), np.bool_)
         self._neighbours = [
             self._candidates(everything, everything, z, 1) for z in range(self._depth - 1)
@@ -163,14 +164,14 @@ class Stack:
                 links = self._assign(candidates.take(~self._waist(candidates, *known)))
                 above[links.i], below[links.j] = links.j, links.i
                 found.append(links)
-        i = _joined([links.i for links in found], np.int64)
-        j = _joined([links.j for links in found], np.int64)
+        i = joined([links.i for links in found], np.int64)
+        j = joined([links.j for links in found], np.int64)
         order = np.lexsort((j, i))
         graph = sparse.coo_array((np.ones(len(i), np.int8), (i, j)), (count, count))
         objects = np.full(count, -1, np.int64)
         _, chains = connected_components(graph, directed=False)
         objects[shown] = _by_first_use(chains[shown])
-        iou = _joined([links.iou for links in found], np.float64)
+        iou = joined([links.iou for links in found], np.float64)
         return Links(objects, np.stack([i, j], axis=1)[order], iou[order])
 
     def _tie_keys(self, scores: NDArray[np.float64]) -> list[NDArray[Any]]:
@@ -282,10 +283,6 @@ def heaviest(
     partner = np.full(rows, -1)
     partner[row] = column
     return np.flatnonzero(partner[i] == j)
-
-
-def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
-    return np.concatenate([np.empty(0, dtype), *parts]).astype(dtype)
 
 
 def _by_first_use(names: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Instances, Mask
+from ..ops.arrays import joined
 from ..ops.masks import corners, solid
 from ..ops.merging import merge_tiles
 from ..ops.nesting import flatten
@@ -69,17 +70,17 @@ class RawMasks:
     @property
     def predicted_iou(self) -> NDArray[np.float32]:
         """Of each mask, for a histogram."""
-        return _joined((p.predicted_iou for p in self.pictures), np.float32)
+        return joined((p.predicted_iou for p in self.pictures), np.float32)
 
     @property
     def stability(self) -> NDArray[np.float32]:
         """Of each mask, in [0, 1]."""
-        return _joined((p.stability for p in self.pictures), np.float32)
+        return joined((p.stability for p in self.pictures), np.float32)
 
     @property
     def areas(self) -> NDArray[np.float32]:
         """Of each mask, px of the image."""
-        return _joined(
+        return joined(
             (p.areas * self.session.pyramid.px(p.view.level) for p in self.pictures), np.float32
         )
 
@@ -220,7 +221,3 @@ def _is_background(picture: PictureMasks, index: NDArray[np.intp]) -> NDArray[np
     height, width = tile.shape
     filling = picture.areas[index] > BACKGROUND * height * width
     return np.asarray(filling | (picture.bounds[index] == tile.edges).all(axis=1), np.bool_)
-
-
-def _joined(parts: Iterable[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    return np.concatenate([np.empty(0, dtype), *parts]).astype(dtype)

@@ -44,9 +44,8 @@ def anywhere(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[float, 
 
 def deepest(mask: NDArray[np.bool_]) -> tuple[int, int]:
     """Row and column of the pixel farthest from a mask's border; the picture's edge counts."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    top, left = int(rows[0]), int(columns[0])
-    crop = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
+    top, left, bottom, right = _bounds(mask)
+    crop = np.pad(mask[top:bottom, left:right], 1)
     depth = ndimage.distance_transform_edt(crop)
     row, column = np.unravel_index(int(np.argmax(depth)), crop.shape)
     return top + int(row) - 1, left + int(column) - 1
@@ -66,11 +65,16 @@ def first_box(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.f
 
 def loose_box(mask: NDArray[np.bool_], share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Box with each side moved outward by a share of the object's size, inside the picture."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], np.float64)
+    box = np.array(_bounds(mask), np.float64)
     size = np.tile(box[2:] - box[:2], 2)
     box += share * size * np.array([-1, -1, 1, 1])
     return np.clip(box, 0, np.tile(mask.shape, 2))
+
+
+def _bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """First row and column, last row and column (half-open) of a mask with pixels."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def larger_error(
@@ -101,10 +105,9 @@ def correction(
 def rough_mask(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Draw a mask of an object as a person or another model might: its edge is off."""
     radius = float(np.sqrt(np.count_nonzero(mask) / np.pi))
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     pad = round(radius) + 1
-    top, left = max(rows[0] - pad, 0), max(columns[0] - pad, 0)
-    place = np.s_[top : rows[-1] + 1 + pad, left : columns[-1] + 1 + pad]
+    top, left, bottom, right = _bounds(mask)
+    place = np.s_[max(top - pad, 0) : bottom + pad, max(left - pad, 0) : right + pad]
     crop = np.pad(mask[place], 1)
     depth = ndimage.distance_transform_edt(crop) - ndimage.distance_transform_edt(~crop)
     noise = ndimage.gaussian_filter(rng.normal(size=crop.shape), REACH * radius)
