@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 
 from .instances import Instances
 from .ops.axes import Image
+from .ops.comparing import uncovered
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
 from .ops.masks import tighten
-from .ops.merging import merge_tiles
+from .ops.merging import Joined, compare_all, join
+from .ops.objects import Objects
+from .ops.results import LazyParts, MemoryShelf, Shelf, TileResult
 from .ops.scaling import Resampling
-from .ops.tiling import Tile, core_of, plan_tiles, tile_of
+from .ops.tiling import Tile, cores_of, plan_tiles, tile_of
 from .ops.volumes import DEPTH
 from .progress import Progress
 from .provenance import versions
@@ -31,6 +35,7 @@ from .segmenter import (
 )
 from .settings import AS_TRAINED, Settings
 from .sizing import find_diameter, median_diameter, zoom_to
+from .stored import StoredPlane, StoredSegmentation
 
 #: Tiles begin at multiples of this (px), which networks' strides divide.
 GRID = 32
@@ -40,11 +45,12 @@ SMALLEST_TILE = 256
 
 @dataclass(slots=True, eq=False)
 class _Plane:
-    """What has been found in the plane under way."""
+    """The plane under way: its tiles, each one's own part, and how many are done."""
 
+    index: tuple[int, ...]
     tiles: list[Tile]
-    parts: list[Instances] = field(default_factory=list)
-    semantic: NDArray[np.int32] | None = None
+    cores: list[Tile]
+    done: int = 0
     remarks: Remarks = field(default_factory=Remarks)
 
 
@@ -64,6 +70,9 @@ class Run:
         Rows and columns (half-open, px) to segment; the rest stays empty.
     planes : sequence of tuple of int, optional
         Index of the planes to segment; the rest stays empty.
+    shelf : Shelf, optional
+        Where results of tiles are kept; what is there already is not done again. Memory by
+        default.
 
     Raises
     ------
@@ -85,16 +94,17 @@ class Run:
         model: dict[str, Any] | None = None,
         region: tuple[slice, slice] | None = None,
         planes: Sequence[tuple[int, ...]] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self.image, self.segmenter, self.settings = image, _resizing(segmenter, settings), settings
         self.region = _region(image, region)
         self._channels = used_channels(image, settings)
         self._planes = _planes(image, planes)
         self._model = model or {"name": settings.model}
-        height, width = image.label_shape[-2:]
-        self._found = {plane: Instances.empty((height, width)) for plane in image.planes()}
-        self._stuff: NDArray[np.int32] | None = None
-        self._current: tuple[tuple[int, ...], _Plane, Resampling] | None = None
+        self._shelf = MemoryShelf() if shelf is None else shelf
+        #: Tiles of each plane that were put together.
+        self._found: dict[tuple[int, ...], list[Tile]] = {p: [] for p in image.planes()}
+        self._current: tuple[_Plane, Resampling] | None = None
         self._tile_size = settings.tile_size
         self._batch = settings.batch_size or segmenter.batch_size
         self._remarks: dict[tuple[int, ...], Remarks] = {}
@@ -118,21 +128,54 @@ class Run:
         """Return what has been found so far; `complete` says whether that is all."""
         self._store_plane()
         image = self.image
+        height, width = image.label_shape[-2:]
+        raw, stuff = [], None
+        for number, (plane, tiles) in enumerate(self._found.items()):
+            parts = [self._shelf.objects(plane, tile) for tile in tiles]
+            nothing = Instances.empty((height, width))
+            raw.append(Instances.concatenate([nothing, *(part.instances for part in parts)]))
+            for part in parts:
+                if part.semantic is not None:
+                    if stuff is None:
+                        stuff = np.zeros((len(self._found), height, width), np.int32)
+                    stuff[number][part.core.slices] = part.semantic
         return Segmentation(
-            raw=tuple(self._found.values()),
+            raw=tuple(raw),
             image=image,
             categories=self.segmenter.categories,
             settings=self.settings,
-            details={
-                "model": self._model,
-                "resolved": {**self._resolved, "tile_size": self._tile_size},
-                "versions": versions(),
-            },
-            stuff=None if self._stuff is None else self._stuff.reshape(image.label_shape),
+            details=self._details(),
+            stuff=None if stuff is None else stuff.reshape(image.label_shape),
             warnings=(*self._notes, *describe(self._remarks.values())),
             complete=self._complete,
             rules=self.segmenter.rules,
         )
+
+    def stored(self) -> StoredSegmentation:
+        """Return what has been found so far without loading it: it stays on the shelf."""
+        self._store_plane()
+        height, width = self.image.label_shape[-2:]
+        return StoredSegmentation(
+            planes={
+                index: StoredPlane((height, width), index, tiles, self._shelf)
+                for index, tiles in self._found.items()
+            },
+            image=self.image,
+            categories=self.segmenter.categories,
+            settings=self.settings,
+            details=self._details(),
+            warnings=(*self._notes, *describe(self._remarks.values())),
+            complete=self._complete,
+            rules=self.segmenter.rules,
+        )
+
+    def _details(self) -> dict[str, Any]:
+        """What was found out, for the recipe."""
+        return {
+            "model": self._model,
+            "resolved": {**self._resolved, "tile_size": self._tile_size},
+            "versions": versions(),
+        }
 
     def _segment_plane(
         self,
@@ -142,17 +185,22 @@ class Run:
         resampling: Resampling,
     ) -> Iterator[Progress]:
         """Segment one plane; start it again with smaller tiles if memory runs out."""
+        if self._take_over(plane):
+            count = len(self._found[plane])
+            done, total = (number + 1) * count, len(self._planes) * count
+            yield Progress(done, total, self._message(plane, done, total))
+            return
         while True:
             size = self._tile_size - self._tile_size % GRID
             overlap = min(self.settings.overlap, size // 2)
             tiles = plan_tiles(resampling.target, size, overlap, GRID)
-            state = _Plane(tiles)
-            self._current = plane, state, resampling
+            state = _Plane(plane, tiles, cores_of(tiles, resampling.target))
+            self._current = state, resampling
             total, base = len(tiles) * len(self._planes), len(tiles) * number
             try:
-                while len(state.parts) < len(tiles):
-                    self._do_batch(plane, state, mapping, resampling)
-                    done = base + len(state.parts)
+                while state.done < len(tiles):
+                    self._do_batch(state, mapping, resampling)
+                    done = base + state.done
                     yield Progress(done, total, self._message(plane, done, total))
                 break
             except DeviceMemoryError as error:
@@ -169,36 +217,53 @@ class Run:
         self._store_plane()
         self._current = None
 
+    def _take_over(self, plane: tuple[int, ...]) -> bool:
+        """Take a plane that an earlier run has finished."""
+        about = self._shelf.plane(plane)
+        if about is None:
+            return False
+        self._found[plane] = [Tile(*edges) for edges in about["tiles"]]
+        self._remarks[plane] = Remarks.from_json(about["remarks"])
+        return True
+
     def _message(self, plane: tuple[int, ...], done: int, total: int) -> str:
         where = ", ".join(
             f"{a.lower()} {i}" for a, i in zip(self.image.plane_axes, plane, strict=True)
         )
         return f"tile {done} of {total}" + (f" ({where})" if where else "")
 
-    def _do_batch(
-        self,
-        plane: tuple[int, ...],
-        state: _Plane,
-        mapping: IntensityMapping,
-        resampling: Resampling,
-    ) -> None:
+    def _do_batch(self, state: _Plane, mapping: IntensityMapping, resampling: Resampling) -> None:
         """Segment the next tiles; take fewer at a time if memory runs out."""
-        begin = len(state.parts)
-        tiles = state.tiles[begin : begin + self._batch]
-        pictures = [self._read_tile(plane, tile, mapping, resampling, state) for tile in tiles]
-        try:
-            predictions = self.segmenter.segment(pictures)
-        except DeviceMemoryError:
-            if len(tiles) == 1:
-                raise
-            self._batch = len(tiles) // 2
-            self._notes.append(
-                f"{self.segmenter.device} ran out of memory: "
-                + ("one tile at a time" if self._batch == 1 else f"{self._batch} tiles at a time")
-            )
-            return
-        for tile, prediction in zip(tiles, predictions, strict=True):
-            self._keep(state, tile, prediction, resampling)
+        batch = slice(state.done, state.done + self._batch)
+        tiles, cores = state.tiles[batch], state.cores[batch]
+        # All or none: a tile's answer may depend on its batch by a rounding error.
+        kept = [self._shelf.tile(state.index, tile) for tile in tiles]
+        results = [result for result in kept if result is not None]
+        if len(results) < len(tiles):
+            read = [self._read_tile(state.index, tile, mapping, resampling) for tile in tiles]
+            try:
+                predictions = self.segmenter.segment([picture for picture, _ in read])
+            except DeviceMemoryError:
+                if len(tiles) == 1:
+                    raise
+                self._batch = len(tiles) // 2
+                now = "one tile" if self._batch == 1 else f"{self._batch} tiles"
+                self._notes.append(f"{self.segmenter.device} ran out of memory: {now} at a time")
+                return
+            results = [
+                self._result(tile, core, prediction, bad, resampling, len(state.tiles) > 1)
+                for tile, core, prediction, (_, bad) in zip(
+                    tiles, cores, predictions, read, strict=True
+                )
+            ]
+            for tile, result in zip(tiles, results, strict=True):
+                self._shelf.keep_tile(state.index, tile, result)
+        for result in results:
+            state.remarks.non_finite += result.non_finite
+            if result.capped is not None:
+                cap, weakest = result.capped
+                state.remarks.capped[cap].append(weakest)
+        state.done += len(results)
 
     def _read_tile(
         self,
@@ -206,8 +271,8 @@ class Run:
         tile: Tile,
         mapping: IntensityMapping,
         resampling: Resampling,
-        state: _Plane | None = None,
-    ) -> RGB:
+    ) -> tuple[RGB, NDArray[np.bool_] | None]:
+        """Read a tile as the model sees it, and where pixels have no value, if any."""
         needed = tile if resampling.identity else resampling.needs(tile)
         top, left = self.region.top, self.region.left
         pixels = self.image.read(
@@ -216,70 +281,81 @@ class Run:
             slice(needed.left + left, needed.right + left),
             self._channels,
         )
-        if state is not None and pixels.dtype.kind == "f":
+        bad = None
+        if pixels.dtype.kind == "f":
             bad = ~np.isfinite(pixels)
-            if bad.any():
-                core = resampling.origin_of(core_of(tile, state.tiles, resampling.target))
-                rows = slice(core.top - needed.top, core.bottom - needed.top)
-                cols = slice(core.left - needed.left, core.right - needed.left)
-                bad = bad if bad.ndim == 2 else bad.any(axis=-1)
-                state.remarks.non_finite[tile] = int(np.count_nonzero(bad[rows, cols]))
-        return resampling.apply(mapping.apply(pixels), tile)
+            bad = bad if bad.ndim == 2 else bad.any(axis=-1)
+        return resampling.apply(mapping.apply(pixels), tile), bad
 
-    def _keep(
-        self, state: _Plane, tile: Tile, prediction: Prediction, resampling: Resampling
-    ) -> None:
-        part = tighten(prediction.instances)
-        state.parts.append(part.shift(tile.top, tile.left, resampling.target))
-        if prediction.limit_reached:
-            weakest = float(prediction.instances.scores.min(initial=1.0))
-            state.remarks.capped[prediction.limit_reached].append(weakest)
-        if prediction.semantic is not None:
-            if state.semantic is None:
-                state.semantic = np.zeros(resampling.target, np.int32)
-            core = core_of(tile, state.tiles, resampling.target)
-            state.semantic[core.top : core.bottom, core.left : core.right] = prediction.semantic[
-                core.top - tile.top : core.bottom - tile.top,
-                core.left - tile.left : core.right - tile.left,
-            ]
+    def _result(
+        self,
+        tile: Tile,
+        core: Tile,
+        prediction: Prediction,
+        bad: NDArray[np.bool_] | None,
+        resampling: Resampling,
+        tiled: bool,
+    ) -> TileResult:
+        found = tighten(prediction.instances).shift(tile.top, tile.left, resampling.target)
+        if tiled:
+            found = uncovered(found, tile, self.segmenter.rules.min_visible)
+        semantic = prediction.semantic
+        own = None if semantic is None else semantic[core.within(tile)].astype(np.int32)
+        if bad is not None:
+            bad = bad[resampling.origin_of(core).within(resampling.needs(tile))]
+        weakest = float(prediction.instances.scores.min(initial=1.0))
+        return TileResult(
+            found,
+            core,
+            own,
+            0 if bad is None else int(np.count_nonzero(bad)),
+            (prediction.limit_reached, weakest) if prediction.limit_reached else None,
+        )
 
     def _store_plane(self) -> None:
         """Merge the tiles done so far and move them to the image's own grid."""
         if self._current is None:
             return
-        plane, state, resampling = self._current
-        done = len(state.parts)
-        merged = merge_tiles(
-            resampling.target,
-            state.tiles[:done],
-            state.parts,
-            self.settings.score_threshold,
-            self.segmenter.rules.min_visible,
-        )
-        state.remarks.loose = merged.loose if done == len(state.tiles) else 0
-        self._remarks[plane] = state.remarks
+        state, resampling = self._current
+        tiles = state.tiles[: state.done]
+        parts = LazyParts(state.done, lambda i: self._tile(state.index, tiles[i]).instances)
+        objects = Objects(resampling.target, parts)
+        comparisons = compare_all(tiles, parts, resampling.target)
+        joined = join(tiles, objects, comparisons, self.settings.score_threshold)
+        for tile, result in self._place(state, objects, joined, resampling):
+            self._shelf.keep_objects(state.index, tile, result)
+        self._found[state.index], self._remarks[state.index] = tiles, state.remarks
+        if state.done == len(state.tiles):
+            state.remarks.loose = joined.loose
+            edges = [list(tile.edges) for tile in tiles]
+            about = {"tiles": edges, "remarks": state.remarks.to_json()}
+            self._shelf.keep_plane(state.index, about)
+            self._current = None
+
+    def _tile(self, plane: tuple[int, ...], tile: Tile) -> TileResult:
+        result = self._shelf.tile(plane, tile)
+        if result is None:
+            raise InputError(f"the result of {tile} is gone or damaged; run again with --resume")
+        return result
+
+    def _place(
+        self, state: _Plane, objects: Objects, joined: Joined, resampling: Resampling
+    ) -> Iterator[tuple[Tile, TileResult]]:
+        """Move the objects that begin in each tile, and its own part of the stuff, to the image."""
         height, width = self.image.label_shape[-2:]
         top, left = self.region.top, self.region.left
-        restored = resampling.restore(merged.instances)
-        self._found[plane] = restored.shift(top, left, (height, width))
-        if state.semantic is not None:
-            self._keep_stuff(plane, state.semantic, resampling)
-
-    def _keep_stuff(
-        self, plane: tuple[int, ...], semantic: NDArray[np.int32], resampling: Resampling
-    ) -> None:
-        height, width = self.image.label_shape[-2:]
-        if self._stuff is None:
-            self._stuff = np.zeros((len(self._found), height, width), np.int32)
-        rows, cols = (
-            np.minimum((np.arange(n) + 0.5) * m / n, m - 1).astype(np.intp)
-            for n, m in zip(resampling.source, resampling.target, strict=True)
-        )
-        region = self.region
-        where = list(self._found).index(plane)
-        self._stuff[where, region.top : region.bottom, region.left : region.right] = semantic[
-            rows[:, np.newaxis], cols
-        ]
+        stops = np.searchsorted(joined.roots, objects.first)
+        for number, (begin, end) in enumerate(pairwise(stops.tolist())):
+            tile, core = state.tiles[number], state.cores[number]
+            found = resampling.restore(joined.build(objects, range(begin, end)))
+            own = resampling.origin_of(core)
+            semantic = self._tile(state.index, tile).semantic
+            if semantic is not None:
+                semantic = resampling.spread(semantic, core)
+            yield (
+                tile,
+                TileResult(found.shift(top, left, (height, width)), own.shift(top, left), semantic),
+            )
 
     def _zoom(self, mapping: IntensityMapping) -> float:
         """Factor that brings the image's objects to the size the model knows."""
@@ -308,7 +384,7 @@ class Run:
         while True:
             top, left = max(0, (height - edge) // 2), max(0, (width - edge) // 2)
             tile = Tile(top, left, min(top + edge, height), min(left + edge, width))
-            picture = self._read_tile(plane, tile, mapping, resampling)
+            picture, _ = self._read_tile(plane, tile, mapping, resampling)
             try:
                 return self.segmenter.segment([picture])[0].instances
             except DeviceMemoryError:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-
-from .ops.tiling import Tile
+from typing import Any
 
 
 @dataclass(slots=True, eq=False)
@@ -17,15 +16,25 @@ class Remarks:
     ----------
     loose : int
         Number of objects that end at a tile's edge without a counterpart.
-    non_finite : dict
-        Number of pixels without a value by tile.
+    non_finite : int
+        Number of pixels without a value.
     capped : dict
         By the cap on objects: the lowest score within it, of each tile that has reached it.
     """
 
     loose: int = 0
-    non_finite: dict[Tile, int] = field(default_factory=dict)
+    non_finite: int = 0
     capped: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Remarks:
+        """Return the remarks that `to_json` told of."""
+        capped = defaultdict(list, {int(cap): s for cap, s in values["capped"].items()})
+        return cls(values["loose"], values["non_finite"], capped)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return values that `json` can write."""
+        return {"loose": self.loose, "non_finite": self.non_finite, "capped": dict(self.capped)}
 
 
 def describe(remarks: Collection[Remarks]) -> list[str]:
@@ -44,7 +53,7 @@ def describe(remarks: Collection[Remarks]) -> list[str]:
             f"{loose} objects end at a tile's edge without a counterpart beyond it: "
             "use larger tiles or more overlap"
         )
-    non_finite = sum(sum(r.non_finite.values()) for r in remarks)
+    non_finite = sum(r.non_finite for r in remarks)
     if non_finite:
         notes.append(f"{non_finite} pixels are NaN or infinite and were masked")
     return notes

@@ -27,8 +27,82 @@ if TYPE_CHECKING:
 RECIPE_SCHEMA = 1
 
 
+class Result:
+    """What every result has, wherever its objects are kept."""
+
+    image: Image
+    categories: tuple[Category, ...]
+    settings: Settings
+    details: dict[str, Any]
+    warnings: tuple[str, ...]
+    complete: bool
+
+    @property
+    def score_threshold(self) -> float:
+        """Objects with a lower score are not shown; in [0, 1]."""
+        return self.settings.score_threshold
+
+    @property
+    def count(self) -> int:
+        """Number of objects at the present threshold."""
+        raise NotImplementedError
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a segment; ``index`` is its value in the label images."""
+        raise NotImplementedError
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What reproduces the result, as values that JSON can hold."""
+        image = self.image
+        return {
+            "schema": RECIPE_SCHEMA,
+            "settings": self.settings.to_json(),
+            **self.details,
+            "input": {
+                "name": image.name,
+                "shape": list(image.data.shape),
+                "dtype": str(image.data.dtype),
+                "axes": image.axes,
+                "spacing_um": dict(image.spacing),
+            },
+            "warnings": list(self.warnings),
+            "complete": self.complete,
+        }
+
+    def save(self, folder: str | Path, stem: str = "", format: str | None = None) -> list[Path]:
+        """Write label images, table and recipe into a folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+        stem : str
+            Names become ``<stem>_instances.tif`` and so on; ``instances.tif`` if it is empty.
+        format : {"tiff", "zarr"}, optional
+            Of the label images; "zarr" is OME-Zarr, chunked, at several resolutions. None: Zarr
+            for an image in Zarr, else TIFF.
+
+        Returns
+        -------
+        list of Path
+            What was written; see `io.results.save_segmentation`.
+
+        Raises
+        ------
+        InputError
+            If there is no such format, or OME-Zarr has no room for the image's axes.
+        OSError
+            If the folder cannot be written to.
+        """
+        # File formats are imported when a file is written.
+        from .io.results import save_segmentation
+
+        return save_segmentation(self, Path(folder), stem, format)
+
+
 @dataclass(frozen=True, eq=False)
-class Segmentation:
+class Segmentation(Result):
     """Objects of an image as label images and a table, rendered when first asked for.
 
     Label images are read-only, since results at other thresholds share them: copy to edit.
@@ -63,11 +137,6 @@ class Segmentation:
     warnings: tuple[str, ...] = ()
     complete: bool = True
     rules: Rules = USUAL_RULES
-
-    @property
-    def score_threshold(self) -> float:
-        """Objects with a lower score are not shown; in [0, 1]."""
-        return self.settings.score_threshold
 
     @cached_property
     def rendering(self) -> Rendering:
@@ -171,25 +240,6 @@ class Segmentation:
         """
         return self._combined[2]
 
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What reproduces the result, as values that JSON can hold."""
-        image = self.image
-        return {
-            "schema": RECIPE_SCHEMA,
-            "settings": self.settings.to_json(),
-            **self.details,
-            "input": {
-                "name": image.name,
-                "shape": list(image.data.shape),
-                "dtype": str(image.data.dtype),
-                "axes": image.axes,
-                "spacing_um": dict(image.spacing),
-            },
-            "warnings": list(self.warnings),
-            "complete": self.complete,
-        }
-
     def with_score_threshold(self, score_threshold: float) -> Segmentation:
         """Return the same result shown at another threshold, without the model.
 
@@ -202,35 +252,6 @@ class Segmentation:
         if self.linked:
             other.__dict__["_volumes"] = self._volumes
         return other
-
-    def save(self, folder: str | Path, stem: str = "", format: str | None = None) -> list[Path]:
-        """Write label images, table and recipe into a folder.
-
-        Parameters
-        ----------
-        folder : str or Path
-        stem : str
-            Names become ``<stem>_instances.tif`` and so on; ``instances.tif`` if it is empty.
-        format : {"tiff", "zarr"}, optional
-            Of the label images; "zarr" is OME-Zarr, chunked, at several resolutions. None: Zarr
-            for an image in Zarr, else TIFF.
-
-        Returns
-        -------
-        list of Path
-            What was written; see `io.results.save_segmentation`.
-
-        Raises
-        ------
-        InputError
-            If there is no such format, or OME-Zarr has no room for the image's axes.
-        OSError
-            If the folder cannot be written to.
-        """
-        # File formats are imported when a file is written.
-        from .io.results import save_segmentation
-
-        return save_segmentation(self, Path(folder), stem, format)
 
     def add_to(self, viewer: napari.viewer.Viewer) -> Sequence[napari.layers.Layer]:
         """Add the outputs of the settings to a napari viewer as Labels layers.

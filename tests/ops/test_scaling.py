@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from napari_instseg.instances import Instances, Mask
 from napari_instseg.ops.masks import paint_labels
 from napari_instseg.ops.scaling import Resampling
-from napari_instseg.ops.tiling import Tile, core_of, plan_tiles
+from napari_instseg.ops.tiling import Tile, cores_of, plan_tiles
 
 SIDES = st.integers(1, 40)
 
@@ -81,9 +81,9 @@ def test_tiles_own_the_source_once(shape: tuple[int, int], zoom: float, size: in
     resampling = Resampling.by(shape, zoom)
     tiles = plan_tiles(resampling.target, size, size // 3)
     count = np.zeros(shape, int)
-    for tile in tiles:
-        own = resampling.origin_of(core_of(tile, tiles, resampling.target))
-        assert resampling.needs(tile).contains(own) or 0 in own.shape
+    for tile, core in zip(tiles, cores_of(tiles, resampling.target), strict=True):
+        own = resampling.origin_of(core)
+        assert resampling.needs(tile).intersection(own) == own or 0 in own.shape
         count[own.top : own.bottom, own.left : own.right] += 1
     assert np.all(count == 1)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ops.axes import ArrayLike
+from ..ops.lazy import LazyLabels
 from ..ops.pyramid import halve, level_shapes
 from . import ngff
 from .atomic import replacing_folder
@@ -21,7 +22,7 @@ CHUNK = 1024
 
 def write_label_zarr(
     path: Path,
-    labels: NDArray[np.integer[Any]],
+    labels: NDArray[np.integer[Any]] | LazyLabels,
     axes: str,
     spacing: Mapping[str, float],
     image_label: Mapping[str, Any],
@@ -32,7 +33,7 @@ def write_label_zarr(
     ----------
     path : Path
         A folder; replaced if it exists, whole or not at all.
-    labels : integer array
+    labels : integer array, or LazyLabels
         Values from 0 to 2³² − 1.
     axes : str
         One letter a dimension.
@@ -80,11 +81,12 @@ def _open(folder: Path) -> Any:
     return zarr.open_group(str(folder), mode="a", zarr_format=3)
 
 
-def _write_levels(folder: Path, labels: NDArray[np.integer[Any]], axes: str) -> int:
+def _write_levels(folder: Path, labels: NDArray[np.integer[Any]] | LazyLabels, axes: str) -> int:
     """Write all levels; return their number."""
     from zarr.codecs import ZstdCodec
 
-    group, finer = _open(folder), labels
+    group = _open(folder)
+    finer: ArrayLike = labels
     shapes = level_shapes(labels.shape, CHUNK)
     for level, shape in enumerate(shapes):
         array = group.create_array(

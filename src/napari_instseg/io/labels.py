@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ..ops.lazy import LazyLabels
 from ..segmenter import InputError
 from .atomic import replacing
 
@@ -76,7 +77,7 @@ def write_labels(
     return path
 
 
-def check_labels(labels: NDArray[np.integer[Any]], axes: str) -> int:
+def check_labels(labels: NDArray[np.integer[Any]] | LazyLabels, axes: str) -> int:
     """Check that labels can be written with these axes; return the largest.
 
     Raises
@@ -88,6 +89,8 @@ def check_labels(labels: NDArray[np.integer[Any]], axes: str) -> int:
         raise InputError(
             f"expected one axis letter for each dimension of shape {labels.shape}, got {axes!r}"
         )
+    if isinstance(labels, LazyLabels):
+        return labels.largest
     low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
     if low < 0 or high > 2**32 - 1:
         raise InputError(f"expected labels from 0 to 2³² − 1, got {low} to {high}")

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..ops.axes import Image
+from ..ops.lazy import LazyLabels
 from ..ops.rendering import rows_of
 from ..segmenter import InputError
 from ..settings import FORMATS, TIFF, ZARR
@@ -23,7 +24,7 @@ from .labels import write_labels
 from .zarr import image_folder, is_zarr_data
 
 if TYPE_CHECKING:
-    from ..segmentation import Segmentation
+    from ..segmentation import Result
 
 #: Names of the table and the recipe; label images are named after what they show.
 TABLE, RECIPE = "segments.csv", "recipe.json"
@@ -64,13 +65,13 @@ def check_format(format: str | None, image: Image) -> str:
 
 
 def save_segmentation(
-    segmentation: Segmentation, folder: Path, stem: str = "", format: str | None = None
+    segmentation: Result, folder: Path, stem: str = "", format: str | None = None
 ) -> list[Path]:
     """Write label images, table and recipe.
 
     Parameters
     ----------
-    segmentation : Segmentation
+    segmentation : Segmentation or StoredSegmentation
     folder : Path
         Made if it is not there.
     stem : str
@@ -96,19 +97,19 @@ def save_segmentation(
     folder.mkdir(parents=True, exist_ok=True)
     *label_paths, table, recipe = paths = result_paths(outputs, folder, stem, format)
     for output, path in zip(outputs, label_paths, strict=True):
-        labels: NDArray[np.integer[Any]] = getattr(segmentation, output)
+        labels: NDArray[np.integer[Any]] | LazyLabels = getattr(segmentation, output)
         if format == ZARR:
             about = _image_label(segmentation, output, path)
             write_label_zarr(path, labels, image.label_axes, image.spacing, about)
         else:
-            write_labels(path, labels, image.label_axes, image.spacing)
+            write_labels(path, np.asarray(labels), image.label_axes, image.spacing)
     with replacing(table) as partial:
         segmentation.table.to_csv(partial, index=False, lineterminator="\n")
     write_text(recipe, json.dumps(segmentation.recipe, indent=2, ensure_ascii=False) + "\n")
     return paths
 
 
-def _image_label(segmentation: Segmentation, output: str, path: Path) -> dict[str, Any]:
+def _image_label(segmentation: Result, output: str, path: Path) -> dict[str, Any]:
     """What the Zarr of an output says of its labels and of the image that they are of."""
     rows = rows_of(segmentation.table, output)
     colors = object_colors(rows["index"].to_numpy())

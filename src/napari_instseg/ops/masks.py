@@ -29,18 +29,30 @@ def paint_labels(
     """
     labels = np.zeros(shape, np.int32)
     for i in np.argsort(-instances.scores, kind="stable")[::-1]:
-        mask = instances.masks[i]
-        top, left = mask.origin[0] - origin[0], mask.origin[1] - origin[1]
-        height, width = mask.pixels.shape
-        rows = slice(max(top, 0), min(top + height, shape[0]))
-        cols = slice(max(left, 0), min(left + width, shape[1]))
-        if rows.start >= rows.stop or cols.start >= cols.stop:
-            continue
-        inside = mask.pixels[
-            rows.start - top : rows.stop - top, cols.start - left : cols.stop - left
-        ]
-        labels[rows, cols][inside] = i + 1
+        paint(labels, origin, instances.masks[i], i + 1)
     return labels
+
+
+def paint(canvas: NDArray[np.int32], origin: tuple[int, int], mask: Mask, number: int) -> None:
+    """Paint a number where a mask reaches into a window of the plane.
+
+    Parameters
+    ----------
+    canvas : (H, W) int32 array
+        The window; painted on.
+    origin : (int, int)
+        Where it begins, px.
+    mask : Mask
+    number : int
+    """
+    top, left = mask.origin[0] - origin[0], mask.origin[1] - origin[1]
+    (height, width), (tall, wide) = mask.pixels.shape, canvas.shape
+    rows = slice(max(top, 0), min(top + height, tall))
+    cols = slice(max(left, 0), min(left + width, wide))
+    if rows.start >= rows.stop or cols.start >= cols.stop:
+        return
+    inside = mask.pixels[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
+    canvas[rows, cols][inside] = number
 
 
 def paint_visible(

@@ -8,29 +8,28 @@ object end inside its tile also says that it does not go on outside. Then
 - an object that every tile cuts is put together from its parts;
 - a cut-off part that another tile sees whole, and does not confirm, is dropped;
 - where tiles disagree on how to divide the same pixels, the better-placed version stays.
+
+What is held for all tiles are numbers and pairs of numbers. Masks are fetched for two tiles that
+are compared, and for objects that claim the same pixels.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from ..instances import Instances, Mask
-from .masks import corners, overlap_area, paint_labels, paint_visible, union
+from .comparing import CUT_MARGIN, Comparison, compare, depths, uncovered
+from .masks import overlap_area, union
+from .objects import Objects
 from .tiling import Tile
 
-#: Objects of two tiles are one if they share this much of their union inside the strip.
-MIN_IOU = 0.5
 #: Of two versions, the lesser goes if this much of it lies under the other.
 MAX_COVERED = 0.5
-#: An object that ends this close (px) to an edge of its tile counts as cut by it: a model's
-#: mask often stops just short of the edge.
-CUT_MARGIN = 1
 #: How much the score of an object that every tile cuts counts against those seen whole.
 CUT_TRUST = 0.5
 
@@ -41,6 +40,50 @@ class Merged:
 
     instances: Instances
     loose: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Joined:
+    """Which objects of tiles make up the objects of their plane.
+
+    Parameters
+    ----------
+    roots : (N,) int64
+        The first of each one's tile objects, rising.
+    best : (N,) int64
+        The tile object that gives score and category.
+    parts : dict
+        Of the objects that every tile cuts, by their place in ``roots``: all their tile objects.
+    loose : int
+        See `Merged`.
+    """
+
+    roots: NDArray[np.int64]
+    best: NDArray[np.int64]
+    parts: dict[int, list[int]]
+    loose: int = 0
+
+    def build(self, objects: Objects, chosen: Sequence[int] | None = None) -> Instances:
+        """Make the objects of the plane, or the chosen ones, of those of the tiles."""
+        places = range(len(self.best)) if chosen is None else chosen
+        best = self.best[list(places)]
+        boxes = objects.boxes[best]
+        masks = []
+        for row, place in enumerate(places):
+            members = self.parts.get(place)
+            if members is None:
+                masks.append(objects.mask(int(self.best[place])))
+                continue
+            masks.append(union([objects.mask(i) for i in members]))
+            corners = objects.boxes[members]
+            boxes[row] = [*corners[:, :2].min(axis=0), *corners[:, 2:].max(axis=0)]
+        return Instances.create(
+            objects.image_shape,
+            masks,
+            scores=objects.scores[best],
+            category_ids=objects.category_ids[best],
+            boxes=boxes,
+        )
 
 
 def merge_tiles(
@@ -73,230 +116,199 @@ def merge_tiles(
         return Merged(Instances.empty(plane_shape))
     if len(tiles) == 1:
         return Merged(parts[0])
-    parts = [_uncovered(part, tile, min_visible) for part, tile in zip(parts, tiles, strict=True)]
-    everything = Instances.concatenate(parts)
-    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    first = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-    depth = _depths(everything, owner, tiles, plane_shape)
-    cut = depth <= CUT_MARGIN
-    joined = _Groups(owner, cut)
-    alike: list[tuple[float, int, int]] = []
-    conflicts: set[tuple[int, int]] = set()
-    refuted = np.zeros(len(everything), bool)
-    loose = np.zeros(len(everything), bool)
-    for a, b in _neighbours(tiles):
-        strip = tiles[a].intersection(tiles[b])
-        if strip is None:
-            continue
-        ids = [_touching(everything, range(first[t], first[t + 1]), strip) for t in (a, b)]
-        table = _cross_table(everything, ids[0], ids[1], strip)
-        beyond = [_beyond(everything, members, strip) for members in ids]
-        iou = _iou(table, beyond, [cut[members] for members in ids])
-        pairs = _match(iou)
-        alike += [(-iou[i, j], ids[0][i], ids[1][j]) for i, j in pairs]
-        shared = zip(*np.nonzero(table[1:, 1:]), strict=True)
-        conflicts.update((ids[0][i], ids[1][j]) for i, j in shared)
-        matched = ({i for i, _ in pairs}, {j for _, j in pairs})
-        for side, other in ((0, b), (1, a)):
-            seen = table.sum(axis=1 - side)[1:]
-            for k, index in enumerate(ids[side]):
-                if k in matched[side] or not cut[index] or seen[k] == 0:
-                    continue
-                inside = tiles[other].contains(_bounds(everything, index))
-                (refuted if inside else loose)[index] = True
-    for _, i, j in sorted(alike):
-        joined.join(i, j)
-    return _resolve(everything, depth, joined, conflicts, refuted, loose, shown)
+    parts = [uncovered(part, tile, min_visible) for part, tile in zip(parts, tiles, strict=True)]
+    objects = Objects(plane_shape, parts)
+    joined = join(tiles, objects, compare_all(tiles, parts, plane_shape), shown)
+    return Merged(joined.build(objects), joined.loose)
 
 
-def _uncovered(part: Instances, tile: Tile, min_visible: float) -> Instances:
-    """Leave out what better objects of the same tile mostly hide: other views of them."""
-    rank = np.empty(len(part), np.int32)
-    rank[np.argsort(-part.scores, kind="stable")] = np.arange(1, len(part) + 1)
-    masks = [mask.shift(-tile.top, -tile.left) for mask in part.masks]
-    visible, area = paint_visible(np.zeros(tile.shape, np.int32), masks, rank, min_visible)
-    kept = visible >= min_visible * area
-    return part if kept.all() else part.take(kept)
-
-
-def _neighbours(tiles: Sequence[Tile]) -> list[tuple[int, int]]:
-    """Pairs of tiles that share pixels; tiles are sorted by row, so the search stops early."""
+def neighbours(tiles: Sequence[Tile]) -> Iterator[tuple[int, int]]:
+    """Pairs of tiles that share pixels, row by row; near pairs follow each other."""
     order = sorted(range(len(tiles)), key=lambda t: (tiles[t].top, tiles[t].left))
-    pairs = []
     for position, a in enumerate(order):
         for b in order[position + 1 :]:
+            # Tiles are sorted by row, so the search stops early.
             if tiles[b].top >= tiles[a].bottom:
                 break
             if tiles[a].intersection(tiles[b]) is not None:
-                pairs.append((a, b))
-    return pairs
+                yield a, b
 
 
-def _bounds(instances: Instances, index: int) -> Tile:
-    rows, cols = instances.masks[index].slices
-    return Tile(rows.start, cols.start, rows.stop, cols.stop)
+def compare_all(
+    tiles: Sequence[Tile], parts: Sequence[Instances], plane_shape: tuple[int, int]
+) -> Iterator[tuple[int, int, Comparison]]:
+    """Compare each tile with its neighbours: numbers of two tiles, and what came of them."""
+    for a, b in neighbours(tiles):
+        yield a, b, compare((tiles[a], tiles[b]), (parts[a], parts[b]), plane_shape)
 
 
-def _depths(
-    instances: Instances,
-    owner: NDArray[np.intp],
+def join(
     tiles: Sequence[Tile],
-    plane_shape: tuple[int, int],
-) -> NDArray[np.float64]:
-    """Distance (px) of each object to the nearest edge of its tile that cuts the plane.
+    objects: Objects,
+    comparisons: Iterable[tuple[int, int, Comparison]],
+    shown: float = 0.0,
+) -> Joined:
+    """Decide which objects of neighbouring tiles are one, and which of them stay.
 
-    Zero for an object that such an edge cuts; infinite in a tile without such edges.
+    Parameters
+    ----------
+    tiles : sequence of Tile
+    objects : Objects
+        One part a tile, without what `uncovered` leaves out.
+    comparisons : iterable of (int, int, Comparison)
+        Of all neighbours, in any order.
+    shown : float
+        See `merge_tiles`.
+
+    Returns
+    -------
+    Joined
+        In the order of ``roots``.
     """
-    bounds = corners(instances.masks)
-    frame = np.array([tile.edges for tile in tiles])[owner]
-    height, width = plane_shape
-    inner = np.stack(
-        [frame[:, 0] > 0, frame[:, 1] > 0, frame[:, 2] < height, frame[:, 3] < width], axis=1
-    )
-    distance = np.abs(bounds - frame).astype(np.float64)
-    distance[~inner] = np.inf
-    return np.asarray(distance.min(axis=1, initial=np.inf), np.float64)
-
-
-def _touching(instances: Instances, members: range, strip: Tile) -> list[int]:
-    """Members whose crop reaches into the strip."""
-    return [i for i in members if _bounds(instances, i).intersection(strip) is not None]
-
-
-def _cross_table(
-    instances: Instances, ids_a: list[int], ids_b: list[int], strip: Tile
-) -> NDArray[np.int64]:
-    """Pixels shared by each pair inside the strip; row and column 0 stand for nothing."""
-    origin, shape = (strip.top, strip.left), strip.shape
-    labels_a = paint_labels(instances.take(ids_a), shape, origin)
-    labels_b = paint_labels(instances.take(ids_b), shape, origin)
-    rows, cols = len(ids_a) + 1, len(ids_b) + 1
-    codes = labels_a.ravel().astype(np.int64) * cols + labels_b.ravel()
-    return np.bincount(codes, minlength=rows * cols).reshape(rows, cols)
-
-
-def _beyond(instances: Instances, ids: list[int], strip: Tile) -> NDArray[np.int64]:
-    """Pixels of each object outside the strip, which the other tile cannot see."""
-    (top, left), shape = (strip.top, strip.left), strip.shape
-    inside = Mask((top, left), np.ones(shape, bool))
-    masks = [instances.masks[i] for i in ids]
-    return np.array([m.area - overlap_area(m, inside) for m in masks], np.int64)
-
-
-def _iou(
-    table: NDArray[np.int64],
-    beyond: Sequence[NDArray[np.int64]],
-    cut: Sequence[NDArray[np.bool_]],
-) -> NDArray[np.float64]:
-    """IoU of each pair inside the strip.
-
-    What lies beyond it counts, too, for a pair whose other object is not cut: that one ends
-    inside its tile.
-    """
-    shared = table[1:, 1:]
-    total = table[1:].sum(axis=1)[:, np.newaxis] + table[:, 1:].sum(axis=0)[np.newaxis] - shared
-    total = total + beyond[0][:, np.newaxis] * ~cut[1] + beyond[1] * ~cut[0][:, np.newaxis]
-    return np.asarray(shared / np.maximum(total, 1), np.float64)
-
-
-def _match(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """One-to-one pairs with the largest total IoU, each at least `MIN_IOU`."""
-    iou = np.where(iou < MIN_IOU, 0, iou)
-    pairs = zip(*linear_sum_assignment(iou, maximize=True), strict=True)
-    return [(int(i), int(j)) for i, j in pairs if iou[i, j] > 0]
+    frame = np.array([tile.edges for tile in tiles], np.int64).reshape(-1, 4)[objects.owner]
+    depth = depths(objects.bounds, frame, objects.image_shape)
+    groups = _Groups(objects.owner, depth <= CUT_MARGIN)
+    refuted, loose = np.zeros((2, len(objects)), bool)
+    alike: list[tuple[float, int, int]] = []
+    conflicts: list[NDArray[np.int64]] = []
+    for a, b, comparison in comparisons:
+        begin = objects.first[[a, b]]
+        pairs = comparison.alike + begin
+        alike += zip(-comparison.iou, pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True)
+        conflicts.append(comparison.conflicts + begin)
+        for side in (0, 1):
+            refuted[comparison.refuted[side] + begin[side]] = True
+            loose[comparison.loose[side] + begin[side]] = True
+    for _, i, j in sorted(alike):
+        groups.join(i, j)
+    return _Resolving(objects, depth, groups, refuted).settle(conflicts, loose, shown)
 
 
 class _Groups:
     """Union-find over object numbers, where a tile sees an object once, or several cut parts."""
 
     def __init__(self, owner: NDArray[np.intp], cut: NDArray[np.bool_]) -> None:
-        self.parent = list(range(len(owner)))
-        self.whole_in = [set() if c else {t} for t, c in zip(owner.tolist(), cut, strict=True)]
-        self.seen_in = [{t} for t in owner.tolist()]
+        self._owner, self._cut = owner, cut
+        #: Only objects that were joined are in here.
+        self.parent: dict[int, int] = {}
+        self._whole_in: dict[int, set[int]] = {}
+        self._seen_in: dict[int, set[int]] = {}
 
     def find(self, i: int) -> int:
-        while self.parent[i] != i:
-            self.parent[i] = self.parent[self.parent[i]]
-            i = self.parent[i]
+        while (above := self.parent.get(i, i)) != i:
+            self.parent[i] = self.parent[above]
+            i = above
         return i
 
     def join(self, i: int, j: int) -> None:
         a, b = sorted((self.find(i), self.find(j)))
-        if a == b or self.seen_in[a] & self.seen_in[b] & (self.whole_in[a] | self.whole_in[b]):
+        if a == b:
             return
-        self.parent[b] = a
-        self.whole_in[a] |= self.whole_in[b]
-        self.seen_in[a] |= self.seen_in[b]
+        (seen_a, whole_a), (seen_b, whole_b) = self._tiles(a), self._tiles(b)
+        if seen_a & seen_b & (whole_a | whole_b):
+            return
+        self.parent[a], self.parent[b] = a, a
+        self._seen_in[a], self._whole_in[a] = seen_a | seen_b, whole_a | whole_b
+
+    def _tiles(self, root: int) -> tuple[set[int], set[int]]:
+        """Tiles that see an object, and those that see it whole."""
+        if root in self._seen_in:
+            return self._seen_in[root], self._whole_in[root]
+        owner = {int(self._owner[root])}
+        return owner, set() if self._cut[root] else owner
 
     def members(self) -> dict[int, list[int]]:
+        """Groups of more than one object by their first."""
         groups: dict[int, list[int]] = defaultdict(list)
-        for i in range(len(self.parent)):
+        for i in sorted(self.parent):
             groups[self.find(i)].append(i)
         return groups
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidate:
-    """One object of the plane, the tile object it is taken from, whether a tile saw it whole."""
+class _Resolving:
+    """Makes one object of each group, and settles the groups that claim the same pixels."""
 
-    mask: Mask
-    box: NDArray[np.float32]
-    best: int
-    whole: bool
+    def __init__(
+        self,
+        objects: Objects,
+        depth: NDArray[np.float64],
+        groups: _Groups,
+        refuted: NDArray[np.bool_],
+    ) -> None:
+        self._objects, self._depth, self._groups = objects, depth, groups
+        self._best = np.arange(len(objects))
+        alive = ~refuted
+        self._parts: dict[int, list[int]] = {}
+        for root, members in groups.members().items():
+            best = max(members, key=lambda i: (depth[i], objects.scores[i], -i))
+            alive[members] = False
+            alive[root] = not refuted[members].all()
+            self._best[root] = best
+            if depth[best] <= CUT_MARGIN:
+                self._parts[root] = members
+        self._alive = alive
+
+    def settle(
+        self, conflicts: Sequence[NDArray[np.int64]], loose: NDArray[np.bool_], shown: float
+    ) -> Joined:
+        kept = self._alive.copy()
+        rivals = self._rivals(conflicts)
+        for cluster in _clusters(rivals):
+            for root in self._losers(cluster, rivals):
+                kept[root] = False
+        roots = np.flatnonzero(kept)
+        best = self._best[roots]
+        ends = {self._groups.find(i) for i in np.flatnonzero(loose).tolist()}
+        open_ended = np.isin(roots, list(ends)) & (self._depth[best] <= CUT_MARGIN)
+        count = np.count_nonzero(open_ended & (self._objects.scores[best] >= shown))
+        place = {root: row for row, root in enumerate(roots.tolist()) if root in self._parts}
+        return Joined(roots, best, {row: self._parts[r] for r, row in place.items()}, int(count))
+
+    def _rivals(self, conflicts: Sequence[NDArray[np.int64]]) -> dict[int, set[int]]:
+        """Roots of groups that share pixels with others, and these."""
+        rivals: dict[int, set[int]] = defaultdict(set)
+        find = self._groups.find
+        for pairs in conflicts:
+            for i, j in pairs.tolist():
+                a, b = find(i), find(j)
+                if a != b and self._alive[a] and self._alive[b]:
+                    rivals[a].add(b)
+                    rivals[b].add(a)
+        return rivals
+
+    def _losers(self, cluster: list[int], rivals: dict[int, set[int]]) -> list[int]:
+        """Groups that lie under better ones of a cluster of rivals."""
+        masks = {root: self._mask(root) for root in cluster}
+        kept: set[int] = set()
+        for root in sorted(cluster, key=self._rank):
+            covered = sum(overlap_area(masks[root], masks[r]) for r in rivals[root] & kept)
+            if covered < MAX_COVERED * masks[root].area:
+                kept.add(root)
+        return [root for root in cluster if root not in kept]
+
+    def _mask(self, root: int) -> Mask:
+        members = self._parts.get(root)
+        if members is None:
+            return self._objects.mask(int(self._best[root]))
+        return union([self._objects.mask(i) for i in members])
+
+    def _rank(self, root: int) -> tuple[float, int]:
+        best = self._best[root]
+        trust = CUT_TRUST if self._depth[best] <= CUT_MARGIN else 1
+        return -float(self._objects.scores[best]) * trust, root
 
 
-def _candidate(everything: Instances, depth: NDArray[np.float64], members: list[int]) -> _Candidate:
-    best = max(members, key=lambda i: (depth[i], everything.scores[i], -i))
-    whole = bool(depth[best] > CUT_MARGIN)
-    if whole or len(members) == 1:
-        return _Candidate(everything.masks[best], everything.boxes[best], best, whole)
-    boxes = everything.boxes[members]
-    box = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
-    return _Candidate(union([everything.masks[i] for i in members]), box, best, whole)
-
-
-def _resolve(
-    everything: Instances,
-    depth: NDArray[np.float64],
-    joined: _Groups,
-    conflicts: set[tuple[int, int]],
-    refuted: NDArray[np.bool_],
-    loose: NDArray[np.bool_],
-    shown: float,
-) -> Merged:
-    """Make one object of each group, then settle the groups that claim the same pixels."""
-    scores = everything.scores
-    candidates = {
-        root: _candidate(everything, depth, members)
-        for root, members in joined.members().items()
-        if not all(refuted[i] for i in members)
-    }
-    rivals: dict[int, set[int]] = defaultdict(set)
-    for i, j in conflicts:
-        a, b = joined.find(i), joined.find(j)
-        if a != b and a in candidates and b in candidates:
-            rivals[a].add(b)
-            rivals[b].add(a)
-
-    def rank(root: int) -> tuple[float, int]:
-        candidate = candidates[root]
-        return -float(scores[candidate.best]) * (1 if candidate.whole else CUT_TRUST), root
-
-    kept: set[int] = set()
-    for root in sorted(candidates, key=rank):
-        mask = candidates[root].mask
-        covered = sum(overlap_area(mask, candidates[r].mask) for r in rivals[root] & kept)
-        if covered < MAX_COVERED * mask.area:
-            kept.add(root)
-    result = [candidates[root] for root in sorted(kept)]
-    best = [candidate.best for candidate in result]
-    instances = Instances.create(
-        everything.image_shape,
-        (candidate.mask for candidate in result),
-        scores=scores[best],
-        category_ids=everything.category_ids[best],
-        boxes=np.array([candidate.box for candidate in result]).reshape(-1, 4),
-    )
-    ends = {joined.find(int(i)) for i in np.flatnonzero(loose)}
-    open_ended = (candidates[root] for root in kept & ends)
-    return Merged(instances, sum(not c.whole and scores[c.best] >= shown for c in open_ended))
+def _clusters(rivals: dict[int, set[int]]) -> Iterator[list[int]]:
+    """Groups that are connected by rivalry, in the order of their first."""
+    seen: set[int] = set()
+    for start in sorted(rivals):
+        if start in seen:
+            continue
+        cluster, queue = [], [start]
+        seen.add(start)
+        while queue:
+            root = queue.pop()
+            cluster.append(root)
+            queue += rivals[root] - seen
+            seen |= rivals[root]
+        yield cluster

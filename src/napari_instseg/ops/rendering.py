@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 
 from ..instances import Instances
 from ..segmenter import USUAL_RULES, Category, Rules
-from .masks import corners, paint_visible
+from .arrays import joined
+from .masks import paint_visible
+from .objects import Objects
+from .stuff import Edges, Stuff
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,10 +90,8 @@ def render(
     Rendering
         Equal scores are ordered by plane, then as they come.
     """
-    scores = np.concatenate([p.scores for p in planes] or [np.empty(0, np.float32)])
-    order = np.argsort(-scores, kind="stable")
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(1, len(order) + 1)
+    objects = [Objects(image_shape, (plane,)) for plane in planes]
+    order, rank = ranked(objects)
     labels = np.zeros((len(planes), *image_shape), np.int32)
     visible, area = np.zeros((2, len(order)), np.int64)
     stops = np.cumsum([len(p) for p in planes], dtype=np.intp)
@@ -99,49 +100,93 @@ def render(
         visible[mine], area[mine] = paint_visible(
             canvas, plane.masks, rank[mine], rules.min_visible
         )
-    kept = order[(visible >= rules.min_visible * area)[order]]
-    numbers = np.zeros(len(order), np.int32)
-    numbers[kept] = np.arange(1, len(kept) + 1)
-    if len(kept) < len(order):
+    listing = Listing(plane_shape, plane_axes, image_shape, tuple(categories), source, rules)
+    table, numbers = listing.make(objects, order, visible, area)
+    if len(table) < len(order):
         labels = np.concatenate([[np.int32(0)], numbers[order]])[labels]
-    table = _table(planes, plane_shape, plane_axes, image_shape, categories, source)
-    table["area"] = visible
-    table["hidden_area"] = area - visible
-    table["is_box"] = rules.boxes_only
-    table = table.iloc[kept].reset_index(drop=True)
-    table.insert(0, "index", np.arange(1, len(kept) + 1))
     return Rendering(labels.reshape(*plane_shape, *image_shape), table, numbers)
 
 
-def _table(
-    planes: Sequence[Instances],
-    plane_shape: tuple[int, ...],
-    plane_axes: str,
-    image_shape: tuple[int, int],
-    categories: Sequence[Category],
-    source: str,
-) -> pd.DataFrame:
-    """Columns of every object, in the order of the planes."""
-    ids = np.concatenate([p.category_ids for p in planes] or [np.empty(0, np.int64)])
-    named = {c.id: c for c in categories}
-    bounds = corners(m for p in planes for m in p.masks)
-    columns: dict[str, object] = {
-        "category_id": ids,
-        "category": [named[i].name if i in named else f"category {i}" for i in ids],
-        "is_thing": np.ones(len(ids), bool),
-        "score": np.concatenate([p.scores for p in planes] or [np.empty(0, np.float32)]),
-        "area": 0,
-        "hidden_area": 0,
-        "is_box": False,
-    }
-    for name, column in zip(("row_min", "col_min", "row_max", "col_max"), bounds.T, strict=True):
-        columns[name] = column
-    where = np.repeat(np.arange(len(planes)), [len(p) for p in planes])
-    for axis, index in zip(plane_axes, np.unravel_index(where, plane_shape or (1,)), strict=False):
-        columns[axis.lower()] = index
-    columns["touches_edge"] = ((bounds[:, :2] == 0) | (bounds[:, 2:] == image_shape)).any(axis=1)
-    columns["source"] = source
-    return pd.DataFrame(columns)
+def ranked(planes: Sequence[Objects]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """Order all planes' objects by falling score, then by plane; each one's rank from 1 on."""
+    scores = joined((plane.scores for plane in planes), np.float32)
+    order = np.argsort(-scores, kind="stable")
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(1, len(order) + 1)
+    return order, rank
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a table says of all objects alike; parameters as of `render`."""
+
+    plane_shape: tuple[int, ...]
+    plane_axes: str
+    image_shape: tuple[int, int]
+    categories: tuple[Category, ...]
+    source: str
+    rules: Rules
+
+    def make(
+        self,
+        planes: Sequence[Objects],
+        order: NDArray[np.intp],
+        visible: NDArray[np.int64],
+        area: NDArray[np.int64],
+    ) -> tuple[pd.DataFrame, NDArray[np.int32]]:
+        """Number the objects, but those that are mostly hidden, and list them.
+
+        Parameters
+        ----------
+        planes : sequence of Objects
+            One a plane, in C order over ``plane_shape``.
+        order : (N,) int
+            As of `ranked`.
+        visible, area : (N,) int64
+            Of each object: pixels that are not hidden, and all, px.
+
+        Returns
+        -------
+        table : DataFrame
+            One row an object, in the order of the numbers.
+        numbers : (N,) int32
+            See `Rendering`.
+        """
+        kept = order[(visible >= self.rules.min_visible * area)[order]]
+        numbers = np.zeros(len(order), np.int32)
+        numbers[kept] = np.arange(1, len(kept) + 1)
+        table = self._columns(planes)
+        table["area"] = visible
+        table["hidden_area"] = area - visible
+        table["is_box"] = self.rules.boxes_only
+        table = table.iloc[kept].reset_index(drop=True)
+        table.insert(0, "index", np.arange(1, len(kept) + 1))
+        return table, numbers
+
+    def _columns(self, planes: Sequence[Objects]) -> pd.DataFrame:
+        """Columns of every object, in the order of the planes."""
+        ids = joined((p.category_ids for p in planes), np.int64)
+        named = {c.id: c for c in self.categories}
+        bounds = np.concatenate([np.empty((0, 4), np.int64), *(p.bounds for p in planes)])
+        columns: dict[str, object] = {
+            "category_id": ids,
+            "category": [named[i].name if i in named else f"category {i}" for i in ids],
+            "is_thing": np.ones(len(ids), bool),
+            "score": joined((p.scores for p in planes), np.float32),
+            "area": 0,
+            "hidden_area": 0,
+            "is_box": False,
+        }
+        edges = ("row_min", "col_min", "row_max", "col_max")
+        columns |= dict(zip(edges, bounds.T, strict=True))
+        where = np.repeat(np.arange(len(planes)), [len(p) for p in planes])
+        index = np.unravel_index(where, self.plane_shape or (1,))
+        for axis, place in zip(self.plane_axes, index, strict=False):
+            columns[axis.lower()] = place
+        last = bounds[:, 2:] == self.image_shape
+        columns["touches_edge"] = ((bounds[:, :2] == 0) | last).any(axis=1)
+        columns["source"] = self.source
+        return pd.DataFrame(columns)
 
 
 def add_stuff(
@@ -180,22 +225,25 @@ def add_stuff(
     if stuff is None:
         return semantic, instances, table
     panoptic = instances.copy()
-    rows: list[dict[str, object]] = []
-    for category in sorted((c for c in categories if not c.is_thing), key=lambda c: c.id):
-        here = (stuff == category.id) & (instances == 0)
-        in_plane = np.count_nonzero(here, axis=(-2, -1), keepdims=True)
-        here &= in_plane >= rules.min_stuff_area
-        area = int(np.count_nonzero(here))
-        if area == 0:
-            continue
-        segment = count + len(rows) + 1
-        panoptic[here] = segment
-        semantic[here] = category.id
-        rows.append(_stuff_row(segment, category, here, area, list(table.columns), source))
-    if rows:
-        joined = [table, pd.DataFrame(rows)] if count else [pd.DataFrame(rows)]
-        table = pd.concat(joined, ignore_index=True)[list(table.columns)]
-    return semantic, panoptic, table
+    seen = Stuff(categories, rules, count)
+    planes = list(np.ndindex(*instances.shape[:-2]))
+    for plane in planes:
+        seen.look(plane, (0, 0), instances[plane], stuff[plane])
+    for plane in planes:
+        seen.paint(plane, stuff[plane], semantic[plane], panoptic[plane])
+    return semantic, panoptic, add_rows(table, seen, instances.shape[-2:], source)
+
+
+def add_rows(
+    table: pd.DataFrame, stuff: Stuff, image_shape: tuple[int, ...], source: str
+) -> pd.DataFrame:
+    """Add a row for each segment of stuff to the rows of the objects."""
+    columns = list(table.columns)
+    rows = [_stuff_row(segment, image_shape, columns, source) for segment in stuff.segments()]
+    if not rows:
+        return table
+    whole = [table, pd.DataFrame(rows)] if len(table) else [pd.DataFrame(rows)]
+    return pd.concat(whole, ignore_index=True)[columns]
 
 
 def rows_of(table: pd.DataFrame, output: str) -> pd.DataFrame:
@@ -224,21 +272,16 @@ def rows_of(table: pd.DataFrame, output: str) -> pd.DataFrame:
 
 
 def _stuff_row(
-    segment: int,
-    category: Category,
-    here: NDArray[np.bool_],
-    area: int,
+    segment: tuple[int, Category, int, Edges],
+    image_shape: tuple[int, ...],
     columns: Sequence[str],
     source: str,
 ) -> dict[str, object]:
+    number, category, area, edges = segment
     row: dict[str, object] = dict.fromkeys(columns, -1)
-    flat: NDArray[np.bool_] = np.logical_or.reduce(here.reshape(-1, *here.shape[-2:]), axis=0)
-    rows, cols = (np.flatnonzero(np.logical_or.reduce(flat, axis=axis)) for axis in (1, 0))
-    edges = (rows[0], cols[0], rows[-1] + 1, cols[-1] + 1)
-    row |= dict(zip(("row_min", "col_min", "row_max", "col_max"), map(int, edges), strict=True))
-    touches = min(edges[:2]) == 0 or edges[2:] == flat.shape
+    row |= dict(zip(("row_min", "col_min", "row_max", "col_max"), edges, strict=True))
     return row | {
-        "index": segment,
+        "index": number,
         "category_id": category.id,
         "category": category.name,
         "is_thing": False,
@@ -246,6 +289,6 @@ def _stuff_row(
         "area": area,
         "hidden_area": 0,
         "is_box": False,
-        "touches_edge": bool(touches),
+        "touches_edge": min(edges[:2]) == 0 or edges[2:] == image_shape,
         "source": source,
     }

@@ -74,6 +74,27 @@ class Resampling:
         wide = (cols @ turned).reshape(-1, tall.shape[0], samples)
         return np.ascontiguousarray(wide.transpose(1, 0, 2))
 
+    def spread(self, labels: NDArray[np.int32], core: Tile) -> NDArray[np.int32]:
+        """Move a tile's labels from the target's grid to the source's: the nearest of each pixel.
+
+        Parameters
+        ----------
+        labels : int32 array of the core's shape
+        core : Tile
+            In target px.
+
+        Returns
+        -------
+        int32 array of the shape of `origin_of` the core
+        """
+        own = self.origin_of(core)
+        near = []
+        for axis, (begin, end) in enumerate(((own.top, own.bottom), (own.left, own.right))):
+            source, target = _axis(self, axis)
+            index = ((np.arange(begin, end) + 0.5) * target / source).astype(np.intp)
+            near.append(np.clip(index - core.edges[axis], 0, labels.shape[axis] - 1))
+        return labels[near[0][:, np.newaxis], near[1]]
+
     def restore(self, instances: Instances) -> Instances:
         """Move objects from the target's grid to the source's; vanishing ones are left out."""
         if self.identity:

@@ -24,6 +24,11 @@ class Tile:
         return self.bottom - self.top, self.right - self.left
 
     @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
     def edges(self) -> tuple[int, int, int, int]:
         """First row and column, last row and column (half-open), px."""
         return self.top, self.left, self.bottom, self.right
@@ -34,9 +39,16 @@ class Tile:
         bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
         return Tile(top, left, bottom, right) if top < bottom and left < right else None
 
-    def contains(self, other: Tile) -> bool:
-        """Whether the other rectangle lies inside this one."""
-        return self.intersection(other) == other
+    def shift(self, rows: int, cols: int) -> Tile:
+        """Return the rectangle moved by whole pixels."""
+        return Tile(self.top + rows, self.left + cols, self.bottom + rows, self.right + cols)
+
+    def within(self, other: Tile) -> tuple[slice, slice]:
+        """Return its rows and columns in an array that begins where ``other`` does."""
+        return (
+            slice(self.top - other.top, self.bottom - other.top),
+            slice(self.left - other.left, self.right - other.left),
+        )
 
 
 def tile_of(region: tuple[slice, slice], shape: tuple[int, int]) -> Tile:
@@ -112,16 +124,21 @@ def _spans(length: int, size: int, overlap: int, grid: int) -> list[tuple[int, i
     return [(start, min(start + step + overlap, length)) for start in starts]
 
 
-def core_of(tile: Tile, tiles: Sequence[Tile], shape: tuple[int, int]) -> Tile:
-    """Return a tile without the outer half of what it shares with its neighbours.
+def cores_of(tiles: Sequence[Tile], shape: tuple[int, int]) -> list[Tile]:
+    """Return each tile without the outer half of what it shares with its neighbours.
 
     The cores of all tiles cover the plane of ``shape`` (height, width).
     """
     rows = {(t.top, t.bottom) for t in tiles}
     cols = {(t.left, t.right) for t in tiles}
-    top, bottom = _inner(tile.top, tile.bottom, rows, shape[0])
-    left, right = _inner(tile.left, tile.right, cols, shape[1])
-    return Tile(top, left, bottom, right)
+    inner_rows = {span: _inner(*span, rows, shape[0]) for span in rows}
+    inner_cols = {span: _inner(*span, cols, shape[1]) for span in cols}
+    cores = []
+    for tile in tiles:
+        top, bottom = inner_rows[tile.top, tile.bottom]
+        left, right = inner_cols[tile.left, tile.right]
+        cores.append(Tile(top, left, bottom, right))
+    return cores
 
 
 def _inner(begin: int, end: int, spans: set[tuple[int, int]], length: int) -> tuple[int, int]:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Instances, Mask
+from ..ops.comparing import CUT_MARGIN
 from ..ops.masks import corners, overlap_area, without
-from ..ops.merging import CUT_MARGIN
 from ..ops.tiling import Tile
 
 #: Of an object that is covered by this much, the other version stays.

@@ -1,0 +1,159 @@
+"""The folder of a run under way: what is done survives whatever ends the run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..ops.results import TileResult
+from ..ops.tiling import Tile
+from ..segmenter import InputError
+from .atomic import write_text
+from .tile_files import read_tile, write_tile
+
+SCHEMA = 1
+ABOUT, LOCK = "run.json", "lock"
+
+
+class RunFolder:
+    """Results of tiles and planes on disk, of one run with one image and one set of settings.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there.
+    identity : mapping
+        What decides the results; values that JSON can hold.
+    resume : bool
+        Go on with what is there; else a folder that holds something is refused.
+
+    Raises
+    ------
+    InputError
+        If another run is using the folder, it holds an unfinished run that is not to be resumed,
+        or one with another image or other settings.
+    OSError
+        If it cannot be written to.
+
+    Notes
+    -----
+    Each file is whole or not there. A process that is killed gives its lock back.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(path / LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                f"{path}: another run is writing here; wait for it, stop it, or choose another "
+                "folder"
+            ) from error
+        try:
+            self._begin(identity, resume)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, identity: Mapping[str, Any], resume: bool) -> None:
+        about = self.path / ABOUT
+        wanted = json.loads(json.dumps({"schema": SCHEMA, **identity}))
+        if about.is_file():
+            there = _read(about)
+            if not resume:
+                raise InputError(
+                    f"{self.path}: holds an unfinished run; go on with it (--resume), or begin "
+                    "anew (--overwrite)"
+                )
+            differing = [key for key in wanted if wanted[key] != there.get(key)]
+            if differing:
+                raise InputError(
+                    f"{self.path}: holds an unfinished run with another {' and '.join(differing)}; "
+                    "resume with the same ones, or begin anew (--overwrite)"
+                )
+            return
+        write_text(about, json.dumps(wanted, indent=2) + "\n")
+
+    def close(self, *, remove: bool = False) -> None:
+        """Give the folder back; ``remove`` it with all that is in it."""
+        if remove:
+            # The lock's file goes last, with the lock still held: nobody can begin in between.
+            for entry in self.path.iterdir():
+                if entry.name != LOCK:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self._lock.release()
+        if remove:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def tile(self, plane: Sequence[int], tile: Tile) -> TileResult | None:
+        """Read a tile's result; None if there is none, or it is damaged."""
+        try:
+            return read_tile(self._tile_path("tiles", plane, tile))
+        except (FileNotFoundError, InputError):
+            return None
+
+    def keep_tile(self, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
+        """Write a tile's result."""
+        self._write("tiles", plane, tile, result)
+
+    def objects(self, plane: Sequence[int], tile: Tile) -> TileResult:
+        """Read the objects of a plane that begin in a tile, and its own part of the stuff.
+
+        Raises
+        ------
+        InputError
+            If they are damaged.
+        """
+        path = self._tile_path("objects", plane, tile)
+        try:
+            return read_tile(path)
+        except (FileNotFoundError, InputError) as error:
+            # So that the plane is put together again.
+            self._plane_path(plane).unlink(missing_ok=True)
+            raise InputError(f"{path}: is gone or damaged; run again with --resume") from error
+
+    def keep_objects(self, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
+        """Write the objects of a plane that begin in a tile."""
+        self._write("objects", plane, tile, result)
+
+    def plane(self, plane: Sequence[int]) -> dict[str, Any] | None:
+        """Read what was said of a plane that is done; None if it is not."""
+        path = self._plane_path(plane)
+        return _read(path) if path.is_file() else None
+
+    def keep_plane(self, plane: Sequence[int], about: Mapping[str, Any]) -> None:
+        """Say that all of a plane's objects are written, and what there is to know of it."""
+        write_text(self._plane_path(plane), json.dumps(about) + "\n")
+
+    def _write(self, kind: str, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
+        path = self._tile_path(kind, plane, tile)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tile(path, result)
+
+    def _tile_path(self, kind: str, plane: Sequence[int], tile: Tile) -> Path:
+        name = "-".join(str(edge) for edge in tile.edges)
+        return self.path / kind / _plane_name(plane) / f"{name}.npz"
+
+    def _plane_path(self, plane: Sequence[int]) -> Path:
+        return self.path / f"{_plane_name(plane)}.json"
+
+
+def _plane_name(plane: Sequence[int]) -> str:
+    return "-".join(["plane", *(str(index) for index in plane)])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); begin anew (--overwrite)") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: not of a run; begin anew (--overwrite)")
+    return values
