@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .instances import Instances
 from .ops.axes import Image
-from .ops.comparing import uncovered
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
-from .ops.masks import tighten
-from .ops.merging import Joined, compare_all, join
-from .ops.objects import Objects
-from .ops.results import LazyParts, MemoryShelf, Shelf, TileResult
+from .ops.results import MemoryShelf, Shelf
 from .ops.scaling import Resampling
 from .ops.tiling import Tile, cores_of, plan_tiles, tile_of
 from .ops.volumes import DEPTH
@@ -26,16 +20,15 @@ from .provenance import versions
 from .remarks import Remarks, describe
 from .segmentation import Segmentation
 from .segmenter import (
-    RGB,
     DeviceMemoryError,
     InputError,
-    Prediction,
     ResizingSegmenter,
     Segmenter,
 )
 from .settings import AS_TRAINED, Settings
 from .sizing import find_diameter, median_diameter, zoom_to
 from .stored import StoredPlane, StoredSegmentation
+from .tile_work import TileWork
 
 #: Tiles begin at multiples of this (px), which networks' strides divide.
 GRID = 32
@@ -104,7 +97,7 @@ class Run:
         self._shelf = MemoryShelf() if shelf is None else shelf
         #: Tiles of each plane that were put together.
         self._found: dict[tuple[int, ...], list[Tile]] = {p: [] for p in image.planes()}
-        self._current: tuple[_Plane, Resampling] | None = None
+        self._current: tuple[_Plane, TileWork] | None = None
         self._tile_size = settings.tile_size
         self._batch = settings.batch_size or segmenter.batch_size
         self._remarks: dict[tuple[int, ...], Remarks] = {}
@@ -117,12 +110,20 @@ class Run:
         yield Progress(0, 0, "reading intensities")
         mapping = map_intensity(self.image, self.settings)
         self._resolved["limits"] = [list(pair) for pair in mapping.limits]
-        zoom = self._zoom(mapping)
-        shape = self.region.shape
-        resampling = Resampling.by(shape, zoom)
+        work = self._work(mapping, self._zoom(mapping))
         for number, plane in enumerate(self._planes):
-            yield from self._segment_plane(plane, number, mapping, resampling)
+            yield from self._segment_plane(plane, number, work)
         self._complete = True
+
+    def _work(self, mapping: IntensityMapping, zoom: float) -> TileWork:
+        return TileWork(
+            self.image,
+            self._channels,
+            mapping,
+            self.region,
+            Resampling.by(self.region.shape, zoom),
+            self.segmenter.rules.min_visible,
+        )
 
     def result(self) -> Segmentation:
         """Return what has been found so far; `complete` says whether that is all."""
@@ -181,8 +182,7 @@ class Run:
         self,
         plane: tuple[int, ...],
         number: int,
-        mapping: IntensityMapping,
-        resampling: Resampling,
+        work: TileWork,
     ) -> Iterator[Progress]:
         """Segment one plane; start it again with smaller tiles if memory runs out."""
         if self._take_over(plane):
@@ -193,13 +193,14 @@ class Run:
         while True:
             size = self._tile_size - self._tile_size % GRID
             overlap = min(self.settings.overlap, size // 2)
-            tiles = plan_tiles(resampling.target, size, overlap, GRID)
-            state = _Plane(plane, tiles, cores_of(tiles, resampling.target))
-            self._current = state, resampling
+            target = work.resampling.target
+            tiles = plan_tiles(target, size, overlap, GRID)
+            state = _Plane(plane, tiles, cores_of(tiles, target))
+            self._current = state, work
             total, base = len(tiles) * len(self._planes), len(tiles) * number
             try:
                 while state.done < len(tiles):
-                    self._do_batch(state, mapping, resampling)
+                    self._do_batch(state, work)
                     done = base + state.done
                     yield Progress(done, total, self._message(plane, done, total))
                 break
@@ -232,7 +233,7 @@ class Run:
         )
         return f"tile {done} of {total}" + (f" ({where})" if where else "")
 
-    def _do_batch(self, state: _Plane, mapping: IntensityMapping, resampling: Resampling) -> None:
+    def _do_batch(self, state: _Plane, work: TileWork) -> None:
         """Segment the next tiles; take fewer at a time if memory runs out."""
         batch = slice(state.done, state.done + self._batch)
         tiles, cores = state.tiles[batch], state.cores[batch]
@@ -240,9 +241,8 @@ class Run:
         kept = [self._shelf.tile(state.index, tile) for tile in tiles]
         results = [result for result in kept if result is not None]
         if len(results) < len(tiles):
-            read = [self._read_tile(state.index, tile, mapping, resampling) for tile in tiles]
             try:
-                predictions = self.segmenter.segment([picture for picture, _ in read])
+                results = work.segment(self.segmenter, state.index, tiles, cores)
             except DeviceMemoryError:
                 if len(tiles) == 1:
                     raise
@@ -250,12 +250,6 @@ class Run:
                 now = "one tile" if self._batch == 1 else f"{self._batch} tiles"
                 self._notes.append(f"{self.segmenter.device} ran out of memory: {now} at a time")
                 return
-            results = [
-                self._result(tile, core, prediction, bad, resampling, len(state.tiles) > 1)
-                for tile, core, prediction, (_, bad) in zip(
-                    tiles, cores, predictions, read, strict=True
-                )
-            ]
             for tile, result in zip(tiles, results, strict=True):
                 self._shelf.keep_tile(state.index, tile, result)
         for result in results:
@@ -265,97 +259,20 @@ class Run:
                 state.remarks.capped[cap].append(weakest)
         state.done += len(results)
 
-    def _read_tile(
-        self,
-        plane: tuple[int, ...],
-        tile: Tile,
-        mapping: IntensityMapping,
-        resampling: Resampling,
-    ) -> tuple[RGB, NDArray[np.bool_] | None]:
-        """Read a tile as the model sees it, and where pixels have no value, if any."""
-        needed = tile if resampling.identity else resampling.needs(tile)
-        top, left = self.region.top, self.region.left
-        pixels = self.image.read(
-            plane,
-            slice(needed.top + top, needed.bottom + top),
-            slice(needed.left + left, needed.right + left),
-            self._channels,
-        )
-        bad = None
-        if pixels.dtype.kind == "f":
-            bad = ~np.isfinite(pixels)
-            bad = bad if bad.ndim == 2 else bad.any(axis=-1)
-        return resampling.apply(mapping.apply(pixels), tile), bad
-
-    def _result(
-        self,
-        tile: Tile,
-        core: Tile,
-        prediction: Prediction,
-        bad: NDArray[np.bool_] | None,
-        resampling: Resampling,
-        tiled: bool,
-    ) -> TileResult:
-        found = tighten(prediction.instances).shift(tile.top, tile.left, resampling.target)
-        if tiled:
-            found = uncovered(found, tile, self.segmenter.rules.min_visible)
-        semantic = prediction.semantic
-        own = None if semantic is None else semantic[core.within(tile)].astype(np.int32)
-        if bad is not None:
-            bad = bad[resampling.origin_of(core).within(resampling.needs(tile))]
-        weakest = float(prediction.instances.scores.min(initial=1.0))
-        return TileResult(
-            found,
-            core,
-            own,
-            0 if bad is None else int(np.count_nonzero(bad)),
-            (prediction.limit_reached, weakest) if prediction.limit_reached else None,
-        )
-
     def _store_plane(self) -> None:
         """Merge the tiles done so far and move them to the image's own grid."""
         if self._current is None:
             return
-        state, resampling = self._current
+        state, work = self._current
         tiles = state.tiles[: state.done]
-        parts = LazyParts(state.done, lambda i: self._tile(state.index, tiles[i]).instances)
-        objects = Objects(resampling.target, parts)
-        comparisons = compare_all(tiles, parts, resampling.target)
-        joined = join(tiles, objects, comparisons, self.settings.score_threshold)
-        for tile, result in self._place(state, objects, joined, resampling):
-            self._shelf.keep_objects(state.index, tile, result)
+        loose = work.merge(self._shelf, state.index, tiles, self.settings.score_threshold)
         self._found[state.index], self._remarks[state.index] = tiles, state.remarks
         if state.done == len(state.tiles):
-            state.remarks.loose = joined.loose
+            state.remarks.loose = loose
             edges = [list(tile.edges) for tile in tiles]
             about = {"tiles": edges, "remarks": state.remarks.to_json()}
             self._shelf.keep_plane(state.index, about)
             self._current = None
-
-    def _tile(self, plane: tuple[int, ...], tile: Tile) -> TileResult:
-        result = self._shelf.tile(plane, tile)
-        if result is None:
-            raise InputError(f"the result of {tile} is gone or damaged; run again with --resume")
-        return result
-
-    def _place(
-        self, state: _Plane, objects: Objects, joined: Joined, resampling: Resampling
-    ) -> Iterator[tuple[Tile, TileResult]]:
-        """Move the objects that begin in each tile, and its own part of the stuff, to the image."""
-        height, width = self.image.label_shape[-2:]
-        top, left = self.region.top, self.region.left
-        stops = np.searchsorted(joined.roots, objects.first)
-        for number, (begin, end) in enumerate(pairwise(stops.tolist())):
-            tile, core = state.tiles[number], state.cores[number]
-            found = resampling.restore(joined.build(objects, range(begin, end)))
-            own = resampling.origin_of(core)
-            semantic = self._tile(state.index, tile).semantic
-            if semantic is not None:
-                semantic = resampling.spread(semantic, core)
-            yield (
-                tile,
-                TileResult(found.shift(top, left, (height, width)), own.shift(top, left), semantic),
-            )
 
     def _zoom(self, mapping: IntensityMapping) -> float:
         """Factor that brings the image's objects to the size the model knows."""
@@ -378,13 +295,13 @@ class Run:
     def _segment_middle(self, mapping: IntensityMapping, zoom: float) -> Instances:
         """Segment one tile in the middle of the middle plane; a smaller one if memory runs out."""
         plane = self._planes[len(self._planes) // 2]
-        resampling = Resampling.by(self.region.shape, zoom)
-        height, width = resampling.target
+        work = self._work(mapping, zoom)
+        height, width = work.resampling.target
         edge = min(self._tile_size, 768)
         while True:
             top, left = max(0, (height - edge) // 2), max(0, (width - edge) // 2)
             tile = Tile(top, left, min(top + edge, height), min(left + edge, width))
-            picture, _ = self._read_tile(plane, tile, mapping, resampling)
+            picture, _ = work.read(plane, tile)
             try:
                 return self.segmenter.segment([picture])[0].instances
             except DeviceMemoryError:

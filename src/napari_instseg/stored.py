@@ -111,7 +111,7 @@ class StoredSegmentation(Result):
             find_visible(plane.objects, plane.overlaps, rank[begin:end], least)
             for plane, (begin, end) in zip(self.planes.values(), pairwise(stops), strict=True)
         ]
-        visible, area = (joined(column, np.int64) for column in zip(*seen, strict=True))
+        visible, area = (joined((counts[i] for counts in seen), np.int64) for i in (0, 1))
         listing = Listing(
             image.plane_shape,
             image.plane_axes,
@@ -121,7 +121,7 @@ class StoredSegmentation(Result):
             self.rules,
         )
         table, numbers = listing.make(objects, order, visible, area)
-        parts = np.split(numbers, stops[1:-1])
+        parts = (numbers[begin:end] for begin, end in pairwise(stops))
         return table, dict(zip(self.planes, parts, strict=True))
 
     @property

@@ -58,7 +58,8 @@ def read_tile(path: Path) -> TileResult:
         If it is not whole.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy does not close what it cannot read.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = dict(file)
         return _unpack(arrays)
     except FileNotFoundError:
