@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -233,26 +234,25 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(
     assert contents(tmp_path) == undisturbed
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
     """No file may grow beyond 3 kB; writing more is an error, as on a full disk."""
     resource = pytest.importorskip("resource", reason="no limits on files here")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_what_cannot_be_written_costs_nothing_that_was(small_files: None, tmp_path: Path) -> None:
-    data, counting = picture((5, 150, 130)), Counting()
-    with pytest.raises(OSError, match="File too large"):
-        finish(file_run(tmp_path, data, counting))
-    assert counting.count == 5 * 16
-    assert run_folder(tmp_path, "a").is_dir()
-    rest = Counting()
-    with pytest.raises(OSError, match="File too large"):
-        finish(file_run(tmp_path, data, rest, existing="resume"))
-    assert rest.count == 0
+def test_what_cannot_be_written_costs_nothing_that_was(tmp_path: Path) -> None:
+    data, counting, rest = picture((5, 150, 130)), Counting(), Counting()
+    with small_files(), pytest.raises(OSError, match="File too large"):
+        finish(file_run(tmp_path / "out", data, counting))
+    resumed = finish(file_run(tmp_path / "out", data, rest, existing="resume"))
+    assert counting.count + rest.count - 5 * 16 in (0, 1)
+    assert resumed == finish(file_run(tmp_path / "whole", data))
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may mount")
