@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from .file_run import FileRun
 from .inputs import as_image
+from .io.run_folder import Existing
 from .models.entry import LoadedModel
 from .models.registry import load, load_for
 from .pipeline import Run
+from .progress import Progress
 from .segmentation import Segmentation
 from .segmenter import InputError
 from .settings import Settings
@@ -70,6 +73,83 @@ def segment(
     >>> result.instances.max(), len(result.table)  # doctest: +SKIP
     (127, 127)
     """
+    chosen, loaded = _chosen(model, weights, categories, recipe, settings)
+    prepared = as_image(image, axes, spacing)
+    run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
+    _follow(run, prepared.name, progress)
+    return run.result()
+
+
+def segment_to(
+    folder: str | Path,
+    image: Any,
+    model: str | Path | LoadedModel | None = None,
+    *,
+    stem: str = "",
+    format: str | None = None,
+    existing: Existing = "resume",
+    weights: str | Path | None = None,
+    categories: str | Path | None = None,
+    axes: str | None = None,
+    spacing: Mapping[str, float] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> list[Path]:
+    """Segment an image of any size into files; go on where an earlier call was stopped.
+
+    Parameters
+    ----------
+    folder : str or Path
+        For the results; made if it is not there.
+    image : array, Image, path, or napari Image layer
+        See `segment`.
+    stem, format
+        See `Segmentation.save`. With "zarr", and without `link`, neither the image nor the label
+        images are ever whole in memory.
+    existing : {"resume", "refuse", "replace"}
+        What to do about an unfinished run that is there. Finished results are replaced.
+    model, weights, categories, axes, spacing, recipe, progress, **settings
+        See `segment`.
+
+    Returns
+    -------
+    list of Path
+        The files that were written; see `Segmentation.save`.
+
+    Raises
+    ------
+    InputError
+        If the image or a setting cannot be used, another run is writing there, or the unfinished
+        run there is another one.
+    ModelError
+        If the model cannot be used.
+    OSError
+        If the folder cannot be written to; what was found is kept.
+
+    Examples
+    --------
+    >>> labels, *_ = segment_to("results", "slide.ome.zarr", format="zarr")  # doctest: +SKIP
+    >>> zarr.open_group(labels)["0"].shape  # doctest: +SKIP
+    (16384, 16384)
+    """
+    chosen, loaded = _chosen(model, weights, categories, recipe, settings)
+    prepared = as_image(image, axes, spacing)
+    with FileRun(
+        prepared, loaded, chosen, Path(folder).expanduser(), stem, format, existing=existing
+    ) as run:
+        _follow(run, prepared.name, progress)
+        return run.save()[1]
+
+
+def _chosen(
+    model: str | Path | LoadedModel | None,
+    weights: str | Path | None,
+    categories: str | Path | None,
+    recipe: Mapping[str, Any] | None,
+    settings: dict[str, Any],
+) -> tuple[Settings, LoadedModel]:
+    """Combine what was given, and load the model."""
     if recipe is not None:
         settings = {**recipe_settings(recipe), **settings}
     if model is not None:
@@ -83,14 +163,15 @@ def segment(
         chosen = Settings.from_json(settings)
     except InputError as error:
         raise InputError(f"segment(): {error}") from error
-    prepared = as_image(image, axes, spacing)
-    loaded = model if isinstance(model, LoadedModel) else load_for(chosen)
-    run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
-    with tqdm(disable=not progress, unit="tile", desc=prepared.name) as bar:
+    return chosen, model if isinstance(model, LoadedModel) else load_for(chosen)
+
+
+def _follow(run: Iterable[Progress], name: str, shown: bool) -> None:
+    """Do all steps of a run, with a bar if it is to be shown."""
+    with tqdm(disable=not shown, unit="tile", desc=name) as bar:
         for step in run:
             bar.total = step.total
             bar.update(step.done - bar.n)
-    return run.result()
 
 
 def recipe_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
