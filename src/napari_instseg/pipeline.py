@@ -17,7 +17,7 @@ from .ops.tiling import Tile, cores_of, plan_tiles, tile_of
 from .ops.volumes import DEPTH
 from .progress import Progress
 from .provenance import versions
-from .remarks import Remarks, describe
+from .remarks import Remarks, describe, list_seams
 from .segmentation import Segmentation
 from .segmenter import (
     DeviceMemoryError,
@@ -150,6 +150,7 @@ class Run:
             warnings=(*self._notes, *describe(self._remarks.values())),
             complete=self._complete,
             rules=self.segmenter.rules,
+            seams=list_seams(self._remarks, self.image.plane_axes),
         )
 
     def stored(self) -> StoredSegmentation:
@@ -168,6 +169,7 @@ class Run:
             warnings=(*self._notes, *describe(self._remarks.values())),
             complete=self._complete,
             rules=self.segmenter.rules,
+            seams=list_seams(self._remarks, self.image.plane_axes),
         )
 
     def _details(self) -> dict[str, Any]:
@@ -265,7 +267,8 @@ class Run:
             return
         state, work = self._current
         tiles = state.tiles[: state.done]
-        loose = work.merge(self._shelf, state.index, tiles, self.settings.score_threshold)
+        threshold = self.settings.score_threshold
+        loose, state.remarks.seams = work.merge(self._shelf, state.index, tiles, threshold)
         self._found[state.index], self._remarks[state.index] = tiles, state.remarks
         if state.done == len(state.tiles):
             state.remarks.loose = loose

@@ -17,6 +17,7 @@ from .ops.merging import Joined, compare_all, join
 from .ops.objects import Objects
 from .ops.results import LazyParts, Shelf, TileResult
 from .ops.scaling import Resampling
+from .ops.seams import Seams
 from .ops.tiling import Tile
 from .segmenter import RGB, InputError, Prediction, Segmenter
 
@@ -96,7 +97,9 @@ class TileWork:
             (prediction.limit_reached, weakest) if prediction.limit_reached else None,
         )
 
-    def merge(self, shelf: Shelf, plane: Plane, tiles: Sequence[Tile], shown: float) -> int:
+    def merge(
+        self, shelf: Shelf, plane: Plane, tiles: Sequence[Tile], shown: float
+    ) -> tuple[int, Seams]:
         """Put the results of a plane's tiles together, and keep its objects tile by tile.
 
         Parameters
@@ -110,8 +113,10 @@ class TileWork:
 
         Returns
         -------
-        int
+        loose : int
             Number of objects that end at a tile's edge without a counterpart.
+        seams : Seams
+            Where tiles met, in the image's grid.
         """
         parts = LazyParts(len(tiles), lambda i: tile_of(shelf, plane, tiles[i]).instances)
         objects = Objects(self.resampling.target, parts)
@@ -121,7 +126,8 @@ class TileWork:
         for tile, (begin, end) in zip(tiles, pairwise(stops), strict=True):
             result = self._place(tile_of(shelf, plane, tile), objects, joined, range(begin, end))
             shelf.keep_objects(plane, tile, result)
-        return joined.loose
+        seams = joined.seams.moved(self.resampling, self.region.top, self.region.left)
+        return joined.loose, seams
 
     def _place(
         self, result: TileResult, objects: Objects, joined: Joined, chosen: range

@@ -26,6 +26,7 @@ from ..instances import Instances, Mask
 from .comparing import CUT_MARGIN, Comparison, compare, depths, uncovered
 from .masks import overlap_area, union
 from .objects import Objects
+from .seams import Seams
 from .tiling import Tile
 
 #: Of two versions, the lesser goes if this much of it lies under the other.
@@ -56,12 +57,15 @@ class Joined:
         Of the objects that every tile cuts, by their place in ``roots``: all their tile objects.
     loose : int
         See `Merged`.
+    seams : Seams
+        In the tiles' grid.
     """
 
     roots: NDArray[np.int64]
     best: NDArray[np.int64]
     parts: dict[int, list[int]]
-    loose: int = 0
+    loose: int
+    seams: Seams
 
     def build(self, objects: Objects, chosen: Sequence[int] | None = None) -> Instances:
         """Make the objects of the plane, or the chosen ones, of those of the tiles."""
@@ -170,18 +174,24 @@ def join(
     groups = _Groups(objects.owner, depth <= CUT_MARGIN)
     refuted, loose = np.zeros((2, len(objects)), bool)
     alike: list[tuple[float, int, int]] = []
-    conflicts: list[NDArray[np.int64]] = []
+    met, met_iou = [np.empty((0, 2), np.int64)], [np.empty(0)]
     for a, b, comparison in comparisons:
         begin = objects.first[[a, b]]
         pairs = comparison.alike + begin
         alike += zip(-comparison.iou, pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True)
-        conflicts.append(comparison.conflicts + begin)
+        met.append(comparison.conflicts + begin)
+        met_iou.append(comparison.conflict_iou)
         for side in (0, 1):
             refuted[comparison.refuted[side] + begin[side]] = True
             loose[comparison.loose[side] + begin[side]] = True
     for _, i, j in sorted(alike):
         groups.join(i, j)
-    return _Resolving(objects, depth, groups, refuted).settle(conflicts, loose, shown)
+    conflicts = np.concatenate(met)
+    group = np.array([[groups.find(i) for i in pair] for pair in conflicts.tolist()], np.int64)
+    group = group.reshape(-1, 2)
+    ends = np.flatnonzero(loose)
+    seams = Seams.find(objects, conflicts, np.concatenate(met_iou), group, ends, shown)
+    return _Resolving(objects, depth, groups, refuted).settle(group, ends, seams, shown)
 
 
 class _Groups:
@@ -249,7 +259,7 @@ class _Resolving:
         self._alive = alive
 
     def settle(
-        self, conflicts: Sequence[NDArray[np.int64]], loose: NDArray[np.bool_], shown: float
+        self, conflicts: NDArray[np.int64], loose: NDArray[np.int64], seams: Seams, shown: float
     ) -> Joined:
         kept = self._alive.copy()
         rivals = self._rivals(conflicts)
@@ -258,22 +268,20 @@ class _Resolving:
                 kept[root] = False
         roots = np.flatnonzero(kept)
         best = self._best[roots]
-        ends = {self._groups.find(i) for i in np.flatnonzero(loose).tolist()}
+        ends = {self._groups.find(i) for i in loose.tolist()}
         open_ended = np.isin(roots, list(ends)) & (self._depth[best] <= CUT_MARGIN)
         count = np.count_nonzero(open_ended & (self._objects.scores[best] >= shown))
         place = {root: row for row, root in enumerate(roots.tolist()) if root in self._parts}
-        return Joined(roots, best, {row: self._parts[r] for r, row in place.items()}, int(count))
+        parts = {row: self._parts[root] for root, row in place.items()}
+        return Joined(roots, best, parts, int(count), seams)
 
-    def _rivals(self, conflicts: Sequence[NDArray[np.int64]]) -> dict[int, set[int]]:
+    def _rivals(self, conflicts: NDArray[np.int64]) -> dict[int, set[int]]:
         """Roots of groups that share pixels with others, and these."""
         rivals: dict[int, set[int]] = defaultdict(set)
-        find = self._groups.find
-        for pairs in conflicts:
-            for i, j in pairs.tolist():
-                a, b = find(i), find(j)
-                if a != b and self._alive[a] and self._alive[b]:
-                    rivals[a].add(b)
-                    rivals[b].add(a)
+        apart = conflicts[:, 0] != conflicts[:, 1]
+        for a, b in conflicts[apart & self._alive[conflicts].all(axis=1)].tolist():
+            rivals[a].add(b)
+            rivals[b].add(a)
         return rivals
 
     def _losers(self, cluster: list[int], rivals: dict[int, set[int]]) -> list[int]:
