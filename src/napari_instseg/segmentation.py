@@ -101,6 +101,12 @@ class Result:
 
         return save_segmentation(self, Path(folder), stem, format)
 
+    def add_seams_to(self, viewer: napari.viewer.Viewer) -> napari.layers.Shapes:
+        """Show in a napari viewer where tiles met: what was joined, and what is open there."""
+        from .gui.seams import add_seams
+
+        return add_seams(viewer, self)
+
 
 @dataclass(frozen=True, eq=False)
 class Segmentation(Result):
