@@ -13,7 +13,7 @@ from .inputs import as_image
 from .io.run_folder import Existing
 from .models.entry import LoadedModel
 from .models.registry import load, load_for
-from .pipeline import Run
+from .ortho import new_run
 from .progress import Progress
 from .segmentation import Segmentation
 from .segmenter import InputError
@@ -75,7 +75,7 @@ def segment(
     """
     chosen, loaded = _chosen(model, weights, categories, recipe, settings)
     prepared = as_image(image, axes, spacing)
-    run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
+    run = new_run(prepared, loaded.segmenter, chosen, model=loaded.identity)
     _follow(run, prepared.name, progress)
     return run.result()
 
