@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .instances import Instances
 from .ops.axes import Image
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
+from .ops.lapses import TIME, reach_of
 from .ops.masks import tighten
 from .ops.merging import merge_tiles
 from .ops.scaling import Resampling
@@ -98,6 +99,7 @@ class Run:
         self._tile_size = settings.tile_size
         self._batch = settings.batch_size or segmenter.batch_size
         self._remarks: dict[tuple[int, ...], Remarks] = {}
+        reach_of(settings.track_distance, settings.track_distance_unit, image.spacing)
         self._notes = _unlinked(image, settings)
         self._resolved: dict[str, Any] = {"device": segmenter.device}
         self._complete = False
@@ -329,11 +331,18 @@ def _resizing(segmenter: Segmenter, settings: Settings) -> Segmenter:
 
 
 def _unlinked(image: Image, settings: Settings) -> list[str]:
-    """Say that nothing is linked where planes are not those of Z."""
+    """Say that nothing is linked or tracked where planes are not those of Z or T."""
     axes = image.plane_axes
-    if not settings.link or not axes or DEPTH in axes:
-        return []
-    return [f"link: only planes along Z are linked; those along {axes} were left as they are"]
+    notes = []
+    if settings.link and axes and DEPTH not in axes:
+        notes.append(
+            f"link: only planes along Z are linked; those along {axes} were left as they are"
+        )
+    if settings.track and axes and TIME not in axes:
+        notes.append(
+            f"track: only planes along T are tracked; those along {axes} were left as they are"
+        )
+    return notes
 
 
 def _planes(image: Image, planes: Sequence[tuple[int, ...]] | None) -> list[tuple[int, ...]]:
