@@ -8,6 +8,7 @@ from typing import Any
 import napari.layers
 import napari.viewer
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ..ops.lapses import TIME
@@ -77,8 +78,14 @@ def describe_tracks(layer: napari.layers.Tracks, segmentation: Segmentation) -> 
 def _vertices(
     segmentation: Segmentation, placement: Placement | None
 ) -> tuple[NDArray[np.float64], Any]:
-    """Track and place of each frame's object, (N, 1 + ndim), and its features."""
+    """Track and place of each frame's object, (N, 1 + ndim), and its features.
+
+    napari has no Tracks layer without tracks: a single point, of which it draws nothing, stands
+    for none.
+    """
     rows, axes = segmentation.tracks, segmentation.image.label_axes
+    if not len(rows):
+        rows = pd.DataFrame(np.zeros((1, len(rows.columns))), columns=rows.columns)
     points = rows[[axis.lower() for axis in axes]].to_numpy(np.float64)
     if placement is not None:
         points = placement.locate(points, axes)
