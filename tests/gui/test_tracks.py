@@ -60,6 +60,9 @@ def test_one_line_a_track_and_who_is_whose() -> None:
     np.testing.assert_allclose(tracks.scale, layer.scale)
     assert tracks.features["area"].tolist() == found.tracks["area"].tolist()
     assert tracks.metadata["napari_instseg"]["settings"]["track"] is True
+    # It has the colour of its label.
+    for number, color in zip(tracks.data[:, 0], tracks.track_colors, strict=True):
+        np.testing.assert_allclose(color, labels[0].get_color(int(number)), atol=0.01)
     # Labels are edited and looked up, so they stay chosen.
     assert viewer.layers.selection.active is labels[0]
     assert viewer.layers[-1] is tracks
@@ -145,6 +148,7 @@ def test_frames_are_tracked_for_images_with_t(
     assert set(labels.features["frames"]) == {3}
     np.testing.assert_array_equal(np.roll(labels.data[0], 4, axis=1), labels.data[2])
     assert len(tracks.data) == 39
+    assert dock.status.text().startswith("13 tracks")
     tiles = model.tiles
     dock.form.threshold.setValue(0.9)
     qtbot.waitUntil(lambda: labels.data.max() == 2, timeout=WAIT)

@@ -17,7 +17,7 @@ TRACK_TIP = (
 )
 DISTANCE_TIP = (
     "How far an object may go from one frame to the next.\n"
-    "Automatic: as far as a typical object is wide. µm needs a layer with scale and units."
+    "Auto: as far as a typical object is wide. µm needs a layer with scale and units."
 )
 OVERLAP_TIP = (
     "How much it counts whether masks of two frames overlap, beside how far apart their centres\n"
@@ -44,7 +44,7 @@ class TimeForm(QWidget):
         self.distance = QDoubleSpinBox()
         self.distance.setRange(0, 10_000)
         # The lowest value stands for no value.
-        self.distance.setSpecialValueText("Automatic")
+        self.distance.setSpecialValueText("Auto")
         self.unit = Choice((("px", "px"), ("µm", "um")))
         self.unit.setMinimumContentsLength(3)
         self.overlap = QDoubleSpinBox()

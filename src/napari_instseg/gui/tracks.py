@@ -9,6 +9,7 @@ import napari.layers
 import napari.viewer
 import numpy as np
 import pandas as pd
+from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
 from ..ops.lapses import TIME
@@ -17,6 +18,8 @@ from .geometry import Placement
 from .links import RECIPE_KEY, Link, find_fitting, link_of, set_link
 
 TRACKS = "tracks"
+#: Number of colours that napari has for labels.
+COLORS = 49
 
 
 def can_show_tracks(segmentation: Segmentation) -> bool:
@@ -49,7 +52,13 @@ def add_tracks(
         name = f"{segmentation.image.name} {link.title}"
         data, _ = _vertices(segmentation, placement)
         active = viewer.layers.selection.active
-        layer = viewer.add_tracks(data, name=name, **transforms)
+        layer = viewer.add_tracks(
+            # The colours that napari gives to labels.
+            data,
+            name=name,
+            colormaps_dict={"track_id": label_colormap(COLORS)},
+            **transforms,
+        )
         # Labels stay selected: they have the table, and can be edited.
         viewer.layers.selection.active = active
     else:
