@@ -73,7 +73,7 @@ CASES = (
     Case("crossing, 8 px a frame", 30, 8.0, turning=0.1),
     Case("dividing, 2.5 px a frame", 25, 2.5, division=0.05),
     Case("dividing, 2.5 px a frame, 5 % missed", 25, 2.5, division=0.05, missed=0.05),
-    Case("touching, 2.5 px a frame, 5 % missed, many", 80, 2.5, missed=0.05, scale=3),
+    Case("touching, 2.5 px a frame, 5 % missed, many", 80, 2.5, missed=0.05, scale=2),
 )
 
 

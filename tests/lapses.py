@@ -98,12 +98,15 @@ def _daughters(cell: _Cell, last: int, rng: np.random.Generator) -> list[_Cell]:
 
 def _paint(cells: list[_Cell], size: int) -> NDArray[np.int32]:
     labels, nearest = np.zeros((size, size), np.int32), np.ones((size, size))
-    rows, cols = np.ogrid[:size, :size]
     for cell in cells:
+        first = np.maximum(np.floor(cell.center - cell.radius), 0).astype(int)
+        last = np.minimum(np.ceil(cell.center + cell.radius).astype(int) + 1, size)
+        window = tuple(slice(f, s) for f, s in zip(first, last, strict=True))
+        rows, cols = np.ogrid[window]
         row, col = cell.center
         distance = ((rows - row) ** 2 + (cols - col) ** 2) / cell.radius**2
-        mine = distance < nearest
-        labels[mine], nearest[mine] = cell.track, distance[mine]
+        mine = distance < nearest[window]
+        labels[window][mine], nearest[window][mine] = cell.track, distance[mine]
     return labels
 
 
