@@ -16,11 +16,12 @@ from . import (
     sam_prompt,
     scaling,
     startup,
+    tracking,
 )
 from ._common import Result, parse, show
 
 MODULES = (
-    *(painting, overhead, sahi_peer, linking),
+    *(painting, overhead, sahi_peer, linking, tracking),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
     *(scaling, startup),

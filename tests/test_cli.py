@@ -159,6 +159,12 @@ class TestStart:
             ["segment", "a.tif", "-o", "out", "--link", "--link-overlap", "0"],
             ["segment", "a.tif", "-o", "out", "--link", "--link-gap", "-1"],
             ["segment", "a.tif", "-o", "out", "--min-planes", "2"],
+            ["segment", "a.tif", "-o", "out", "--track", "--track-distance", "0"],
+            ["segment", "a.tif", "-o", "out", "--track", "--track-overlap", "2"],
+            ["segment", "a.tif", "-o", "out", "--track", "--track-format", "xml"],
+            ["segment", "a.tif", "-o", "out", "--track-format", "ctc"],
+            ["segment", "a.tif", "-o", "out", "--track-distance", "4um"],
+            ["segment", "a.tif", "-o", "out", "--min-frames", "2"],
             ["segment", "a.tif", "-o", "out", "--overwrite", "--skip-existing"],
             ["segment", "a.tif", "-o", "out", "--recipe", "no-such.json"],
             ["train", "data", "-o", "out", "--iterations", "0"],
@@ -388,6 +394,16 @@ class TestSegment:
             "--min-planes",
             "2",
             "--link-fill",
+            "--track",
+            "--track-distance",
+            "4um",
+            "--track-overlap",
+            "0.3",
+            "--track-gap",
+            "2",
+            "--track-split",
+            "--min-frames",
+            "2",
             "--channel",
             "0",
             "--channel",
@@ -424,6 +440,13 @@ class TestSegment:
             link_gap=2,
             min_planes=2,
             link_fill=True,
+            track=True,
+            track_distance=4.0,
+            track_distance_unit="um",
+            track_overlap=0.3,
+            track_gap=2,
+            track_split=True,
+            min_frames=2,
             tile_size=128,
             overlap=64,
             batch_size=2,
@@ -454,6 +477,38 @@ class TestSegment:
         assert pd.read_csv(again / "x_segments.csv").equals(table)
         assert segment(tmp_path / "x.npy", "-o", other, "--recipe", recipe, "--no-link") == 0
         assert read_labels(other / "x_instances.tif").max() == 6
+
+    def test_frames_of_a_time_lapse_are_tracked(self, model, tmp_path, capsys):
+        # The second object is missed in the middle, the third is only in the first frame.
+        np.save(tmp_path / "x.npy", np.stack([squares(3), squares(1), squares(2)]))
+        out, other = tmp_path / "out", tmp_path / "other"
+        assert segment(tmp_path / "x.npy", "-o", out, "--axes", "TYX", "--track") == 0
+        assert "3 objects" in capsys.readouterr().out
+        assert sorted(pd.read_csv(out / "x_segments.csv")["frames"]) == [1, 2, 3]
+        tracks = pd.read_csv(out / "x_tracks.csv")
+        assert tracks["track"].value_counts().sort_index().tolist() == [3, 2, 1]
+        assert tracks["t"].tolist() == [0, 1, 2, 0, 2, 0]
+        labels = read_labels(out / "x_instances.tif")
+        formats = ["--track-format", "ctc,geff,csv", "--json"]
+        recipe = ["--recipe", out / "x_recipe.json"]
+        assert segment(tmp_path / "x.npy", "-o", other, *recipe, *formats) == 0
+        files = json.loads(capsys.readouterr().out)["inputs"][0]["files"]
+        assert [Path(file).name for file in files][-5:] == [
+            *("x_RES", "x_tracks.geff", "x_tracks.csv", "x_segments.csv", "x_recipe.json")
+        ]
+        assert pd.read_csv(other / "x_tracks.csv").equals(tracks)
+        np.testing.assert_array_equal(read_labels(other / "x_RES" / "mask000.tif"), labels[0])
+        # None of it is taken for an input.
+        assert [path.name for path in expand([str(tmp_path / "**")])[0]] == ["x.npy"]
+
+    def test_tracks_that_a_format_has_no_room_for(self, model, tmp_path, capsys):
+        np.save(tmp_path / "x.npy", np.zeros((2, 2, 40, 60), np.uint8))
+        arguments = [tmp_path / "x.npy", "-o", tmp_path / "out", "--axes", "PTYX", "--track"]
+        assert segment(*arguments, "--track-format", "ctc") == 1
+        assert "holds axes TYX or TZYX, got PTYX" in capsys.readouterr().err
+        # Said before the work.
+        assert model.calls == 0
+        assert segment(*arguments) == 0
 
     def test_percentiles_and_channels(self, model, tmp_path):
         np.save(tmp_path / "x.npy", np.stack([squares(1), squares(3)]))

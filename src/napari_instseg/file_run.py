@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from .io.atomic import sweep
-from .io.results import check_format
+from .io.results import check_format, check_tracks
 from .io.run_folder import Existing, RunFolder
 from .models.entry import LoadedModel
 from .ops.axes import Image
 from .ops.identity import sample_sha256
+from .ops.lapses import TIME
 from .ortho import new_run
 from .pipeline import Run
 from .progress import Progress
 from .provenance import versions
 from .segmentation import Result
-from .settings import ZARR, Settings
+from .settings import CSV, ZARR, Settings
 
 
 class FileRun:
@@ -26,7 +27,7 @@ class FileRun:
     Iterate to work, then `save`; all within a ``with`` statement. Results of tiles are kept in a
     hidden folder beside the results until these are written. Label images as OME-Zarr are painted
     chunk by chunk, so memory does not grow with the image; TIFF, and objects that are linked
-    through Z, need the label images in memory.
+    through Z or tracked, need the label images in memory.
 
     Parameters
     ----------
@@ -38,6 +39,8 @@ class FileRun:
     stem : str
         See `Segmentation.save`.
     format : {"tiff", "zarr"}, optional
+        See `Segmentation.save`.
+    tracks : sequence of str
         See `Segmentation.save`.
     existing : {"refuse", "resume", "replace"}
         What to do about an unfinished run that is there.
@@ -67,9 +70,14 @@ class FileRun:
         stem: str = "",
         format: str | None = None,
         *,
+        tracks: Sequence[str] = (CSV,),
         existing: Existing = "refuse",
     ) -> None:
+        if settings.track and TIME in image.plane_axes:
+            check_tracks(tracks, image)
+        self._tracks = tracks
         self._output, self._stem, self._format = output, stem, check_format(format, image)
+        self._settings = settings
         identity = identify(image, model, settings)
         self._folder = RunFolder(run_folder(output, stem), identity, existing=existing)
         try:
@@ -103,12 +111,13 @@ class FileRun:
         """
         run = self._run
         result: Result
-        # Objects through Z need all planes at once.
-        if self._format == ZARR and isinstance(run, Run) and not run.settings.link:
+        # Objects through Z or T need all planes at once.
+        through = self._settings.link or self._settings.track
+        if self._format == ZARR and isinstance(run, Run) and not through:
             result = run.stored()
         else:
             result = run.result()
-        files = result.save(self._output, self._stem, self._format)
+        files = result.save(self._output, self._stem, self._format, self._tracks)
         self._folder.remove()
         return result, files
 

@@ -197,7 +197,7 @@ class OrthoSegmentation(Segmentation):
     others: tuple[Segmentation, ...] = ()
 
     @cached_property
-    def _shown(self) -> tuple[Rendering, pd.DataFrame]:
+    def _objects(self) -> tuple[Rendering, pd.DataFrame]:
         """Objects to number and list, and the links of the planes along Z."""
         own, links = self._volumes.show(self.score_threshold)
         sides = [own.table, *(side.table for side in self.others)]

@@ -11,6 +11,7 @@ import numpy as np
 from .instances import Instances
 from .ops.axes import Image
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
+from .ops.lapses import TIME, reach_of
 from .ops.results import MemoryShelf, Shelf
 from .ops.scaling import Resampling
 from .ops.tiling import Tile, cores_of, plan_tiles, tile_of
@@ -101,6 +102,7 @@ class Run:
         self._tile_size = settings.tile_size
         self._batch = settings.batch_size or segmenter.batch_size
         self._remarks: dict[tuple[int, ...], Remarks] = {}
+        reach_of(settings.track_distance, settings.track_distance_unit, image.spacing)
         self._notes = _unlinked(image, settings)
         self._resolved: dict[str, Any] = {"device": segmenter.device}
         self._complete = False
@@ -325,11 +327,18 @@ def _resizing(segmenter: Segmenter, settings: Settings) -> Segmenter:
 
 
 def _unlinked(image: Image, settings: Settings) -> list[str]:
-    """Say that nothing is linked where planes are not those of Z."""
+    """Say that nothing is linked or tracked where planes are not those of Z or T."""
     axes = image.plane_axes
-    if not settings.link or not axes or DEPTH in axes:
-        return []
-    return [f"link: only planes along Z are linked; those along {axes} were left as they are"]
+    notes = []
+    if settings.link and axes and DEPTH not in axes:
+        notes.append(
+            f"link: only planes along Z are linked; those along {axes} were left as they are"
+        )
+    if settings.track and axes and TIME not in axes:
+        notes.append(
+            f"track: only planes along T are tracked; those along {axes} were left as they are"
+        )
+    return notes
 
 
 def _planes(image: Image, planes: Sequence[tuple[int, ...]] | None) -> list[tuple[int, ...]]:

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from .instances import Instances
 from .ops.axes import Image
+from .ops.lapses import TIME, Lapses, Tracked, reach_of
+from .ops.lazy import LazyLabels
 from .ops.linking import LinkRules
 from .ops.rendering import Rendering, add_stuff, render
 from .ops.volumes import DEPTH, Volumes, step_of, voxel_of
 from .segmenter import USUAL_RULES, Category, Rules
-from .settings import Settings
+from .settings import CSV, Settings
 
 if TYPE_CHECKING:
     import napari.layers
@@ -37,6 +39,11 @@ class Result:
     warnings: tuple[str, ...]
     complete: bool
     seams: pd.DataFrame
+
+    @property
+    def instances(self) -> NDArray[np.int32] | LazyLabels:
+        """Label image of objects 1..N by falling score, 0 nothing."""
+        raise NotImplementedError
 
     @property
     def score_threshold(self) -> float:
@@ -72,7 +79,29 @@ class Result:
             "complete": self.complete,
         }
 
-    def save(self, folder: str | Path, stem: str = "", format: str | None = None) -> list[Path]:
+    @property
+    def tracked(self) -> bool:
+        """Whether objects go through T."""
+        return False
+
+    @property
+    def tracks(self) -> pd.DataFrame:
+        """One row for each object of a frame; see `Segmentation.tracks`."""
+        raise NotImplementedError
+
+    @property
+    def lineage(self) -> dict[int, list[int]]:
+        """Parent of each track that comes from one, as napari's Tracks layer has it."""
+        pairs = self.tracks.loc[self.tracks["parent"] > 0, ["track", "parent"]]
+        return {int(child): [int(parent)] for child, parent in pairs.to_numpy()}
+
+    def save(
+        self,
+        folder: str | Path,
+        stem: str = "",
+        format: str | None = None,
+        tracks: Sequence[str] = (CSV,),
+    ) -> list[Path]:
         """Write label images, table and recipe into a folder.
 
         Parameters
@@ -83,6 +112,9 @@ class Result:
         format : {"tiff", "zarr"}, optional
             Of the label images; "zarr" is OME-Zarr, chunked, at several resolutions. None: Zarr
             for an image in Zarr, else TIFF.
+        tracks : sequence of {"csv", "ctc", "geff"}
+            How tracks are written, if objects were tracked: ``<stem>_tracks.csv``, a folder
+            ``<stem>_RES`` as the Cell Tracking Challenge has it, ``<stem>_tracks.geff``.
 
         Returns
         -------
@@ -92,14 +124,15 @@ class Result:
         Raises
         ------
         InputError
-            If there is no such format, or OME-Zarr has no room for the image's axes.
+            If there is no such format, it has no room for the image's axes, or the package
+            that writes it is missing.
         OSError
             If the folder cannot be written to.
         """
         # File formats are imported when a file is written.
         from .io.results import save_segmentation
 
-        return save_segmentation(self, Path(folder), stem, format)
+        return save_segmentation(self, Path(folder), stem, format, tracks)
 
     def add_seams_to(self, viewer: napari.viewer.Viewer) -> napari.layers.Shapes:
         """Show in a napari viewer where tiles met: what was joined, and what is open there."""
@@ -183,38 +216,96 @@ class Segmentation(Result):
             voxel=voxel_of(image.spacing),
         )
 
+    @property
+    def tracked(self) -> bool:
+        """Whether objects go through T."""
+        return self.settings.track and TIME in self.image.plane_axes
+
     @cached_property
-    def _shown(self) -> tuple[Rendering, pd.DataFrame]:
-        """Objects to number and list, and their links."""
+    def _lapses(self) -> Lapses:
+        """All objects of the planes, measured once, whatever the threshold."""
+        image, settings = self.image, self.settings
+        unit = settings.track_distance_unit
+        return Lapses(
+            self.raw,
+            image.plane_shape,
+            image.plane_axes,
+            linked=self.linked,
+            spacing=image.spacing,
+            reach=reach_of(settings.track_distance, unit, image.spacing),
+            overlap=settings.track_overlap,
+            max_gap=settings.track_gap,
+            split=settings.track_split,
+            min_frames=settings.min_frames,
+        )
+
+    @cached_property
+    def _objects(self) -> tuple[Rendering, pd.DataFrame]:
+        """Objects of planes or through Z, and their links."""
         if self.linked:
             return self._volumes.show(self.score_threshold)
         return self.rendering, pd.DataFrame({"index": [], "z_from": [], "z_to": [], "iou": []})
 
+    @cached_property
+    def _tracked(self) -> Tracked:
+        """Tracks of these objects."""
+        objects = self._objects[0]
+        return self._lapses.show(objects, objects.count(self.score_threshold))
+
+    @property
+    def _shown(self) -> Rendering:
+        """Objects to number and list."""
+        return self._tracked.rendering if self.tracked else self._objects[0]
+
     @property
     def links(self) -> pd.DataFrame:
-        """One row a link: index of the object, planes z_from and z_to, and the masks' IoU."""
-        return self._shown[1]
+        """One row a link: index of the object, planes z_from and z_to, and the masks' IoU.
+
+        With tracks, also t: the frame.
+        """
+        links = self._objects[1]
+        if not (self.linked and self.tracked):
+            return links
+        of, time = links["index"].to_numpy(), self._objects[0].table["t"].to_numpy()
+        links = links.assign(index=self._tracked.numbers[of])
+        links.insert(1, "t", time[of - 1])
+        links = links[links["index"] > 0]
+        return links.sort_values(["index", "t", "z_from"], ignore_index=True)
+
+    @property
+    def tracks(self) -> pd.DataFrame:
+        """One row for each object of a frame, sorted by track and time; none without tracks.
+
+        Columns: track (value in `instances`), parent (the track that it comes from by division;
+        0 for none), one for each axis of the label image (t, y, x, ...: index of the plane, or
+        centre in px), area (px), score, category.
+        """
+        if self.tracked:
+            return self._tracked.positions
+        axes = (axis.lower() for axis in self.image.label_axes)
+        columns = ("track", "parent", *axes, "area", "score", "category")
+        return pd.DataFrame({name: [] for name in columns})
 
     @property
     def numbers(self) -> NDArray[np.int32]:
         """Value in `instances` of each object in `raw`, one plane after the other; 0 for none."""
-        numbers = self._shown[0].numbers
+        numbers = self._shown.numbers
         return np.where(numbers <= self.count, numbers, np.int32(0))
 
     @property
     def count(self) -> int:
         """Number of objects at the present threshold."""
-        return self._shown[0].count(self.score_threshold)
+        return self._shown.count(self.score_threshold)
 
     @cached_property
     def instances(self) -> NDArray[np.int32]:
         """Label image (int32, `image.label_shape`): objects 1..N by falling score, 0 nothing."""
-        return _read_only(self._shown[0].instances(self.count))
+        return _read_only(self._shown.instances(self.count))
 
     @cached_property
     def _combined(self) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
         return add_stuff(
-            self._shown[0],
+            self._shown,
             self.count,
             self.stuff,
             self.categories,
@@ -247,20 +338,28 @@ class Segmentation(Result):
         and, where the pixel sizes are known, volume_um3 (µm³); link_iou_mean and link_iou_min
         (NaN for objects of one plane; each link's is in `links`). touches_edge is about rows
         and columns.
+
+        Tracks have their mean score in the same way, the pixels of all frames as area, the first
+        frame as t, and more columns: t_first, t_last, frames (in which it was found), parent
+        (index of the track that it comes from by division; 0 for none), area_mean (px a frame),
+        path (what its centre has gone, px) and path_um (µm, where the pixel sizes are known).
+        Each frame's object is in `tracks`.
         """
         return self._combined[2]
 
     def with_score_threshold(self, score_threshold: float) -> Segmentation:
         """Return the same result shown at another threshold, without the model.
 
-        Numbers stay: raising the threshold leaves out the last ones. Objects through Z are
-        linked anew, from what the planes have at that threshold, as a run with it would do: they
-        may become shorter or fall apart, and their numbers change.
+        Numbers stay: raising the threshold leaves out the last ones. Objects through Z
+        and tracks are linked anew, from what the planes have at that threshold, as a run with it
+        would do: they may become shorter or fall apart, and their numbers change.
         """
         other = replace(self, settings=self.settings.replace(score_threshold=score_threshold))
         other.__dict__["rendering"] = self.rendering
         if self.linked:
             other.__dict__["_volumes"] = self._volumes
+        if self.tracked:
+            other.__dict__["_lapses"] = self._lapses
         return other
 
     def add_to(self, viewer: napari.viewer.Viewer) -> Sequence[napari.layers.Layer]:

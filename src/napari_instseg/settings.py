@@ -13,6 +13,8 @@ from .checked import Check, Checked, is_share, is_whole
 OUTPUTS = ("instances", "semantic", "panoptic")
 #: How label images are written.
 FORMATS = TIFF, ZARR = ("tiff", "zarr")
+#: How tracks are written.
+TRACK_FORMATS = CSV, CTC, GEFF = ("csv", "ctc", "geff")
 PRECISIONS = ("auto", "float32", "half")
 AUTO, AS_TRAINED = "auto", "as trained"
 #: What decides which model is loaded, and how: two runs that agree in these share it.
@@ -69,6 +71,21 @@ class Settings(Checked):
     ortho : bool
         Segment a z-stack in planes along Y and along X, too, and keep what at least two of the
         three directions agree on; needs ``link``, and about equal pixel sizes along all axes.
+    track : bool
+        Track objects along a T axis: each one has one number through all frames, and one row in
+        the table; with ``link``, in 3-D. Images without T are as without.
+    track_distance : float, optional
+        How far an object may go from frame to frame; None is the width of a typical one.
+    track_distance_unit : {"px", "um"}
+        µm needs an image with a known pixel size.
+    track_overlap : float
+        How much overlap counts beside distance, in [0, 1]; see `ops.tracking.TrackRules`.
+    track_gap : int
+        Frames in a row that an object may be missing in, 0 or more.
+    track_split : bool
+        Whether objects divide: then a track ends, and two begin that know their parent.
+    min_frames : int
+        Tracks with objects in fewer frames are left out, 1 or more.
     tile_size, overlap : int
         In px of the (rescaled) plane; tiles are rounded down to a multiple of 32 px.
     batch_size : int
@@ -108,6 +125,13 @@ class Settings(Checked):
     min_planes: int = 1
     link_fill: bool = False
     ortho: bool = False
+    track: bool = False
+    track_distance: float | None = None
+    track_distance_unit: str = "px"
+    track_overlap: float = 0.5
+    track_gap: int = 1
+    track_split: bool = False
+    min_frames: int = 1
     tile_size: int = 1024
     overlap: int = 128
     batch_size: int = 0
@@ -155,6 +179,17 @@ class Settings(Checked):
         ("link_fill", lambda s: isinstance(s.link_fill, bool), "True or False"),
         ("ortho", lambda s: isinstance(s.ortho, bool), "True or False"),
         ("ortho", lambda s: s.link or not s.ortho, "link=True with it"),
+        ("track", lambda s: isinstance(s.track, bool), "True or False"),
+        (
+            "track_distance",
+            lambda s: s.track_distance is None or _is_size(s.track_distance),
+            "a number above 0, or None for the width of a typical object",
+        ),
+        ("track_distance_unit", lambda s: s.track_distance_unit in ("px", "um"), "'px' or 'um'"),
+        ("track_overlap", lambda s: is_share(s.track_overlap), "a number in [0, 1]"),
+        ("track_gap", lambda s: is_whole(s.track_gap, 0), "0 frames or more"),
+        ("track_split", lambda s: isinstance(s.track_split, bool), "True or False"),
+        ("min_frames", lambda s: is_whole(s.min_frames, 1), "1 frame or more"),
         ("tile_size", lambda s: is_whole(s.tile_size, 64), "at least 64 px"),
         ("overlap", lambda s: is_whole(s.overlap, 0, s.tile_size // 2), "0 to half of tile_size"),
         ("precision", lambda s: s.precision in PRECISIONS, f"one of {PRECISIONS}"),

@@ -11,6 +11,9 @@ from ..io.images import is_image, stem_of
 from ..settings import OUTPUTS
 from .console import UsageError
 
+#: Names of folders of tracks, see `io.results.TRACKS`.
+OF_TRACKS = ("RES", "tracks.geff")
+
 
 def expand(texts: Sequence[str]) -> tuple[list[Path], int]:
     """Turn files, folders and patterns into files; Windows' shells leave that to programs.
@@ -53,10 +56,20 @@ def _outermost(paths: Iterable[Path]) -> list[Path]:
 
 
 def is_own_result(path: Path) -> bool:
-    """Whether this is a label image that a run wrote: its recipe lies beside it."""
-    stem, _, output = stem_of(path).rpartition("_")
+    """Whether a run wrote this label image, or the folder of tracks that it lies in.
+
+    The recipe lies beside what a run writes.
+    """
+    if _has_recipe(path, OUTPUTS):
+        return True
+    return any(_has_recipe(folder, OF_TRACKS) for folder in (path, *path.parents))
+
+
+def _has_recipe(path: Path, names: Sequence[str]) -> bool:
+    """Whether it has one of the names that results have, and its recipe beside it."""
+    stem, _, name = stem_of(path).rpartition("_")
     recipe = f"{stem}_recipe.json" if stem else "recipe.json"
-    return output in OUTPUTS and path.with_name(recipe).is_file()
+    return name in names and path.with_name(recipe).is_file()
 
 
 def name_results(paths: Sequence[Path]) -> list[str]:

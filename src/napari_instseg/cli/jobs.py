@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InstsegError
-from ..settings import FORMATS, TIFF, ZARR, Settings
+from ..settings import CSV, FORMATS, TIFF, ZARR, Settings
 from .console import INTERRUPTED, Console, UsageError, follow
 from .reading import open_image
 
@@ -152,6 +152,11 @@ class Batch(ABC):
     def device(self) -> str:
         """Where the model runs."""
 
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """How tracks are written, if objects are tracked."""
+        return (CSV,)
+
     @abstractmethod
     def segment(self, job: Job, place: str) -> None:
         """Do a job; ``place`` says which one of them it is."""
@@ -166,7 +171,8 @@ class Batch(ABC):
 
     def keep(self, job: Job, result: Segmentation) -> None:
         """Write a job's result."""
-        self.note(job, result, result.save(self.args.output, job.name, job.format))
+        files = result.save(self.args.output, job.name, job.format, self.tracks)
+        self.note(job, result, files)
 
     def note(self, job: Job, result: Result, files: Sequence[Path]) -> None:
         """Note what a job's result is, and where."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InputError
-from ..settings import PRECISIONS, Settings
+from ..settings import CSV, PRECISIONS, TRACK_FORMATS, Settings
 from . import values
 from .console import Console, UsageError, add_device, add_json, add_quiet, work
 from .jobs import (
@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 
 #: Options that say how to link planes.
 LINK_FIELDS = ("link_overlap", "link_gap", "min_planes", "link_fill", "ortho")
+#: Options that say how to track objects.
+TRACK_FIELDS = ("track_overlap", "track_gap", "track_split", "min_frames")
 EPILOG = """\
 For each input, OUTPUT gets <stem>_instances.tif, <stem>_semantic.tif, <stem>_panoptic.tif,
 <stem>_segments.csv (one row an object) and <stem>_recipe.json (all settings, to run again).
+With '--track' there is <stem>_tracks.csv, too (one row an object a frame), or what '--track-format'
+says: <stem>_RES (ctc: the Cell Tracking Challenge's masks and res_track.txt), <stem>_tracks.geff.
 Label images of Zarr inputs, and with '--format zarr', are OME-Zarr: <stem>_instances.zarr, ...
 Exit status: 0 all done, 1 some input failed, 2 a wrong option, 130 stopped by Ctrl-C."""
 
@@ -71,6 +75,7 @@ def add_parser(commands: Any) -> None:
     add_device(parser, None)
     add_image_options(parser.add_argument_group("the image"))
     _add_link_options(parser.add_argument_group("objects through z"))
+    _add_track_options(parser.add_argument_group("objects through time"))
     _add_run_options(parser.add_argument_group("the run"))
     add_quiet(parser)
     add_json(parser)
@@ -111,6 +116,50 @@ def _add_link_options(group: Any) -> None:
         action=switch,
         default=None,
         help="see the stack from three sides (xy, xz, yz), and keep what two of them agree on",
+    )
+
+
+def _add_track_options(group: Any) -> None:
+    default = Settings()
+    add, switch = group.add_argument, argparse.BooleanOptionalAction
+    add(
+        "--track",
+        action=switch,
+        default=None,
+        help="track objects along T: one number and one row for each through all frames; with "
+        "--link, in 3-D (default: each frame by itself)",
+    )
+    add(
+        "--track-distance",
+        type=values.distance,
+        metavar="D",
+        help="how far an object may go from frame to frame: 15, 15px, 4um (default: as far as a "
+        "typical one is wide)",
+    )
+    add(
+        "--track-overlap",
+        type=float,
+        metavar="W",
+        help=f"how much overlap counts beside distance, 0 to 1 (default: {default.track_overlap})",
+    )
+    add(
+        "--track-gap",
+        type=int,
+        metavar="N",
+        help=f"frames in a row that it may be missing in (default: {default.track_gap})",
+    )
+    add("--track-split", action=switch, default=None, help="objects divide: find the daughters")
+    add(
+        "--min-frames",
+        type=int,
+        metavar="N",
+        help=f"leave out what is found in fewer frames (default: {default.min_frames})",
+    )
+    add(
+        "--track-format",
+        type=values.track_formats,
+        metavar="LIST",
+        help=f"some of {','.join(TRACK_FORMATS)} (default: {CSV})",
     )
 
 
@@ -167,8 +216,11 @@ def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Sett
             *("model", "weights", "categories", "outputs", "score_threshold", "device"),
             *("tile_size", "overlap", "batch_size", "precision"),
             *("link", *LINK_FIELDS),
+            *("track", *TRACK_FIELDS),
         ),
     )
+    if args.track_distance is not None:
+        given["track_distance"], given["track_distance_unit"] = args.track_distance
     try:
         recipe = given_recipe(args)
         base: Mapping[str, Any] = recipe_settings(recipe) if recipe else {}
@@ -176,12 +228,23 @@ def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Sett
             usual = base.get("overlap", Settings().overlap)
             given["overlap"] = min(usual, args.tile_size // 2)
         settings = Settings.from_json({**base, **given})
-        vain = [name for name in LINK_FIELDS if name in given and not settings.link]
-        if vain:
-            raise UsageError(f"--{vain[0].replace('_', '-')} says how to link: add --link")
+        _refuse_vain(args, settings)
         return recipe, settings
     except InputError as error:
         raise UsageError(str(error)) from error
+
+
+def _refuse_vain(args: argparse.Namespace, settings: Settings) -> None:
+    """Refuse options that say how to do what is not done."""
+    of_tracks = (*TRACK_FIELDS, "track_distance", "track_format")
+    for doing, done, fields in (
+        ("link", settings.link, LINK_FIELDS),
+        ("track", settings.track, of_tracks),
+    ):
+        for name in fields:
+            if not done and getattr(args, name) is not None:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} says how to {doing}: add --{doing}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +258,11 @@ class SegmentBatch(Batch):
     def device(self) -> str:
         """Where the model runs."""
         return self.loaded.segmenter.device
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """How tracks are written."""
+        return self.args.track_format or (CSV,)
 
     def segment(self, job: Job, place: str) -> None:
         """Segment an input and write what was found."""
@@ -211,6 +279,7 @@ class SegmentBatch(Batch):
             self._telling(job),
             FileRun(
                 *(image, self.loaded, self.settings, args.output, job.name, job.format),
+                tracks=self.tracks,
                 existing=existing,
             ) as run,
             bar(desc=place + job.path.name, unit="tile", leave=False) as shown,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 
-from ..settings import AS_TRAINED, AUTO, OUTPUTS
+from ..settings import AS_TRAINED, AUTO, OUTPUTS, TRACK_FORMATS
 
 
 def outputs(text: str) -> tuple[str, ...]:
@@ -16,11 +17,26 @@ def outputs(text: str) -> tuple[str, ...]:
     >>> outputs("instances,semantic")
     ('instances', 'semantic')
     """
+    return _some_of(OUTPUTS, text)
+
+
+def track_formats(text: str) -> tuple[str, ...]:
+    """Read a comma-separated list of formats for tracks.
+
+    Examples
+    --------
+    >>> track_formats("csv,CTC")
+    ('csv', 'ctc')
+    """
+    return _some_of(TRACK_FORMATS, text)
+
+
+def _some_of(known: Sequence[str], text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
-    unknown = [name for name in names if name not in OUTPUTS]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise argparse.ArgumentTypeError(
-            f"expected some of {','.join(OUTPUTS)}, got {', '.join(map(repr, unknown))}"
+            f"expected some of {','.join(known)}, got {', '.join(map(repr, unknown))}"
         )
     return names
 
@@ -67,11 +83,24 @@ def diameter(text: str) -> tuple[float | str | None, str]:
     words = {"native": None, "auto": AUTO, "as-trained": AS_TRAINED, AS_TRAINED: AS_TRAINED}
     if text in words:
         return words[text], "px"
+    return _length(text, "auto, native, as-trained, or a size such as 30, 30px or 12um")
+
+
+def distance(text: str) -> tuple[float, str]:
+    """Read a distance: its number and its unit.
+
+    Examples
+    --------
+    >>> distance("4.5um"), distance("15")
+    ((4.5, 'um'), (15.0, 'px'))
+    """
+    return _length(text.strip().lower(), "a distance such as 15, 15px or 4um")
+
+
+def _length(text: str, expected: str) -> tuple[float, str]:
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(px|um|µm|μm)?", text)
     if not match or float(match[1]) <= 0:
-        raise argparse.ArgumentTypeError(
-            f"expected auto, native, as-trained, or a size such as 30, 30px or 12um, got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
     return float(match[1]), "px" if match[2] in (None, "px") else "um"
 
 

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..ops.axes import Image
+from ..ops.lapses import TIME
 from ..ops.volumes import DEPTH
 from ..segmenter import InputError
 from ..settings import AS_TRAINED, AUTO, Settings
@@ -25,6 +26,7 @@ from .fold import Fold
 from .form_rows import add_row, enable_option, new_form, show_row
 from .layers import choose_level, image_from_layer, layer_axes
 from .stack_form import StackForm
+from .time_form import TimeForm
 
 PERCENTILES, LAYER_LIMITS, FIXED_LIMITS = "percentiles", "layer", "fixed"
 NATIVE, VALUE = "native", "value"
@@ -114,6 +116,7 @@ class DetailsForm(Fold):
             "device": str(self.device.currentData()),
             "precision": str(self.precision.currentData()),
             **self.stack.values(),
+            **self.time.values(),
         }
 
     def show_device(self, name: str) -> None:
@@ -164,6 +167,8 @@ class DetailsForm(Fold):
         add_row(self._form, "Channel", self.channel, "Show the model all channels, or one")
         self.stack = StackForm()
         self._form.addRow(self.stack)
+        self.time = TimeForm()
+        self._form.addRow(self.time)
 
     def _build_intensity(self) -> None:
         modes = (
@@ -240,7 +245,7 @@ class DetailsForm(Fold):
         add_row(self._form, "", self.free_button, FREE_TIP)
 
     def _show_image(self) -> None:
-        """Offer the channels of the image, and to link its planes if there are some along Z."""
+        """Offer the channels of the image, and to link its planes along Z and T."""
         options: list[tuple[str, object]] = [("All", None)]
         axes = ""
         try:
@@ -255,6 +260,7 @@ class DetailsForm(Fold):
         self.channel.set_options(options)
         show_row(self._form, self.channel, len(options) > 1)
         self.stack.allow(DEPTH in axes)
+        self.time.allow(TIME in axes)
 
     def _show_intensity(self) -> None:
         mode = self.intensity.currentData()

@@ -26,7 +26,7 @@ class Link:
     ----------
     source : Hashable
         Unique id of the image layer, or its name where there is none.
-    output : {"instances", "semantic", "panoptic", "boxes"}
+    output : {"instances", "semantic", "panoptic", "boxes", "tracks"}
     view : bool
         Whether only a part was segmented: that gets layers of its own.
     made : str

@@ -8,7 +8,9 @@ PLURALS = {"nucleus": "nuclei", "bacterium": "bacteria", "mitochondrion": "mitoc
 
 
 def counted(result: Segmentation) -> str:
-    """Number of objects in words, such as "127 nuclei"."""
+    """Number of objects in words, such as "127 nuclei"; of those through time, "31 tracks"."""
+    if result.tracked:
+        return f"{result.count} {'track' if result.count == 1 else 'tracks'}"
     things = [c.name for c in result.categories if c.is_thing]
     noun = things[0] if len(things) == 1 else "object"
     return f"{result.count} {noun if result.count == 1 else PLURALS.get(noun, noun + 's')}"

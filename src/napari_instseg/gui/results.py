@@ -20,6 +20,7 @@ from ..settings import OUTPUTS
 from .boxes import BOXES, add_boxes, describe_boxes
 from .geometry import Origin, Placement
 from .links import RECIPE_KEY, Link, find, find_fitting, hide_others, link_of, set_link
+from .tracks import TRACKS, add_tracks, can_show_tracks, describe_tracks
 
 #: Shades of a category's colour, so that neighbouring objects can be told apart.
 SHADES = 24
@@ -60,7 +61,7 @@ def add_segmentation(
     -------
     list of napari.layers.Layer
         Labels in the order instances, semantic, panoptic; then, of a model that finds boxes, a
-        Shapes layer with them.
+        Shapes layer with them; then, of objects through time, a Tracks layer.
     """
     source = source_layer or _find_source(viewer, segmentation)
     placement, transforms = place_of(viewer, segmentation, source, origin)
@@ -72,14 +73,26 @@ def add_segmentation(
     for output in reversed(outputs):
         link = Link(key, output, view, made, None, placement)
         layers[output] = _add_labels(viewer, segmentation, link, transforms, output == outputs[0])
-    boxes_link = Link(key, BOXES, view, made, None, placement)
-    if segmentation.rules.boxes_only:
-        boxes = add_boxes(viewer, segmentation, boxes_link, transforms)
-        return [*(layers[output] for output in outputs), boxes]
-    stale = find(viewer, boxes_link)
-    if stale is not None:
-        stale.visible = False  # Of another model.
-    return [layers[output] for output in outputs]
+    link = Link(key, "", view, made, None, placement)
+    more = _add_more(viewer, segmentation, link, transforms)
+    return [*(layers[output] for output in outputs), *more]
+
+
+def _add_more(
+    viewer: napari.viewer.Viewer, segmentation: Segmentation, link: Link, transforms: dict[str, Any]
+) -> list[napari.layers.Layer]:
+    """Show boxes and tracks, where there are some; hide those of an earlier result."""
+    layers: list[napari.layers.Layer] = []
+    for output, there, add in (
+        (BOXES, segmentation.rules.boxes_only, add_boxes),
+        (TRACKS, can_show_tracks(segmentation), add_tracks),
+    ):
+        link = replace(link, output=output)
+        if there:
+            layers.append(add(viewer, segmentation, link, transforms))
+        elif (stale := find(viewer, link)) is not None:
+            stale.visible = False  # Of another run.
+    return layers
 
 
 def place_of(
@@ -135,7 +148,8 @@ def _add_labels(
 def repaint(layer: napari.layers.Layer, segmentation: Segmentation, *, other: bool = False) -> None:
     """Give one of our layers the labels of its result at another threshold, or of another one.
 
-    Fast, for a slider that moves; `describe` brings the rest along when it rests, boxes too.
+    Fast, for a slider that moves; `describe` brings the rest along when it rests, boxes and
+    tracks too.
 
     Parameters
     ----------
@@ -146,7 +160,7 @@ def repaint(layer: napari.layers.Layer, segmentation: Segmentation, *, other: bo
         It has other objects than the one that was shown, so that equal thresholds say nothing.
     """
     link = link_of(layer)
-    if link is None or link.output == BOXES:
+    if link is None or link.output in (BOXES, TRACKS):
         return
     if link.threshold == segmentation.score_threshold and not other:
         return
@@ -163,6 +177,9 @@ def describe(layer: napari.layers.Layer, segmentation: Segmentation) -> None:
         return
     if link.output == BOXES:
         describe_boxes(layer, segmentation)
+        return
+    if link.output == TRACKS:
+        describe_tracks(layer, segmentation)
         return
     layer.events.data(value=layer.data)
     layer.features = rows_of(segmentation.table, link.output)

@@ -105,7 +105,7 @@ class ShownResults:
         return kept
 
     def describe(self, layer: napari.layers.Image) -> None:
-        """Bring tables, colours, boxes and recipes in line with the labels."""
+        """Bring tables, colours, boxes, tracks and recipes in line with the labels."""
         shown = self._by_layer[layer.unique_id]
         for one in shown.layers:
             if one in self._viewer.layers and not edited(one):

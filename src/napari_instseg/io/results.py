@@ -16,9 +16,11 @@ from ..ops.axes import Image
 from ..ops.lazy import LazyLabels
 from ..ops.rendering import rows_of
 from ..segmenter import InputError
-from ..settings import FORMATS, TIFF, ZARR
+from ..settings import CSV, CTC, FORMATS, GEFF, TIFF, TRACK_FORMATS, ZARR
 from . import ngff
 from .atomic import replacing, write_text
+from .ctc import check_ctc, write_ctc
+from .geff import check_geff, write_geff
 from .label_zarr import write_label_zarr
 from .labels import write_labels
 from .zarr import image_folder, is_zarr_data
@@ -30,12 +32,18 @@ if TYPE_CHECKING:
 TABLE, RECIPE = "segments.csv", "recipe.json"
 #: Of label images, by format.
 SUFFIXES = {TIFF: ".tif", ZARR: ".zarr"}
+#: Names of tracks, by format.
+TRACKS = {CSV: "tracks.csv", CTC: "RES", GEFF: "tracks.geff"}
 
 
 def result_paths(
-    outputs: Sequence[str], folder: Path, stem: str = "", format: str = TIFF
+    outputs: Sequence[str],
+    folder: Path,
+    stem: str = "",
+    format: str = TIFF,
+    tracks: Sequence[str] = (),
 ) -> list[Path]:
-    """Name the files that `save_segmentation` writes, in its order.
+    """Name the files that `save_segmentation` writes, in its order; of tracks if there are some.
 
     Examples
     --------
@@ -43,7 +51,8 @@ def result_paths(
     ['a_instances.tif', 'a_segments.csv', 'a_recipe.json']
     """
     prefix = f"{stem}_" if stem else ""
-    names = [*(f"{output}{SUFFIXES[format]}" for output in outputs), TABLE, RECIPE]
+    labels = (f"{output}{SUFFIXES[format]}" for output in outputs)
+    names = [*labels, *(TRACKS[name] for name in tracks), TABLE, RECIPE]
     return [folder / (prefix + name) for name in names]
 
 
@@ -64,8 +73,29 @@ def check_format(format: str | None, image: Image) -> str:
     return format
 
 
+def check_tracks(formats: Sequence[str], image: Image) -> None:
+    """Check that tracks of an image can be written in some formats.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, it does not hold the image's axes, or a package is missing.
+    """
+    unknown = [name for name in formats if name not in TRACK_FORMATS]
+    if unknown:
+        raise InputError(f"tracks: expected some of {TRACK_FORMATS}, got {unknown[0]!r}")
+    if CTC in formats:
+        check_ctc(image.label_axes)
+    if GEFF in formats:
+        check_geff()
+
+
 def save_segmentation(
-    segmentation: Result, folder: Path, stem: str = "", format: str | None = None
+    segmentation: Result,
+    folder: Path,
+    stem: str = "",
+    format: str | None = None,
+    tracks: Sequence[str] = (CSV,),
 ) -> list[Path]:
     """Write label images, table and recipe.
 
@@ -78,35 +108,58 @@ def save_segmentation(
         Names become ``<stem>_instances.tif`` and so on; ``instances.tif`` if it is empty.
     format : {"tiff", "zarr"}, optional
         See `write_labels` and `write_label_zarr`; None: as of `check_format`.
+    tracks : sequence of {"csv", "ctc", "geff"}
+        How tracks are written, if objects were tracked: the rows of `Segmentation.tracks`; see
+        `write_ctc` and `write_geff`.
 
     Returns
     -------
     list of Path
-        The label images of ``settings.outputs``, the table as CSV, and the recipe as JSON.
+        The label images of ``settings.outputs``, tracks, the table as CSV, the recipe as JSON.
         Each is whole or not there, and the recipe comes last: where it is, the others are.
 
     Raises
     ------
     InputError
-        As of `check_format`.
+        As of `check_format` and `check_tracks`.
     OSError
         If the folder cannot be written to.
     """
     image, outputs = segmentation.image, segmentation.settings.outputs
     format = check_format(format, image)
+    tracks = tracks if segmentation.tracked else ()
+    check_tracks(tracks, image)
     folder.mkdir(parents=True, exist_ok=True)
-    *label_paths, table, recipe = paths = result_paths(outputs, folder, stem, format)
-    for output, path in zip(outputs, label_paths, strict=True):
+    paths = result_paths(outputs, folder, stem, format, tracks)
+    table, recipe = paths[-2:]
+    for output, path in zip(outputs, paths, strict=False):
         labels: NDArray[np.integer[Any]] | LazyLabels = getattr(segmentation, output)
         if format == ZARR:
             about = _image_label(segmentation, output, path)
             write_label_zarr(path, labels, image.label_axes, image.spacing, about)
         else:
             write_labels(path, np.asarray(labels), image.label_axes, image.spacing)
-    with replacing(table) as partial:
-        segmentation.table.to_csv(partial, index=False, lineterminator="\n")
+    for name, path in zip(tracks, paths[len(outputs) :], strict=False):
+        _write_tracks(segmentation, name, path)
+    _write_table(table, segmentation.table)
     write_text(recipe, json.dumps(segmentation.recipe, indent=2, ensure_ascii=False) + "\n")
     return paths
+
+
+def _write_tracks(segmentation: Result, format: str, path: Path) -> None:
+    image, tracks = segmentation.image, segmentation.tracks
+    if format == CTC:
+        parents = {child: parent for child, (parent,) in segmentation.lineage.items()}
+        write_ctc(path, np.asarray(segmentation.instances), image.label_axes, parents)
+    elif format == GEFF:
+        write_geff(path, tracks, image.label_axes, image.spacing)
+    else:
+        _write_table(path, tracks)
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    with replacing(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")
 
 
 def _image_label(segmentation: Result, output: str, path: Path) -> dict[str, Any]:

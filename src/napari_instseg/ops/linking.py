@@ -170,7 +170,7 @@ class Stack:
         graph = sparse.coo_array((np.ones(len(i), np.int8), (i, j)), (count, count))
         objects = np.full(count, -1, np.int64)
         _, chains = connected_components(graph, directed=False)
-        objects[shown] = _by_first_use(chains[shown])
+        objects[shown] = by_first_use(chains[shown])
         iou = joined([links.iou for links in found], np.float64)
         return Links(objects, np.stack([i, j], axis=1)[order], iou[order])
 
@@ -285,7 +285,7 @@ def heaviest(
     return np.flatnonzero(partner[i] == j)
 
 
-def _by_first_use(names: NDArray[np.integer]) -> NDArray[np.int64]:
+def by_first_use(names: NDArray[np.integer]) -> NDArray[np.int64]:
     """Number equal names 0, 1, ... in the order in which they first come."""
     _, first, inverse = np.unique(names, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..instances import Instances, Mask
+from .grouping import merge_rows, rank_groups
 from .linking import LinkRules, Links, Stack
 from .masks import corners, paint_visible
 from .morphing import between, clip
@@ -169,21 +170,12 @@ class Volumes:
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Number of each row (0 for none), and the objects' scores, falling."""
         present = np.flatnonzero(objects >= 0)
-        of = objects[present]
         table = self._painted.table.iloc[present]
-        weight = np.maximum((table["area"] + table["hidden_area"]).to_numpy(np.float64), 1)
-        total = np.bincount(of, weight * table["score"].to_numpy(np.float64))
-        mean = (total / np.bincount(of, weight)).astype(np.float32)
-        # A mean of scores that have the least one has it, too, but for rounding.
-        mean = np.maximum(mean, np.float32(least))
-        best = np.full(len(mean), len(objects))
-        np.minimum.at(best, of, present)
-        order = np.lexsort((best, -mean))
-        rank = np.empty(len(order), np.int32)
-        rank[order] = np.arange(1, len(order) + 1)
+        weight = (table["area"] + table["hidden_area"]).to_numpy(np.float64)
+        rank, scores = rank_groups(objects[present], table["score"].to_numpy(), weight, least)
         number = np.zeros(len(objects), np.int32)
-        number[present] = rank[of]
-        return number, mean[order]
+        number[present] = rank[objects[present]]
+        return number, scores
 
     def _paint(
         self, labels: NDArray[np.int32], number: NDArray[np.int32], fills: Sequence[_Fill]
@@ -210,15 +202,9 @@ class Volumes:
 
     def _table(self, rows: pd.DataFrame) -> pd.DataFrame:
         """One row an object of the rows of its planes, in the order of its number."""
-        columns = list(self._painted.table.columns)
         order = np.lexsort((rows["z"], -rows["area"], rows["index"]))
         rows = rows.iloc[order].assign(z_first=rows["z"].iloc[order], z_last=rows["z"].iloc[order])
-        how = dict.fromkeys(columns, "first")
-        how |= dict.fromkeys(("area", "hidden_area", "found"), "sum")
-        how |= dict.fromkeys(("row_min", "col_min", "z_first"), "min")
-        how |= dict.fromkeys(("row_max", "col_max", "z_last", "touches_edge"), "max")
-        table = rows.groupby(rows["index"].to_numpy()).agg(how).reset_index(drop=True)
-        table["index"] = table["index"].astype(np.int64)
+        table = merge_rows(rows, {"found": "sum", "z_first": "min", "z_last": "max"})
         return table.rename(columns={"found": "planes"})
 
     def _measured(self, table: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
