@@ -8,9 +8,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .inputs import as_image
+from .inputs import as_image, as_in_recipe
 from .models.entry import LoadedModel
 from .models.registry import load, load_for
+from .ops.axes import Image
 from .pipeline import Run
 from .segmentation import Segmentation
 from .segmenter import InputError
@@ -41,9 +42,10 @@ def segment(
     weights, categories : path, optional
         The checkpoint, and a file with the categories' names, that go with a Detectron2 config.
     axes : str, optional
-        One letter a dimension, such as "ZYX", "CYX" or "YXS" (S = RGB samples); guessed by
-        the number of dimensions if not given, with S where the last one is 3 or 4 long. Not for
-        layers and `Image`, which have their own.
+        One letter a dimension, in any order, such as "ZYX", "CZTYX" or "YXS" (S = RGB samples).
+        If it is not given: that of the recipe, if it is of this image, else what a file says,
+        else a guess by the number of dimensions, which ``warnings`` of the result name; S where
+        the last one is 3 or 4 long. Not for layers and `Image`, which have their own.
     spacing : mapping of str to float, optional
         µm per pixel by axis letter.
     recipe : mapping, optional
@@ -84,6 +86,8 @@ def segment(
     except InputError as error:
         raise InputError(f"segment(): {error}") from error
     prepared = as_image(image, axes, spacing)
+    if recipe is not None and axes is None and not isinstance(image, Image):
+        prepared = as_in_recipe(prepared, recipe)
     loaded = model if isinstance(model, LoadedModel) else load_for(chosen)
     run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
     with tqdm(disable=not progress, unit="tile", desc=prepared.name) as bar:

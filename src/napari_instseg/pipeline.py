@@ -98,7 +98,7 @@ class Run:
         self._tile_size = settings.tile_size
         self._batch = settings.batch_size or segmenter.batch_size
         self._remarks: dict[tuple[int, ...], Remarks] = {}
-        self._notes = _unlinked(image, settings)
+        self._notes = [*image.notes, *_unlinked(image, settings)]
         self._resolved: dict[str, Any] = {"device": segmenter.device}
         self._complete = False
 
