@@ -55,6 +55,9 @@ def test_the_finest_level_of_reasonable_size_is_taken(monkeypatch: pytest.Monkey
     assert image.spacing == pytest.approx({"Y": 2, "X": 2})
     monkeypatch.setattr(gui_layers, "MAX_PLANE_PIXELS", 10)
     assert choose_level(layer, "YX") == 2
+    assert image_from_layer(layer).coarse is None
+    # The coarsest one tells where there is something to see.
+    assert image.coarse.shape == (16, 12)
     assert image_from_layer(layer, level=0).data.shape == (64, 48)
 
 
@@ -68,5 +71,6 @@ def test_one_plane_keeps_channels() -> None:
     cut = one_plane(Image(data, "TCYX"), (1,))
     assert cut.axes == "CYX"
     np.testing.assert_array_equal(cut.data, data[1])
+    assert one_plane(Image(data, "TCYX", coarse=data[..., ::2, ::2]), (1,)).coarse is None
     flat = Image(data[0, 0], "YX")
     assert one_plane(flat, ()) is flat

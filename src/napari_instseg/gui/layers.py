@@ -79,7 +79,9 @@ def image_from_layer(
     if level is None:
         level = choose_level(layer, axes)
     data = layer.data[level] if layer.multiscale else layer.data
-    return Image(data, axes, _spacing(layer, axes, data.shape), layer.name, named.sources)
+    coarse = layer.data[-1] if layer.multiscale and level < len(layer.data) - 1 else None
+    spacing = _spacing(layer, axes, data.shape)
+    return Image(data, axes, spacing, layer.name, named.sources, coarse)
 
 
 def visible_part(
@@ -171,7 +173,7 @@ def one_plane(image: Image, plane: tuple[int, ...]) -> Image:
     where = dict(zip(image.plane_axes, plane, strict=True))
     data = image.data[tuple(where.get(letter, slice(None)) for letter in image.axes)]
     axes = "".join(letter for letter in image.axes if letter not in where)
-    return replace(image, data=data, axes=axes)
+    return replace(image, data=data, axes=axes, coarse=None)
 
 
 def _nothing(layer: napari.layers.Image) -> InputError:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.axes import ArrayLike, Image
+from ..ops.axes import Image
 from ..ops.axis_names import FILE, NamedAxes, guess_axes
 from ..segmenter import InputError
+from .found import Found
 from .labels import write_labels
 from .tiff import read_tiff, read_tiff_axes
 from .zarr import is_zarr, read_zarr
@@ -70,10 +71,10 @@ def read_image(path: str | Path, axes: str | None = None) -> Image:
     """
     path = Path(path).expanduser()
     with _naming(path):
-        data, found, spacing = _read(path)
-        used = found if axes is None else NamedAxes(axes.upper())
-        kept = {a: size for a, size in spacing.items() if a in used.letters}
-        return Image(data, used.letters, kept, stem_of(path), used.sources)
+        found = _read(path)
+        used = _axes(found) if axes is None else NamedAxes(axes.upper())
+        kept = {a: size for a, size in found.spacing.items() if a in used.letters}
+        return Image(found.data, used.letters, kept, stem_of(path), used.sources, found.coarse)
 
 
 def read_labels(path: str | Path) -> NDArray[np.int64]:
@@ -91,10 +92,11 @@ def read_labels(path: str | Path) -> NDArray[np.int64]:
     """
     path = Path(path).expanduser()
     with _naming(path):
-        data, axes, _ = _read(path, palette=False)
-        if "S" in axes.letters:
-            raise InputError(f"expected a label image, got a colour picture of shape {data.shape}")
-        values = np.asarray(data[...])
+        found = _read(path, palette=False)
+        shape = found.data.shape
+        if "S" in _axes(found).letters:
+            raise InputError(f"expected a label image, got a colour picture of shape {shape}")
+        values = np.asarray(found.data[...])
         labels = values.astype(np.int64)
         if values.dtype.kind not in "bui" and not np.array_equal(labels, values):
             raise InputError(f"expected whole numbers, got {values.dtype} with fractions")
@@ -120,8 +122,8 @@ def read_axes(path: Path) -> tuple[tuple[int, ...], NamedAxes] | None:
         if path.suffix.lower() in (".tif", ".tiff"):
             return read_tiff_axes(path)
         if is_zarr(path):
-            data, axes, _ = read_zarr(path)
-            return None if axes is None else (tuple(data.shape), axes)
+            found = read_zarr(path)
+            return None if found.axes is None else (tuple(found.data.shape), found.axes)
     except (InputError, *_DAMAGE):
         pass
     return None
@@ -171,15 +173,18 @@ def _naming(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path, *, palette: bool = True) -> tuple[ArrayLike, NamedAxes, dict[str, float]]:
+def _axes(found: Found) -> NamedAxes:
+    return found.axes or guess_axes(found.data.shape)
+
+
+def _read(path: Path, *, palette: bool = True) -> Found:
     suffix = path.suffix.lower()
     if not path.exists():
         raise InputError("no such file")
     if path.is_dir():
         if not is_zarr(path):
             raise InputError("is a folder; expected an image file or a Zarr folder")
-        data, axes, spacing = read_zarr(path)
-        return data, axes or guess_axes(data.shape), spacing
+        return read_zarr(path)
     if path.stat().st_size == 0:
         raise InputError("the file is empty")
     if suffix in (".tif", ".tiff"):
@@ -187,10 +192,9 @@ def _read(path: Path, *, palette: bool = True) -> tuple[ArrayLike, NamedAxes, di
     if suffix in (".png", ".jpg", ".jpeg"):
         array = _read_picture(path, palette=palette)
         letters = "YX" if array.ndim == 2 else "YXS"
-        return array, NamedAxes(letters, dict.fromkeys(letters, FILE)), {}
+        return Found(array, NamedAxes(letters, dict.fromkeys(letters, FILE)))
     if suffix == ".npy":
-        array = _read_npy(path)
-        return array, guess_axes(array.shape), {}
+        return Found(_read_npy(path), None)
     raise InputError(f"unknown kind of file; expected one of {', '.join(IMAGE_SUFFIXES)}")
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..ops.axes import ArrayLike
 from ..ops.axis_names import FILE, IMAGEJ, OME, NamedAxes, name_axes
 from ..segmenter import InputError
+from .found import Found
 
 #: Images with more bytes than this are read piece by piece where the file allows it.
 LAZY_BYTES = 256 * 1024**2
@@ -47,7 +48,7 @@ def micrometres(unit: object) -> float | None:
     return MICROMETRES.get(text.lower())
 
 
-def read_tiff(path: Path, *, palette: bool = True) -> tuple[ArrayLike, NamedAxes, dict[str, float]]:
+def read_tiff(path: Path, *, palette: bool = True) -> Found:
     """Read the first image of a TIFF file.
 
     Parameters
@@ -58,11 +59,8 @@ def read_tiff(path: Path, *, palette: bool = True) -> tuple[ArrayLike, NamedAxes
 
     Returns
     -------
-    data : array
+    Found
         In memory up to `LAZY_BYTES`; above, a memory map, or a Zarr view of a compressed file.
-    axes : NamedAxes
-    spacing : dict of str to float
-        µm per pixel, where known.
 
     Raises
     ------
@@ -85,9 +83,12 @@ def read_tiff(path: Path, *, palette: bool = True) -> tuple[ArrayLike, NamedAxes
         if indexed and palette and not tif.is_imagej:
             data, axes = _apply_palette(data, axes, page.colormap)
         is_color = _is_color(page)
+        coarse = None
+        if hasattr(data, "chunks") and len(series.levels) > 1:
+            coarse = _open_lazily(path, level=-1)
     data, axes = _samples_last(data, axes, is_color)
     named = _name_axes(axes, source)
-    return data, named, {a: s for a, s in spacing.items() if a in named.letters}
+    return Found(data, named, {a: s for a, s in spacing.items() if a in named.letters}, coarse)
 
 
 def read_tiff_axes(path: Path) -> tuple[tuple[int, ...], NamedAxes]:
@@ -155,11 +156,11 @@ def _read_series(path: Path, series: tifffile.TiffPageSeries) -> ArrayLike:
     return data.astype(data.dtype.newbyteorder("="), copy=False)
 
 
-def _open_lazily(path: Path) -> ArrayLike:
-    """A Zarr view of the first image; the file stays open as long as the view is used."""
+def _open_lazily(path: Path, level: int = 0) -> ArrayLike:
+    """A Zarr view of a level of the first image; the file stays open as long as it is used."""
     import zarr
 
-    store = tifffile.imread(path, series=0, level=0, aszarr=True)
+    store = tifffile.imread(path, series=0, level=level, aszarr=True)
     array = zarr.open_array(store, mode="r")
     weakref.finalize(array, store.close)
     return array

@@ -52,6 +52,8 @@ class Image:
     sources : mapping of str to str
         What the letters are known from, see `axis_names.NamedAxes`; empty where the axes were
         given.
+    coarse : array, optional
+        The same image, with the same axes, at the lowest resolution there is.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class Image:
     spacing: Mapping[str, float] = field(default_factory=dict)
     name: str = "image"
     sources: Mapping[str, str] = field(default_factory=dict)
+    coarse: ArrayLike | None = None
 
     def __post_init__(self) -> None:
         shape, axes = tuple(self.data.shape), self.axes
