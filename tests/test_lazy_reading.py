@@ -196,7 +196,7 @@ class TestIntensitiesOfLargeImages:
         shape = (self.EDGE, self.EDGE)
         return zarr.create_array(path, shape=shape, chunks=(chunk, chunk), dtype=np.uint8)
 
-    @pytest.mark.parametrize(("chunk", "blocks"), [(512, 128), (1024, 32), (2048, 8)])
+    @pytest.mark.parametrize(("chunk", "blocks"), [(256, 256), (1024, 32), (2048, 8)])
     @pytest.mark.parametrize("prompts", [False, True])
     def test_a_part_of_the_chunks_is_read(self, tmp_path, read, chunk, blocks, prompts):
         image = Image(self.array(tmp_path / "a.zarr", chunk), "YX")

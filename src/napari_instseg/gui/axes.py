@@ -9,7 +9,6 @@ from pathlib import Path
 
 import napari.layers
 
-from ..io.images import read_axes
 from ..ops.axis_names import CHOSEN, FILE, GUESSED, LABELS, NamedAxes, letters_of, name_axes
 from .geometry import level_shape
 from .links import AXES_KEY
@@ -106,4 +105,7 @@ def _read(text: str) -> tuple[tuple[int, ...], NamedAxes] | None:
 @lru_cache(maxsize=64)
 def _read_once(path: Path, changed: int) -> tuple[tuple[int, ...], NamedAxes] | None:
     """Read a file's axes; docks ask for them often, and ``changed`` says when it was written."""
+    # Readers are imported when a file is read.
+    from ..io.images import read_axes
+
     return read_axes(path)

@@ -37,7 +37,7 @@ FEW_PIXELS = 4096 * 4096
 #: Chunks are joined to blocks of at least so many pixels.
 BLOCK_PIXELS = 256 * 256
 #: What is read of a large image at most: so many blocks, pixels (per channel), and half of it.
-MOST_BLOCKS, MOST_PIXELS = 128, 8192 * 8192
+MOST_BLOCKS, MOST_PIXELS = 256, 8192 * 8192
 #: But so many blocks at least, however large they are, unless that is more than half.
 FEWEST_BLOCKS = 8
 
