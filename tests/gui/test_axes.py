@@ -265,7 +265,7 @@ class TestForm:
 
 
 def test_from_a_guess_to_a_run_on_what_the_user_said(
-    viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any
+    viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any, tmp_path: Path
 ) -> None:
     other = EverythingWidget(viewer)
     viewer.window.add_dock_widget(other, name="Everything", area="left")
@@ -305,3 +305,14 @@ def test_from_a_guess_to_a_run_on_what_the_user_said(
     qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
     assert viewer.layers[f"{layer.name} instances"].data.shape == (32, 32)
     assert form.minimumSizeHint().width() + 16 <= dock.minimumWidth()
+
+    # What napari's own reader leaves out, the file tells.
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif",
+        np.stack([squares(2, 2)] * 3),
+        photometric="minisblack",
+        metadata={"axes": "TYX"},
+    )
+    viewer.open(tmp_path / "a.ome.tif", plugin="napari")
+    assert (form.image().axes, more.axes.source.text()) == ("TYX", "from OME metadata")
+    assert more.stack.isHidden()

@@ -6,14 +6,20 @@ each.
 
 Notes
 -----
-How far limits from blocks are from those of all pixels depends on how much the image differs from
-place to place. Measured on pictures of 8192² px of real fields (BBBC038, 42 kinds), percentiles 0.5
-and 99.8, in chunks of 256² to 1024² px and in strips: fields everywhere, as they were stored: upper
-limit off by 4 % (16 blocks of 1024²: 8 %) of the limits' range, lower one by none; on 30 % of the
-picture, the rest empty: 4 %; on 10 %: 7 %, or 4 % where a coarser level tells the blocks apart; on
-3 %: with a coarser level mostly within 10 %, without one chunks of 512² or more may miss all there
-is. Give fixed limits for such slides if there is no pyramid. Coarser levels are not measured
-themselves: means of 4 × 4 px put the upper limit 5 % too low, of 8 × 8 px 12 %.
+How far limits from blocks are from those of all pixels depends on how much an image differs from
+place to place. Measured on three pictures of 8192² px each of real fields as they were stored (43
+of BBBC038, drawn anew every 256 px: of many brightnesses, more than on one slide), in chunks of
+256² to 1024² px: the upper limit (percentile 99.8) was off by at most so many % of the limits'
+range
+
+    part of the picture with fields    all    30 %    10 %    3 %
+    blocks                               8      15      34     48
+    blocks, with a coarser level         4       6      11     19
+    in memory, thinned                   1       0       0      0
+
+and the lower one (0.5) by 0, on 3 % by 7; in strips of 8 rows the upper one by at most 6. A coarser
+level only says where to look. It is not measured itself: in means of 4 × 4 px the upper limit is
+5 % too low, of 8 × 8 px 12 %. For slides with little on them and no coarser level, give limits.
 """
 
 from __future__ import annotations
