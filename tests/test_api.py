@@ -90,6 +90,20 @@ def test_axes_and_spacing_may_be_given(tmp_path: Path) -> None:
     assert as_image(image, "ZYX") is image
 
 
+def test_a_recipe_brings_the_axes_that_were_given(model: LoadedModel) -> None:
+    data = np.zeros((3, 64, 64), np.uint8)
+    guessed = nis.segment(data, model)
+    assert "Z (z-stack, 3) was guessed" in guessed.warnings[0]
+    assert nis.segment(data, model, recipe=guessed.recipe).warnings == guessed.warnings
+    given = nis.segment(data, model, axes="tyx")
+    assert given.warnings == ()
+    again = nis.segment(data, model, recipe=given.recipe)
+    assert (again.image.axes, again.warnings) == ("TYX", ())
+    # Of another image, and where the user says otherwise, it says nothing.
+    assert nis.segment(data[:2], model, recipe=given.recipe).image.axes == "ZYX"
+    assert nis.segment(data, model, axes="cyx", recipe=given.recipe).image.axes == "CYX"
+
+
 @pytest.mark.parametrize("thing", [None, 3, [[1, 2]], {"image": 1}])
 def test_what_is_no_image_is_named(thing: Any, model: LoadedModel) -> None:
     with pytest.raises(nis.InputError, match=f"expected an array, .* got {type(thing).__name__}$"):

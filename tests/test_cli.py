@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import zarr
 from scipy import ndimage
 
@@ -374,6 +375,39 @@ class TestSegment:
         # Said before the work.
         assert model.calls == 0
         assert segment(*arguments) == 0
+
+    def test_a_guess_is_noted_and_what_is_known_is_not(self, model, tmp_path, capsys):
+        data = np.stack([squares(1), squares(2)])
+        np.save(tmp_path / "x.npy", data)
+        tifffile.imwrite(
+            tmp_path / "y.ome.tif", data, photometric="minisblack", metadata={"axes": "TYX"}
+        )
+        out, note = tmp_path / "out", "axes ZYX: Z (z-stack, 2) was guessed from the number of dim"
+        assert segment(tmp_path / "x.npy", tmp_path / "y.ome.tif", "-o", out) == 0
+        said = capsys.readouterr().err
+        assert f"x.npy: {note}" in said
+        assert "y.ome.tif: axes" not in said
+        recipes = [json.loads((out / f"{n}_recipe.json").read_text("utf-8")) for n in "xy"]
+        assert [recipe["input"]["axes"] for recipe in recipes] == ["ZYX", "TYX"]
+        assert [len(recipe["warnings"]) for recipe in recipes] == [1, 0]
+        assert segment(tmp_path / "x.npy", "-o", out, "--axes", "pyx", "--overwrite") == 0
+        assert "guessed" not in capsys.readouterr().err
+
+    @pytest.mark.parametrize("axes", ["TZCYX", "CZTYX", "ZCTYX", "YCXZT"])
+    def test_axes_in_any_order(self, model, tmp_path, axes):
+        """What is known of the pixels is the same, so the labels are, too."""
+        usual = np.zeros((2, 3, 2, 40, 60), np.uint8)
+        usual[0, :, 1], usual[1, :, 1] = squares(2), squares(3)
+        np.save(tmp_path / "x.npy", np.einsum(f"TZCYX->{axes}", usual))
+        options = ["--axes", axes, "--channel", "1", "--link"]
+        assert segment(tmp_path / "x.npy", "-o", tmp_path / "out", *options) == 0
+        labels = read_image(tmp_path / "out" / "x_instances.tif")
+        found = np.einsum(f"{labels.axes}->TZYX", np.asarray(labels.data))
+        for t, count in enumerate((2, 3)):
+            # Linked through Z, whatever comes first.
+            assert len(np.unique(found[t])) == count + 1
+            np.testing.assert_array_equal(found[t, 0], found[t, 2])
+            np.testing.assert_array_equal(found[t, 0] > 0, squares(count) > 0)
 
     def test_every_option_arrives(self, model, tmp_path):
         data = np.zeros((3, 2, 40, 60), np.float32)

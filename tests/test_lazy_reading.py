@@ -16,9 +16,12 @@ from zarr.storage import LocalStore
 
 from napari_instseg.io import tiff
 from napari_instseg.io.images import read_image
+from napari_instseg.ops import sampling
 from napari_instseg.ops.axes import Image
-from napari_instseg.ops.intensity import SAMPLE_PLANES, map_intensity
+from napari_instseg.ops.intensity import map_intensity
+from napari_instseg.ops.sampling import SAMPLE_PLANES
 from napari_instseg.pipeline import Run
+from napari_instseg.prompting.image_views import ImageViews
 from napari_instseg.settings import Settings
 
 SHAPE, CHUNK = (3, 64, 64), 16
@@ -181,3 +184,64 @@ def test_intensities_are_measured_on_a_few_planes(tmp_path, read):
     array = zarr.create_array(tmp_path / "a.zarr", data=data, chunks=(1, 32, 32))
     map_intensity(Image(array, "TYX"), Settings())
     assert len(read) == len(set(read)) == SAMPLE_PLANES
+
+
+class TestIntensitiesOfLargeImages:
+    """Of more than a few pixels in chunks, some blocks are read, whatever asks for them."""
+
+    EDGE = 8192
+
+    def array(self, path: Path, chunk: int) -> zarr.Array:
+        """8192² px, of which nothing is stored: what is asked for counts."""
+        shape = (self.EDGE, self.EDGE)
+        return zarr.create_array(path, shape=shape, chunks=(chunk, chunk), dtype=np.uint8)
+
+    @pytest.mark.parametrize(("chunk", "blocks"), [(256, 256), (1024, 32), (2048, 8)])
+    @pytest.mark.parametrize("prompts", [False, True])
+    def test_a_part_of_the_chunks_is_read(self, tmp_path, read, chunk, blocks, prompts):
+        image = Image(self.array(tmp_path / "a.zarr", chunk), "YX")
+        read.clear()
+        if prompts:
+            # What a dock does at Start.
+            ImageViews(image, Settings())
+        else:
+            map_intensity(image, Settings())
+        assert len(read) == len(set(read)) == blocks
+        assert blocks <= (self.EDGE // chunk) ** 2 / 2
+
+    def test_dask_reads_the_same(self, tmp_path, read):
+        array = self.array(tmp_path / "a.zarr", 1024)
+        read.clear()
+        map_intensity(Image(array, "YX"), Settings())
+        chunks = sorted(read)
+        read.clear()
+        map_intensity(Image(dask.array.from_zarr(array), "YX"), Settings())
+        assert sorted(read) == chunks
+
+    def test_fixed_limits_read_nothing(self, tmp_path, read):
+        image = Image(self.array(tmp_path / "a.zarr", 1024), "YX")
+        read.clear()
+        ImageViews(image, Settings(limits=((0, 255),)))
+        assert read == []
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_files_of_every_kind(self, tmp_path, read, monkeypatch, kind):
+        """With limits so low that small files are large: half of their chunks, whole."""
+        monkeypatch.setattr(tiff, "LAZY_BYTES", 0)
+        for name in ("FEW_PIXELS", "BLOCK_PIXELS"):
+            monkeypatch.setattr(sampling, name, 1)
+        make, name = KINDS[kind]
+        make(tmp_path / name)
+        image = read_image(tmp_path / name)
+        # A level that is small enough to look at tells where to read.
+        assert (image.coarse is None) == (kind in ("Zarr 2", "Zarr 3", "OME-TIFF in strips"))
+        if image.coarse is not None:
+            assert image.coarse.shape == (3, 32, 32)
+        monkeypatch.setattr(sampling, "FEW_PIXELS", 3 * 32 * 32)
+        read.clear()
+        ((low, high),) = map_intensity(image, Settings(percentiles=(0, 100))).limits
+        assert STACK.min() <= low < high <= STACK.max()
+        fine = np.prod(np.ceil(np.divide(SHAPE, image.data.chunks)))
+        coarse = 0 if image.coarse is None else np.prod(np.divide((3, 32, 32), (1, 16, 16)))
+        assert len(read) <= fine / 2 + coarse
+        assert len(read) >= fine / 2 - 1

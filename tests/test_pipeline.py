@@ -13,6 +13,8 @@ import dask.array as da
 import numpy as np
 import pytest
 from helpers import ComponentSegmenter, brightness, draw, same_partition
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage.measure import label as label_components
 
@@ -545,6 +547,40 @@ def test_objects_without_a_counterpart_are_told_if_they_are_shown() -> None:
     assert len(told) == 0 or "1 objects end at a tile's edge without a counterpart" in told[0]
     hidden = segment(data, segmenter=LeftOnly(), score_threshold=0.9, **settings).warnings
     assert hidden == ()
+
+
+# ---------------------------------------------------------------------------------- axis orders
+
+
+def stack_of_blobs() -> NDArray[np.float32]:
+    """Two times, three planes, two channels: each object of a brightness, and a score, of its own.
+
+    Objects go through all planes of Z; the second channel holds others than the first.
+    """
+    labels = np.zeros((2, 2, 40, 44), np.int32)
+    for t, c in itertools.product(range(2), range(2)):
+        found = blobs((40, 44), 6, seed=2 * t + c)
+        labels[t, c] = np.where(found > 0, found + 6 * (2 * t + c), 0)
+    fading = np.array([1.0, 0.99, 0.98], np.float32)
+    return np.einsum("tcyx,z->tzcyx", brightness(labels), fading).astype(np.float32)
+
+
+STACK = stack_of_blobs()
+
+
+@settings(max_examples=25, deadline=None)
+@given(order=st.permutations("TZCYX"), channel=st.integers(0, 1), link=st.booleans())
+def test_the_order_of_axes_changes_no_label(order: list[str], channel: int, link: bool) -> None:
+    axes = "".join(order)
+    options: dict[str, Any] = {"channels": (channel,), "limits": UNIT, "link": link}
+    usual = segment(STACK, "TZCYX", **options)
+    turned = segment(np.einsum(f"TZCYX->{axes}", STACK), axes, **options)
+    assert turned.image.label_axes == axes.replace("C", "").replace("Y", "").replace("X", "") + "YX"
+    back = np.einsum(f"{turned.image.label_axes}->TZYX", turned.instances)
+    np.testing.assert_array_equal(back, usual.instances)
+    assert usual.count > 3
+    order_of_rows = ["index", "score", "area", "t", "z"]
+    assert turned.table[order_of_rows].equals(usual.table[order_of_rows])
 
 
 # ------------------------------------------------------------------------------ recipe and stuff

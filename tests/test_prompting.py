@@ -701,7 +701,8 @@ def test_a_list_of_prompts_is_a_segmentation_with_a_recipe():
     assert result.count == 2
     assert result.table.category.tolist() == ["cell", "debris"]
     assert result.instances.shape == (2, 64, 64)
-    assert result.warnings == ("nothing was found for 1 of the prompts",)
+    assert result.warnings[1:] == ("nothing was found for 1 of the prompts",)
+    assert "Z (z-stack, 2) was guessed" in result.warnings[0]
     assert result.recipe["model"]["sha256"] == "0" * 64
     again, names = requests_from_json(result.recipe["prompts"])
     assert names == categories

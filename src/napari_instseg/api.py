@@ -9,10 +9,11 @@ from typing import Any
 from tqdm import tqdm
 
 from .file_run import FileRun
-from .inputs import as_image
+from .inputs import as_image, as_in_recipe
 from .io.run_folder import Existing
 from .models.entry import LoadedModel
 from .models.registry import load, load_for
+from .ops.axes import Image
 from .ortho import new_run
 from .progress import Progress
 from .segmentation import Segmentation
@@ -44,9 +45,10 @@ def segment(
     weights, categories : path, optional
         The checkpoint, and a file with the categories' names, that go with a Detectron2 config.
     axes : str, optional
-        One letter a dimension, such as "ZYX", "CYX" or "YXS" (S = RGB samples); guessed by
-        the number of dimensions if not given, with S where the last one is 3 or 4 long. Not for
-        layers and `Image`, which have their own.
+        One letter a dimension, in any order, such as "ZYX", "CZTYX" or "YXS" (S = RGB samples).
+        If it is not given: that of the recipe, if it is of this image, else what a file says,
+        else a guess by the number of dimensions, which ``warnings`` of the result name; S where
+        the last one is 3 or 4 long. Not for layers and `Image`, which have their own.
     spacing : mapping of str to float, optional
         µm per pixel by axis letter.
     recipe : mapping, optional
@@ -74,7 +76,7 @@ def segment(
     (127, 127)
     """
     chosen, loaded = _chosen(model, weights, categories, recipe, settings)
-    prepared = as_image(image, axes, spacing)
+    prepared = _prepared(image, axes, spacing, recipe)
     run = new_run(prepared, loaded.segmenter, chosen, model=loaded.identity)
     _follow(run, prepared.name, progress)
     return run.result()
@@ -134,7 +136,7 @@ def segment_to(
     (16384, 16384)
     """
     chosen, loaded = _chosen(model, weights, categories, recipe, settings)
-    prepared = as_image(image, axes, spacing)
+    prepared = _prepared(image, axes, spacing, recipe)
     with FileRun(
         prepared, loaded, chosen, Path(folder).expanduser(), stem, format, existing=existing
     ) as run:
@@ -164,6 +166,19 @@ def _chosen(
     except InputError as error:
         raise InputError(f"segment(): {error}") from error
     return chosen, model if isinstance(model, LoadedModel) else load_for(chosen)
+
+
+def _prepared(
+    image: Any,
+    axes: str | None,
+    spacing: Mapping[str, float] | None,
+    recipe: Mapping[str, Any] | None,
+) -> Image:
+    """Read the image as was asked for, or as the recipe has it."""
+    prepared = as_image(image, axes, spacing)
+    if recipe is not None and axes is None and not isinstance(image, Image):
+        return as_in_recipe(prepared, recipe)
+    return prepared
 
 
 def _follow(run: Iterable[Progress], name: str, shown: bool) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .io.images import read_image
-from .ops.axes import Image, guess_axes, looks_rgb
+from .ops.axes import Image
+from .ops.axis_names import NamedAxes, guess_axes
 from .segmenter import InputError
 
 
@@ -25,7 +27,7 @@ def as_image(
         return image
     if isinstance(image, (str, Path)):
         read = read_image(Path(image), axes)
-        return read if spacing is None else Image(read.data, read.axes, spacing, read.name)
+        return read if spacing is None else replace(read, spacing=spacing)
     if hasattr(image, "_type_string") and hasattr(image, "multiscale"):
         from .gui.layers import image_from_layer
 
@@ -35,5 +37,27 @@ def as_image(
             "expected an array, a path, an Image or a napari Image layer, got "
             f"{type(image).__name__}"
         )
-    found = guess_axes(image.shape, looks_rgb(image.shape)) if axes is None else axes.upper()
-    return Image(image, found, spacing or {})
+    found = guess_axes(image.shape) if axes is None else NamedAxes(axes.upper())
+    return Image(image, found.letters, spacing or {}, sources=found.sources)
+
+
+def as_in_recipe(image: Image, recipe: Mapping[str, Any]) -> Image:
+    """Read the image of a recipe as it was read then: with the axes and pixel size given.
+
+    Parameters
+    ----------
+    image : Image
+        Another than that of the recipe (by name and shape) is left as it is.
+    recipe : mapping
+        See `Segmentation.recipe`.
+    """
+    then = recipe.get("input")
+    if not isinstance(then, Mapping) or then.get("name") != image.name:
+        return image
+    if then.get("shape") != list(image.data.shape):
+        return image
+    spacing = image.spacing or then.get("spacing_um") or {}
+    axes = str(then.get("axes", image.axes))
+    # Axes that were not what is known or guessed of the image had been given.
+    sources = image.sources if axes == image.axes else {}
+    return replace(image, axes=axes, spacing=spacing, sources=sources)

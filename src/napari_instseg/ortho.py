@@ -139,7 +139,7 @@ def turned(image: Image, axis: str) -> Image:
     names = {"Z": axis, axis: "Z"}
     axes = "".join(names.get(a, a) for a in image.axes)
     spacing = {names.get(a, a): step for a, step in image.spacing.items()}
-    return replace(image, axes=axes, spacing=spacing)
+    return replace(image, axes=axes, spacing=spacing, sources={})
 
 
 def _squeezed(image: Image) -> list[str]:

@@ -103,7 +103,7 @@ class Run:
         self._batch = settings.batch_size or segmenter.batch_size
         self._remarks: dict[tuple[int, ...], Remarks] = {}
         reach_of(settings.track_distance, settings.track_distance_unit, image.spacing)
-        self._notes = _unlinked(image, settings)
+        self._notes = [*image.notes, *_unlinked(image, settings)]
         self._resolved: dict[str, Any] = {"device": segmenter.device}
         self._complete = False
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_instseg.gui import layers as gui_layers
-from napari_instseg.gui.layers import choose_level, image_from_layer, layer_axes, one_plane
+from napari_instseg.gui.layers import choose_level, image_from_layer, one_plane
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmenter import InputError
 
@@ -15,37 +15,7 @@ def image_layer(*shape: int, **options: object) -> napari.layers.Image:
     return napari.layers.Image(np.zeros(shape, np.uint8), **options)
 
 
-@pytest.mark.parametrize(
-    ("shape", "labels", "expected"),
-    [
-        ((8, 9), None, "YX"),
-        ((5, 8, 9), None, "ZYX"),
-        ((2, 5, 8, 9), None, "TZYX"),
-        ((2, 5, 3, 8, 9), None, "TZCYX"),
-        ((3, 8, 9), ("c", "y", "x"), "CYX"),
-        ((3, 8, 9), ("Channel", "row", "column"), "CYX"),
-        ((4, 8, 9), ("time", "y", "x"), "TYX"),
-        ((4, 8, 9), ("time", "-2", "-1"), "TYX"),
-        ((4, 5, 8, 9), ("z", "foo", "y", "x"), "ZTYX"),
-        ((8, 9, 3), ("y", "x", "channel"), "YXC"),
-        ((8, 9), ("x", "y"), "XY"),
-        ((3, 8, 9), ("y", "y", "x"), "ZYX"),
-    ],
-)
-def test_axes_come_from_labels_and_the_rest_is_guessed(
-    shape: tuple[int, ...], labels: tuple[str, ...] | None, expected: str
-) -> None:
-    assert layer_axes(image_layer(*shape, axis_labels=labels)) == expected
-
-
-def test_rgb_gets_a_sample_axis() -> None:
-    layer = image_layer(4, 8, 9, 3, rgb=True, axis_labels=("t", "y", "x"))
-    assert layer_axes(layer) == "TYXS"
-    assert layer_axes(image_layer(8, 9, 4, rgb=True)) == "YXS"
-    assert image_from_layer(layer).channel_count == 3
-
-
-def test_typed_axes_win_and_are_checked() -> None:
+def test_axes_that_are_given_win_and_are_checked() -> None:
     layer = image_layer(3, 8, 9, name="cells")
     assert image_from_layer(layer, axes="cyx").axes == "CYX"
     with pytest.raises(InputError, match=r"3 dimensions of 'cells'.*got 'YX'"):
@@ -85,6 +55,9 @@ def test_the_finest_level_of_reasonable_size_is_taken(monkeypatch: pytest.Monkey
     assert image.spacing == pytest.approx({"Y": 2, "X": 2})
     monkeypatch.setattr(gui_layers, "MAX_PLANE_PIXELS", 10)
     assert choose_level(layer, "YX") == 2
+    assert image_from_layer(layer).coarse is None
+    # The coarsest one tells where there is something to see.
+    assert image.coarse.shape == (16, 12)
     assert image_from_layer(layer, level=0).data.shape == (64, 48)
 
 
@@ -98,5 +71,6 @@ def test_one_plane_keeps_channels() -> None:
     cut = one_plane(Image(data, "TCYX"), (1,))
     assert cut.axes == "CYX"
     np.testing.assert_array_equal(cut.data, data[1])
+    assert one_plane(Image(data, "TCYX", coarse=data[..., ::2, ::2]), (1,)).coarse is None
     flat = Image(data[0, 0], "YX")
     assert one_plane(flat, ()) is flat

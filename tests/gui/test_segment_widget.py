@@ -14,6 +14,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_instseg.gui import layers as gui_layers
+from napari_instseg.gui.axes import choose_axis
 from napari_instseg.gui.docks import dock_of
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.segmenter import DeviceMemoryError, ModelError
@@ -187,10 +188,6 @@ def test_what_does_not_fit_is_said_before_a_run(
     click(qtbot, dock.run_button)
     assert "expected an image layer" in last_notification()
     viewer.add_image(squares())
-    form.more.axes.setText("ZYX")
-    click(qtbot, dock.run_button)
-    assert "2 dimensions" in last_notification()
-    form.more.axes.clear()
     for box in form.outputs.values():
         box.setChecked(False)
     click(qtbot, dock.run_button)
@@ -215,7 +212,7 @@ def test_the_form_becomes_settings(viewer: napari.Viewer, dock: SegmentWidget) -
     viewer.add_image(
         np.zeros((3, 32, 32), np.uint16), axis_labels=("c", "y", "x"), contrast_limits=(10, 500)
     )
-    assert form.more.axes.placeholderText() == "CYX"
+    assert form.image().axes == "CYX"
     assert [form.more.channel.itemText(i) for i in range(4)] == ["All", "0", "1", "2"]
     form.more.channel.choose(2)
     form.more.intensity.choose("layer")
@@ -242,8 +239,8 @@ def test_the_form_becomes_settings(viewer: napari.Viewer, dock: SegmentWidget) -
     assert form.settings().diameter == "auto"
     form.more.tile_size.setValue(64)
     assert form.more.overlap.value() == 32
-    # Typed axes decide what is a channel.
-    form.more.axes.setText("ZYX")
+    # The user decides what is a channel.
+    choose_axis(form.layer(), 0, "Z")
     assert form.more.channel.count() == 1
     assert form.settings().channels is None
 
@@ -292,12 +289,12 @@ def test_planes_are_linked_for_images_with_z(
     assert named(viewer, "stack semantic").features["segments"].tolist() == [2]
     assert model.tiles == tiles
 
-    # Of a single plane there is nothing to link; typed axes decide what Z is.
+    # Of a single plane there is nothing to link; the user decides what Z is.
     stack.planes.setValue(1)
     dock.form.threshold.setValue(0.5)
     run(qtbot, dock, dock.view_button)
     assert named(viewer, "stack view instances").data.max() == 13
-    dock.form.more.axes.setText("TYX")
+    choose_axis(viewer.layers["stack"], 0, "T")
     assert not stack.isVisible()
     assert not dock.form.settings().link
 

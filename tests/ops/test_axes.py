@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from napari_instseg.ops.axes import Image, guess_axes
+from napari_instseg.ops.axes import Image
+from napari_instseg.ops.axis_names import GUESSED, OME, NamedAxes, guess_axes, name_axes
 from napari_instseg.segmenter import InputError
 
 SIZES = {"T": 2, "Z": 3, "C": 4, "Y": 5, "X": 6, "S": 3}
@@ -133,8 +134,44 @@ def test_only_what_is_asked_for_is_read() -> None:
 
 
 def test_axes_are_guessed_by_their_number() -> None:
-    assert [guess_axes((9,) * n) for n in (2, 3, 4, 5)] == ["YX", "ZYX", "TZYX", "TZCYX"]
-    assert guess_axes((2, 9, 9, 3), rgb=True) == "ZYXS"
+    assert [guess_axes((9,) * n).letters for n in (2, 3, 4, 5)] == ["YX", "ZYX", "TZYX", "TZCYX"]
+    assert guess_axes((2, 9, 9, 3)).letters == "ZYXS"
     for shape in ((9,), (9,) * 6):
         with pytest.raises(InputError, match=r"expected 2 to 5 dimensions.*name its axes"):
             guess_axes(shape)
+
+
+def test_guesses_are_noted_and_what_is_known_is_not() -> None:
+    data = np.zeros((2, 3, 1, 8, 9))
+    guess = guess_axes(data.shape)
+    (note,) = Image(data, guess.letters, sources=guess.sources).notes
+    assert note == (
+        "axes TZCYX: T (time-lapse, 2) and Z (z-stack, 3) were guessed from the number of "
+        "dimensions; name the axes if that is not right"
+    )
+    assert Image(data, "TCZYX").notes == ()
+    assert Image(data, "TCZYX", sources=dict.fromkeys("TCZYX", OME)).notes == ()
+    # Of a single plane there is nothing to say.
+    assert Image(data[:1, 0, 0], "ZYX", sources=dict.fromkeys("ZYX", GUESSED)).notes == ()
+
+
+HINTS = st.lists(st.lists(st.sampled_from(["", *"TZCYXPQ"]), min_size=1, max_size=7), max_size=3)
+
+
+@given(count=st.integers(2, 7), hints=HINTS, rgb=st.booleans())
+def test_whatever_is_known_axes_fit(count: int, hints: list[list[str]], rgb: bool) -> None:
+    named = name_axes(count, [(hint, OME) for hint in hints], rgb=rgb)
+    letters = named.letters.removesuffix("S") if rgb else named.letters
+    assert len(letters) == len(set(letters)) == count
+    assert set(named.sources) == set(letters)
+    assert not (rgb and "C" in letters)
+    Image(np.zeros((5,) * count + (3,) * rgb), named.letters)
+    # The surest hint counts wherever it is possible.
+    first = next((hint for hint in hints if len(hint) == count), [])
+    known = [hint for hint in first if hint]
+    if {"Y", "X"} <= set(known) and len(set(known)) == len(known) and not rgb:
+        assert [a for a, hint in zip(letters, first, strict=True) if hint] == known
+
+
+def test_a_cut_through_z_has_rows_too() -> None:
+    assert name_axes(2, [(("Z", "X"), OME)]) == NamedAxes("YX", {"X": OME, "Y": GUESSED})

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from napari_instseg.ops.axes import Image
 from napari_instseg.ops.intensity import (
     RGB_COLORS,
-    SAMPLE_PIXELS,
     WHITE,
     IntensityMapping,
     as_colors,
@@ -22,6 +21,7 @@ from napari_instseg.ops.intensity import (
     thin,
     used_channels,
 )
+from napari_instseg.ops.sampling import SAMPLE_PIXELS
 from napari_instseg.segmenter import InputError
 from napari_instseg.settings import Settings
 

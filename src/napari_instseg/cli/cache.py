@@ -82,6 +82,8 @@ def run_precompute(args: argparse.Namespace) -> int:
         for level in range(levels)
         for view in session.views(plane, level)
     ]
+    for note in session.image.notes:
+        console.note(f"{args.image}: {note}")
     done, interrupted = 0, False
     with console.bar(desc=args.image.name, unit="tile", leave=False) as bar:
         try:

@@ -14,12 +14,18 @@ from . import values
 if TYPE_CHECKING:
     from ..ops.axes import Image
 
+AXES_HELP = (
+    "one letter a dimension, in any order: Z depth, T time, C channels, Y, X, S RGB (last), any "
+    "other: separate images; such as TCZYX, YXS (default: what the file says, else a guess, which "
+    "is noted)"
+)
+
 
 def add_image_options(group: Any) -> None:
     """Describe how the image is read; for all commands that take one."""
     low, high = Settings().percentiles
     add = group.add_argument
-    add("--axes", metavar="AXES", help="one letter a dimension, such as ZYX, TCYX, YXS (S = RGB)")
+    add("--axes", metavar="AXES", help=AXES_HELP)
     add("--pixel-size", type=values.positive, metavar="UM", help="µm per pixel in x and y")
     add("--z-step", type=values.positive, metavar="UM", help="µm from plane to plane of a z-stack")
     add(
@@ -85,22 +91,12 @@ def open_image(
     args: argparse.Namespace, path: Path, recipe: Mapping[str, Any] | None = None
 ) -> Image:
     """Open an image with the axes and pixel size of the options, else of the recipe."""
+    from ..inputs import as_in_recipe
     from ..io.images import read_image
 
     image = read_image(path, args.axes)
     if recipe is not None and args.axes is None:
-        image = _as_in_recipe(image, recipe)
+        image = as_in_recipe(image, recipe)
     given = {"Y": args.pixel_size, "X": args.pixel_size, "Z": args.z_step}
     size = {axis: value for axis, value in given.items() if value and axis in image.axes}
     return replace(image, spacing={**image.spacing, **size}) if size else image
-
-
-def _as_in_recipe(image: Image, recipe: Mapping[str, Any]) -> Image:
-    """Read the image of the recipe as it was read then: with the axes and pixel size given."""
-    then = recipe.get("input")
-    if not isinstance(then, Mapping) or then.get("name") != image.name:
-        return image
-    if then.get("shape") != list(image.data.shape):
-        return image
-    spacing = image.spacing or then.get("spacing_um") or {}
-    return replace(image, axes=str(then.get("axes", image.axes)), spacing=spacing)

@@ -1,4 +1,4 @@
-"""The folded part of the Segment form: axes, intensities, sizes, tiles, device."""
+"""The folded part of the Segment form: intensities, sizes, tiles, device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QHBoxLayout,
-    QLineEdit,
     QPushButton,
     QSpinBox,
     QWidget,
@@ -21,10 +20,12 @@ from ..ops.lapses import TIME
 from ..ops.volumes import DEPTH
 from ..segmenter import InputError
 from ..settings import AS_TRAINED, AUTO, Settings
+from .axes import layer_axes
+from .axes_form import AxesForm
 from .fields import Choice, RangeField
 from .fold import Fold
 from .form_rows import add_row, enable_option, new_form, show_row
-from .layers import choose_level, image_from_layer, layer_axes
+from .layers import choose_level, image_from_layer
 from .stack_form import StackForm
 from .time_form import TimeForm
 
@@ -51,7 +52,13 @@ DEVICES = (
 
 
 class DetailsForm(Fold):
-    """Fields with defaults that mostly do; folded at first."""
+    """Fields with defaults that mostly do; folded at first.
+
+    Attributes
+    ----------
+    axes : AxesForm
+        What the layer's dimensions are: to be placed where it is seen.
+    """
 
     def __init__(self) -> None:
         holder, form = QWidget(), new_form()
@@ -71,7 +78,7 @@ class DetailsForm(Fold):
         layer, chosen = self._layer, self.level_choice.currentData()
         if layer is None or not layer.multiscale:
             return 0
-        return choose_level(layer, layer_axes(layer)) if chosen is None else int(chosen)
+        return choose_level(layer, layer_axes(layer).letters) if chosen is None else int(chosen)
 
     def image(self) -> Image:
         """Return the layer as an image.
@@ -85,7 +92,7 @@ class DetailsForm(Fold):
             raise InputError(
                 "expected an image layer: open an image, or a sample from the File menu"
             )
-        return image_from_layer(self._layer, axes=self.axes.text() or None, level=self.level())
+        return image_from_layer(self._layer, level=self.level())
 
     def values(self) -> dict[str, Any]:
         """Return the fields of `Settings` that are chosen here.
@@ -137,14 +144,10 @@ class DetailsForm(Fold):
     def show_layer(self, layer: napari.layers.Image | None) -> None:
         """Offer what a layer has: axes, levels, channels, contrast limits."""
         self._layer = layer
-        self.axes.clear()
+        self.axes.show_layer(layer)
         levels: list[tuple[str, object]] = [("Automatic", None)]
         if layer is not None:
             self.limits.set_value(*(float(value) for value in layer.contrast_limits))
-            try:
-                self.axes.setPlaceholderText(layer_axes(layer))
-            except InputError:
-                self.axes.setPlaceholderText("name them, such as TCZYX")
             if layer.multiscale:
                 shapes = [" × ".join(map(str, level.shape)) for level in layer.data]
                 levels += [(f"{i}: {shape}", i) for i, shape in enumerate(shapes)]
@@ -153,13 +156,8 @@ class DetailsForm(Fold):
         self._show_image()
 
     def _build_image_fields(self) -> None:
-        self.axes = QLineEdit()
-        tip = (
-            "One letter for each dimension: Y and X, Z for depth, T for time, C for channels.\n"
-            "Empty: as the layer's axis labels say, or the usual order."
-        )
-        add_row(self._form, "Axes", self.axes, tip)
-        self.axes.textChanged.connect(lambda _: self._show_image())
+        self.axes = AxesForm()
+        self.axes.changed.connect(self._show_image)
         self.level_choice = Choice()
         tip = "Resolution of a multiscale image"
         add_row(self._form, "Level", self.level_choice, tip)

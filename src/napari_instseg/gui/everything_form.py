@@ -80,7 +80,7 @@ class EverythingForm(QWidget):
         self._events = (events.inserted, events.removed, events.renamed)
         for event in self._events:
             event.connect(self._show_regions)
-        self.more.axes.textChanged.connect(lambda _: self._show_regions())
+        self.more.axes.changed.connect(self._show_regions)
         self.source.currentIndexChanged.connect(lambda _: self._show_source())
         for picker in (self.model, self.detector):
             picker.changed.connect(self.model_changed)
@@ -193,6 +193,7 @@ class EverythingForm(QWidget):
         """Stop following the viewer: to be called before the widget is deleted."""
         for choice in (self.layer_choice, self.objects):
             choice.disconnect_viewer()
+        self.more.axes.show_layer(None)
         for event in self._events:
             event.disconnect(self._show_regions)
 
@@ -201,6 +202,7 @@ class EverythingForm(QWidget):
         defaults = EverythingSettings()
         self.layer_choice = LayerChoice(viewer)
         add_row(form, "Image", self.layer_choice, "The image layer to segment")
+        form.addRow(self.more.axes)
         self.model = prompter_picker()
         add_row(form, "Model", self.model, "What draws the objects; click for the list")
         self.source = Choice(SOURCES)

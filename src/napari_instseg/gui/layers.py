@@ -10,8 +10,10 @@ import napari.viewer
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..ops.axes import Image, guess_axes
+from ..ops.axes import Image
+from ..ops.axis_names import NamedAxes
 from ..segmenter import InputError
+from .axes import layer_axes
 from .geometry import level_shape
 from .results import add_segmentation
 
@@ -19,58 +21,12 @@ __all__ = [
     "add_segmentation",
     "choose_level",
     "image_from_layer",
-    "layer_axes",
     "one_plane",
     "visible_part",
 ]
 
 #: Of a multiscale image the finest level with at most so many pixels in a plane is taken.
 MAX_PLANE_PIXELS = 8192 * 8192
-
-#: What people call axes, in lower case, and the letter that it stands for.
-AXIS_LETTERS = {
-    **dict.fromkeys(("y", "row", "rows", "height"), "Y"),
-    **dict.fromkeys(("x", "col", "column", "columns", "width"), "X"),
-    **dict.fromkeys(("z", "depth", "section", "sections"), "Z"),
-    **dict.fromkeys(("t", "time", "frame", "frames"), "T"),
-    **dict.fromkeys(("c", "ch", "channel", "channels", "wavelength"), "C"),
-}
-#: Letters for plane axes without a known name.
-SPARE_LETTERS = "ZTPQRUVW"
-
-
-def layer_axes(layer: napari.layers.Image) -> str:
-    """Read one letter a dimension from the layer's axis labels; guess what they leave open.
-
-    Parameters
-    ----------
-    layer : napari.layers.Image
-
-    Returns
-    -------
-    str
-        Of T, Z, C, Y, X, others for more plane axes, and a last S for RGB(A) samples. Without
-        axis labels: YX, ZYX, TZYX or TZCYX.
-
-    Raises
-    ------
-    InputError
-        If there are more dimensions than can be guessed.
-    """
-    named = [AXIS_LETTERS.get(str(label).strip().lower(), "") for label in layer.axis_labels]
-    if len(set(named) - {""}) != len([letter for letter in named if letter]):
-        named = [""] * layer.ndim  # The same name twice says nothing.
-    samples = "S" if layer.rgb else ""
-    if not any(named):
-        return guess_axes(level_shape(layer, 0)) + samples
-    if layer.rgb and "C" in named:
-        named[named.index("C")] = ""
-    missing = [letter for letter in "XY" if letter not in named]
-    spare = [letter for letter in SPARE_LETTERS if letter not in named]
-    for i in reversed(range(layer.ndim)):
-        if not named[i]:
-            named[i] = missing.pop(0) if missing else spare.pop(0)
-    return "".join(named) + samples
 
 
 def choose_level(layer: napari.layers.Image, axes: str) -> int:
@@ -93,8 +49,7 @@ def image_from_layer(
     layer : napari.layers.Image
         Grey or RGB(A), 2-D or more, also multiscale.
     axes : str, optional
-        One letter a dimension (S for RGB samples may be left out); None takes the layer's axis
-        labels and guesses what they leave open.
+        One letter a dimension (S for RGB samples may be left out); None: see `layer_axes`.
     level : int, optional
         Of a multiscale layer; None takes the finest whose planes have at most
         `MAX_PLANE_PIXELS`.
@@ -112,9 +67,8 @@ def image_from_layer(
     if not isinstance(layer, napari.layers.Image):
         kind = type(layer).__name__
         raise InputError(f"expected an Image layer, got {kind}: choose the layer with the picture")
-    if not axes:
-        axes = layer_axes(layer)
-    axes = axes.strip().upper()
+    named = NamedAxes(axes.upper()) if axes else layer_axes(layer)
+    axes = named.letters
     if layer.rgb and not axes.endswith("S"):
         axes += "S"
     if len(axes) != len(_shape(layer)) or not {"Y", "X"} <= set(axes):
@@ -125,7 +79,9 @@ def image_from_layer(
     if level is None:
         level = choose_level(layer, axes)
     data = layer.data[level] if layer.multiscale else layer.data
-    return Image(data, axes, _spacing(layer, axes, data.shape), layer.name)
+    coarse = layer.data[-1] if layer.multiscale and level < len(layer.data) - 1 else None
+    spacing = _spacing(layer, axes, data.shape)
+    return Image(data, axes, spacing, layer.name, named.sources, coarse)
 
 
 def visible_part(
@@ -217,7 +173,7 @@ def one_plane(image: Image, plane: tuple[int, ...]) -> Image:
     where = dict(zip(image.plane_axes, plane, strict=True))
     data = image.data[tuple(where.get(letter, slice(None)) for letter in image.axes)]
     axes = "".join(letter for letter in image.axes if letter not in where)
-    return replace(image, data=data, axes=axes)
+    return replace(image, data=data, axes=axes, coarse=None)
 
 
 def _nothing(layer: napari.layers.Image) -> InputError:

@@ -14,6 +14,8 @@ from .geometry import Placement
 
 #: Where a layer's metadata hold the recipe, and what ties the layer to its source.
 RECIPE_KEY, LINK_KEY = "napari_instseg", "napari_instseg_layer"
+#: In an image layer's metadata, what the user said that its dimensions are.
+AXES_KEY = "napari_instseg_axes"
 #: In the metadata of layers that only show what a dock is doing, and go with it.
 TEMPORARY_KEY = "napari_instseg_temporary"
 

@@ -97,10 +97,12 @@ class SegmentForm(QWidget):
     def disconnect_viewer(self) -> None:
         """Stop following the viewer: to be called before the widget is deleted."""
         self.layer_choice.disconnect_viewer()
+        self.more.axes.show_layer(None)
 
     def _build(self, viewer: napari.viewer.Viewer) -> None:
         self.layer_choice = LayerChoice(viewer)
         add_row(self._form, "Image", self.layer_choice, "The image layer to segment")
+        self._form.addRow(self.more.axes)
         self.model = ModelPicker()
         add_row(self._form, "Model", self.model, "What finds the objects; click for the list")
         self._outputs = OutputBoxes(self._defaults.outputs)

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.axes import ArrayLike, Image, guess_axes, looks_rgb
+from ..ops.axes import Image
+from ..ops.axis_names import FILE, NamedAxes, guess_axes
 from ..segmenter import InputError
+from .found import Found
 from .labels import write_labels
-from .tiff import read_tiff
+from .tiff import read_tiff, read_tiff_axes
 from .zarr import is_zarr, read_zarr
 
 __all__ = ["IMAGE_SUFFIXES", "is_image", "read_image", "read_labels", "stem_of", "write_labels"]
@@ -47,14 +49,14 @@ def read_image(path: str | Path, axes: str | None = None) -> Image:
     ----------
     path : str or Path
     axes : str, optional
-        One letter a dimension, instead of what the file says; see `Image`.
+        One letter a dimension, in any order, instead of what the file says; see `Image`.
 
     Returns
     -------
     Image
         Axes from the file's metadata where it has them, else guessed: YX, ZYX, TZYX or TZCYX,
-        then S if the last dimension is 3 or 4 long. Spacing where the file tells it. Large
-        TIFFs, npy and Zarr are read when their pixels are asked for.
+        then S if the last dimension is 3 or 4 long; ``sources`` says which. Spacing where the
+        file tells it. Large TIFFs, npy and Zarr are read when their pixels are asked for.
 
     Raises
     ------
@@ -69,10 +71,10 @@ def read_image(path: str | Path, axes: str | None = None) -> Image:
     """
     path = Path(path).expanduser()
     with _naming(path):
-        data, found, spacing = _read(path)
-        used = found if axes is None else axes.upper()
-        kept = {a: size for a, size in spacing.items() if a in used}
-        return Image(data, used, kept, stem_of(path))
+        found = _read(path)
+        used = _axes(found) if axes is None else NamedAxes(axes.upper())
+        kept = {a: size for a, size in found.spacing.items() if a in used.letters}
+        return Image(found.data, used.letters, kept, stem_of(path), used.sources, found.coarse)
 
 
 def read_labels(path: str | Path) -> NDArray[np.int64]:
@@ -90,16 +92,41 @@ def read_labels(path: str | Path) -> NDArray[np.int64]:
     """
     path = Path(path).expanduser()
     with _naming(path):
-        data, axes, _ = _read(path, palette=False)
-        if "S" in axes:
-            raise InputError(f"expected a label image, got a colour picture of shape {data.shape}")
-        values = np.asarray(data[...])
+        found = _read(path, palette=False)
+        shape = found.data.shape
+        if "S" in _axes(found).letters:
+            raise InputError(f"expected a label image, got a colour picture of shape {shape}")
+        values = np.asarray(found.data[...])
         labels = values.astype(np.int64)
         if values.dtype.kind not in "bui" and not np.array_equal(labels, values):
             raise InputError(f"expected whole numbers, got {values.dtype} with fractions")
         if labels.size and labels.min() < 0:
             raise InputError(f"expected labels from 0, got {labels.min()}")
         return labels
+
+
+def read_axes(path: Path) -> tuple[tuple[int, ...], NamedAxes] | None:
+    """Read what a file's metadata say of its axes, without a pixel.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    ((int, ...), NamedAxes) or None
+        Shape and axes of a TIFF or Zarr; None for other files, for metadata without axes, and
+        for what cannot be read.
+    """
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return read_tiff_axes(path)
+        if is_zarr(path):
+            found = read_zarr(path)
+            return None if found.axes is None else (tuple(found.data.shape), found.axes)
+    except (InputError, *_DAMAGE):
+        pass
+    return None
 
 
 def is_image(path: Path) -> bool:
@@ -146,24 +173,28 @@ def _naming(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path, *, palette: bool = True) -> tuple[ArrayLike, str, dict[str, float]]:
+def _axes(found: Found) -> NamedAxes:
+    return found.axes or guess_axes(found.data.shape)
+
+
+def _read(path: Path, *, palette: bool = True) -> Found:
     suffix = path.suffix.lower()
     if not path.exists():
         raise InputError("no such file")
     if path.is_dir():
         if not is_zarr(path):
             raise InputError("is a folder; expected an image file or a Zarr folder")
-        data, axes, spacing = read_zarr(path)
-        return data, axes or guess_axes(data.shape, looks_rgb(data.shape)), spacing
+        return read_zarr(path)
     if path.stat().st_size == 0:
         raise InputError("the file is empty")
     if suffix in (".tif", ".tiff"):
         return read_tiff(path, palette=palette)
     if suffix in (".png", ".jpg", ".jpeg"):
-        return *_read_picture(path, palette=palette), {}
+        array = _read_picture(path, palette=palette)
+        letters = "YX" if array.ndim == 2 else "YXS"
+        return Found(array, NamedAxes(letters, dict.fromkeys(letters, FILE)))
     if suffix == ".npy":
-        array = _read_npy(path)
-        return array, guess_axes(array.shape, looks_rgb(array.shape)), {}
+        return Found(_read_npy(path), None)
     raise InputError(f"unknown kind of file; expected one of {', '.join(IMAGE_SUFFIXES)}")
 
 
@@ -186,7 +217,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
     return array
 
 
-def _read_picture(path: Path, *, palette: bool = True) -> tuple[NDArray[Any], str]:
+def _read_picture(path: Path, *, palette: bool = True) -> NDArray[Any]:
     """Read PNG or JPEG with Pillow, which cuts 16-bit colour to 8: that goes elsewhere."""
     from PIL import Image as Pillow
 
@@ -202,7 +233,7 @@ def _read_picture(path: Path, *, palette: bool = True) -> tuple[NDArray[Any], st
                 raise InputError("too many pixels for a PNG or JPEG: save it as TIFF") from error
     if array.ndim == 3 and array.shape[-1] in (1, 2):
         array = array[..., 0]
-    return array, "YX" if array.ndim == 2 else "YXS"
+    return array
 
 
 def _pixels(picture: Any, palette: bool) -> NDArray[Any]:

@@ -15,7 +15,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from ..ops.axes import ArrayLike
+from ..ops.axis_names import FILE, IMAGEJ, OME, NamedAxes, name_axes
 from ..segmenter import InputError
+from .found import Found
 
 #: Images with more bytes than this are read piece by piece where the file allows it.
 LAZY_BYTES = 256 * 1024**2
@@ -46,7 +48,7 @@ def micrometres(unit: object) -> float | None:
     return MICROMETRES.get(text.lower())
 
 
-def read_tiff(path: Path, *, palette: bool = True) -> tuple[ArrayLike, str, dict[str, float]]:
+def read_tiff(path: Path, *, palette: bool = True) -> Found:
     """Read the first image of a TIFF file.
 
     Parameters
@@ -57,11 +59,8 @@ def read_tiff(path: Path, *, palette: bool = True) -> tuple[ArrayLike, str, dict
 
     Returns
     -------
-    data : array
+    Found
         In memory up to `LAZY_BYTES`; above, a memory map, or a Zarr view of a compressed file.
-    axes : str
-    spacing : dict of str to float
-        µm per pixel, where known.
 
     Raises
     ------
@@ -77,18 +76,45 @@ def read_tiff(path: Path, *, palette: bool = True) -> tuple[ArrayLike, str, dict
         _check_pages(tif)
         _check_complete(series)
         data = _read_series(path, series)
-        axes = series.axes
+        axes, source = series.axes, _source(tif)
         spacing = _spacing(tif)
         page = series.keyframe
         indexed = page.photometric == tifffile.PHOTOMETRIC.PALETTE
         if indexed and palette and not tif.is_imagej:
             data, axes = _apply_palette(data, axes, page.colormap)
-        is_color = page.photometric not in (
-            tifffile.PHOTOMETRIC.MINISBLACK,
-            tifffile.PHOTOMETRIC.MINISWHITE,
-        )
-    data, axes = _name_axes(data, axes, is_color)
-    return data, axes, {a: s for a, s in spacing.items() if a in axes}
+        is_color = _is_color(page)
+        coarse = None
+        if hasattr(data, "chunks") and len(series.levels) > 1:
+            coarse = _open_lazily(path, level=-1)
+    data, axes = _samples_last(data, axes, is_color)
+    named = _name_axes(axes, source)
+    return Found(data, named, {a: s for a, s in spacing.items() if a in named.letters}, coarse)
+
+
+def read_tiff_axes(path: Path) -> tuple[tuple[int, ...], NamedAxes]:
+    """Read the shape of the first image, and what the file says of its axes; no pixels.
+
+    Raises
+    ------
+    Exception
+        What tifffile raises for damaged files.
+    """
+    with tifffile.TiffFile(path) as tif:
+        series = tif.series[0]
+        axes = series.axes
+        if not (_is_color(series.keyframe) and axes.endswith("S")):
+            axes = _samples_as_channels(axes)
+        return series.shape, _name_axes(axes, _source(tif))
+
+
+def _is_color(page: Any) -> bool:
+    grey = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE)
+    return page.photometric not in grey
+
+
+def _source(tif: tifffile.TiffFile) -> str:
+    """What the file's axes are known from."""
+    return OME if tif.is_ome else IMAGEJ if tif.is_imagej else FILE
 
 
 def _check_pages(tif: tifffile.TiffFile) -> None:
@@ -130,11 +156,11 @@ def _read_series(path: Path, series: tifffile.TiffPageSeries) -> ArrayLike:
     return data.astype(data.dtype.newbyteorder("="), copy=False)
 
 
-def _open_lazily(path: Path) -> ArrayLike:
-    """A Zarr view of the first image; the file stays open as long as the view is used."""
+def _open_lazily(path: Path, level: int = 0) -> ArrayLike:
+    """A Zarr view of a level of the first image; the file stays open as long as it is used."""
     import zarr
 
-    store = tifffile.imread(path, series=0, level=0, aszarr=True)
+    store = tifffile.imread(path, series=0, level=level, aszarr=True)
     array = zarr.open_array(store, mode="r")
     weakref.finalize(array, store.close)
     return array
@@ -152,30 +178,25 @@ def _apply_palette(
     return palette[data], axes + "S"
 
 
-def _name_axes(data: ArrayLike, axes: str, is_color: bool) -> tuple[ArrayLike, str]:
-    """Make tifffile's axis letters those of `Image`: S last and for RGB(A) only."""
+def _samples_last(data: ArrayLike, axes: str, is_color: bool) -> tuple[ArrayLike, str]:
+    """Move samples of a colour picture last; other samples are channels."""
     where = axes.find("S")
-    if where >= 0:
-        samples = data.shape[where]
-        if not is_color or samples not in (3, 4):
-            axes = axes.replace("S", _free(axes, "CZT"))
-        elif where != len(axes) - 1:
-            if isinstance(data, np.ndarray):
-                data = np.moveaxis(data, where, -1)
-                axes = axes.replace("S", "") + "S"
-            else:
-                axes = axes.replace("S", _free(axes, "CZT"))
-    if "S" in axes and "C" in axes:
-        axes = axes.replace("C", _free(axes, "AZT"))
-    for unknown in "IQ":
-        axes = axes.replace(unknown, _free(axes, "ZT")) if unknown in axes else axes
-    return data, axes
+    if where < 0 or (where == len(axes) - 1 and is_color and data.shape[where] in (3, 4)):
+        return data, axes
+    if is_color and data.shape[where] in (3, 4) and isinstance(data, np.ndarray):
+        return np.moveaxis(data, where, -1), axes.replace("S", "") + "S"
+    return data, _samples_as_channels(axes)
 
 
-def _free(taken: str, choices: str) -> str:
-    """First letter not taken yet."""
-    rest = "ABDEFGHJKLMNOPRUVW"
-    return next(letter for letter in choices + rest if letter not in taken)
+def _samples_as_channels(axes: str) -> str:
+    return axes.replace("S", "Q" if "C" in axes else "C")
+
+
+def _name_axes(axes: str, source: str) -> NamedAxes:
+    """Name axes by tifffile's letters, of which I and Q stand for anything."""
+    rgb = axes.endswith("S")
+    letters = ["" if letter in "IQ" else letter for letter in axes.removesuffix("S")]
+    return name_axes(len(letters), [(letters, source)], rgb=rgb)
 
 
 def _spacing(tif: tifffile.TiffFile) -> dict[str, float]:

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..ops.axes import ArrayLike
+from ..ops.axis_names import FILE, OME, WORDS, name_axes
 from ..segmenter import InputError
+from .found import Found
 from .ngff import IMAGE_LABEL, VALUE
 from .tiff import micrometres
 
 if TYPE_CHECKING:
     import zarr
 
+#: Kinds of axes in OME-Zarr that say what an axis is, whatever it is called.
+KINDS = {"time": "t", "channel": "c"}
 #: Files that make a folder a Zarr array or group.
 MARKERS = ("zarr.json", ".zarray", ".zgroup")
 
@@ -57,7 +61,7 @@ def image_folder(data: object) -> Path | None:
     return folder if isinstance(ome, Mapping) and "multiscales" in ome else None
 
 
-def read_zarr(path: Path) -> tuple[ArrayLike, str, dict[str, float]]:
+def read_zarr(path: Path) -> Found:
     """Open a Zarr array, or the image of an OME-Zarr group.
 
     Parameters
@@ -67,12 +71,9 @@ def read_zarr(path: Path) -> tuple[ArrayLike, str, dict[str, float]]:
 
     Returns
     -------
-    data : Zarr array
-        Level 0 where there are several resolutions; pixels are read when asked for.
-    axes : str
-        From OME-Zarr's ``axes``, Zarr 3's ``dimension_names`` or xarray's names; else empty.
-    spacing : dict of str to float
-        µm per pixel, where known.
+    Found
+        Level 0 where there are several resolutions; pixels are read when asked for. Axes from
+        OME-Zarr's ``axes``, Zarr 3's ``dimension_names`` or xarray's names.
 
     Raises
     ------
@@ -87,11 +88,11 @@ def read_zarr(path: Path) -> tuple[ArrayLike, str, dict[str, float]]:
 
     node = zarr.open(str(path), mode="r")
     if isinstance(node, zarr.Array):
-        return _with_axes(node, _dimension_names(node), {})
+        return _with_names(node, _dimension_names(node), FILE)
     return _read_group(node)
 
 
-def _read_group(group: zarr.Group) -> tuple[ArrayLike, str, dict[str, float]]:
+def _read_group(group: zarr.Group) -> Found:
     attributes = _attributes(group)
     if "bioformats2raw.layout" in attributes and "0" in group:
         return _read_group(group["0"])  # type: ignore[arg-type]
@@ -100,7 +101,7 @@ def _read_group(group: zarr.Group) -> tuple[ArrayLike, str, dict[str, float]]:
     arrays = dict(group.arrays())
     if len(arrays) == 1:
         array = next(iter(arrays.values()))
-        return _with_axes(array, _dimension_names(array), {})
+        return _with_names(array, _dimension_names(array), FILE)
     inside = sorted([*arrays, *(name for name, _ in group.groups())])
     raise InputError(
         "expected a Zarr array or an OME-Zarr image, got a group with "
@@ -115,9 +116,7 @@ def _attributes(group: zarr.Group) -> dict[str, Any]:
     return {**attributes, **inner} if isinstance(inner, Mapping) else attributes
 
 
-def _read_multiscale(
-    group: zarr.Group, multiscale: Mapping[str, Any]
-) -> tuple[ArrayLike, str, dict[str, float]]:
+def _read_multiscale(group: zarr.Group, multiscale: Mapping[str, Any]) -> Found:
     level = multiscale["datasets"][0]
     array = _array(group, level)
     axes = [a if isinstance(a, Mapping) else {"name": a} for a in multiscale.get("axes", ())]
@@ -127,12 +126,14 @@ def _read_multiscale(
         for transform in owner.get("coordinateTransformations", ()):
             if transform.get("type") == "scale":
                 scale = [a * float(b) for a, b in zip(scale, transform["scale"], strict=True)]
+    names = [KINDS.get(str(axis.get("type")), str(axis["name"])) for axis in axes] or names
     spacing = {
-        _letter(axis["name"]): size * unit
-        for axis, size in zip(axes, scale, strict=False)
+        _letter(name): size * unit
+        for name, axis, size in zip(names, axes, scale, strict=False)
         if (unit := micrometres(axis.get("unit"))) is not None and size > 0
     }
-    return _with_axes(array, names, spacing)
+    coarse = _array(group, multiscale["datasets"][-1])
+    return _with_names(array, names, OME, spacing, coarse if coarse.ndim == array.ndim else None)
 
 
 def _array(group: zarr.Group, level: Mapping[str, Any]) -> zarr.Array[Any]:
@@ -188,14 +189,17 @@ def read_label_pyramid(path: Path) -> LabelPyramid | None:
     if not (IMAGE_LABEL in attributes and attributes.get("multiscales")):
         return None
     about, multiscale = attributes[IMAGE_LABEL], attributes["multiscales"][0]
-    _, axes, spacing = _read_multiscale(group, multiscale)
+    found = _read_multiscale(group, multiscale)
+    axes = "" if found.axes is None else found.axes.letters
     levels = tuple(_array(group, level) for level in multiscale["datasets"])
     colors = {
         int(entry[VALUE]): tuple(entry["rgba"])
         for entry in about.get("colors", ())
         if "rgba" in entry
     }
-    return LabelPyramid(levels, axes, spacing, colors, tuple(about.get("properties", ())))
+    return LabelPyramid(
+        levels, axes, dict(found.spacing), colors, tuple(about.get("properties", ()))
+    )
 
 
 def _dimension_names(array: zarr.Array[Any]) -> Sequence[str]:
@@ -204,14 +208,24 @@ def _dimension_names(array: zarr.Array[Any]) -> Sequence[str]:
     return [] if any(not isinstance(name, str) for name in names) else list(names)
 
 
-def _with_axes(
-    array: zarr.Array[Any], names: Sequence[str], spacing: dict[str, float]
-) -> tuple[ArrayLike, str, dict[str, float]]:
-    axes = "".join(_letter(name) for name in names)
-    if len(axes) != array.ndim or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
-        axes = ""
-    return array, axes, {a: s for a, s in spacing.items() if a in axes}
+def _with_names(
+    array: zarr.Array[Any],
+    names: Sequence[object],
+    source: str,
+    spacing: Mapping[str, float] | None = None,
+    coarse: ArrayLike | None = None,
+) -> Found:
+    letters = [_letter(name) for name in names]
+    fits = len(letters) == array.ndim and len(set(letters)) == len(letters)
+    if not (fits and {"Y", "X"} <= set(letters)):
+        return Found(array, None, coarse=coarse)
+    rgb = letters[-1] == "S" and array.shape[-1] in (3, 4)
+    letters = letters[:-1] if rgb else ["" if letter == "S" else letter for letter in letters]
+    named = name_axes(len(letters), [(letters, source)], rgb=rgb)
+    kept = {a: size for a, size in (spacing or {}).items() if a in named.letters}
+    return Found(array, named, kept, coarse)
 
 
 def _letter(name: object) -> str:
-    return str(name)[:1].upper()
+    text = str(name).strip()
+    return WORDS.get(text.lower(), text[:1].upper())

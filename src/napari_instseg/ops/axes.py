@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmenter import InputError
+from .axis_names import GUESSED, meaning
 
 #: Axis letters with a meaning of their own: rows, columns, channels, RGB(A) samples.
 CHANNEL, SAMPLE = "C", "S"
-#: Sides shorter than this (px) are not taken for rows or columns of a colour picture.
-SMALLEST_RGB = 5
 
 
 class ArrayLike(Protocol):
@@ -50,6 +49,11 @@ class Image:
     spacing : mapping of str to float
         µm per pixel by axis letter; empty where unknown.
     name : str
+    sources : mapping of str to str
+        What the letters are known from, see `axis_names.NamedAxes`; empty where the axes were
+        given.
+    coarse : array, optional
+        The same image, with the same axes, at the lowest resolution there is.
 
     Raises
     ------
@@ -67,6 +71,8 @@ class Image:
     axes: str
     spacing: Mapping[str, float] = field(default_factory=dict)
     name: str = "image"
+    sources: Mapping[str, str] = field(default_factory=dict)
+    coarse: ArrayLike | None = None
 
     def __post_init__(self) -> None:
         shape, axes = tuple(self.data.shape), self.axes
@@ -121,6 +127,22 @@ class Image:
     def is_rgb(self) -> bool:
         """Whether the channels are the samples of a colour picture."""
         return SAMPLE in self.axes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know: which planes and channels were guessed."""
+        guessed = [
+            f"{a} ({meaning(a)}, {self._size(a)})"
+            for a in self.axes
+            if a not in "YXS" and self.sources.get(a) == GUESSED and self._size(a) > 1
+        ]
+        if not guessed:
+            return ()
+        were = "was" if len(guessed) == 1 else "were"
+        return (
+            f"axes {self.axes}: {' and '.join(guessed)} {were} {GUESSED}; name the axes if that is "
+            "not right",
+        )
 
     def _size(self, axis: str) -> int:
         return int(self.data.shape[self.axes.index(axis)])
@@ -177,37 +199,3 @@ class Image:
     def planes(self) -> list[tuple[int, ...]]:
         """Index of every plane, in C order; one empty index for a 2-D image."""
         return list(np.ndindex(*self.plane_shape))
-
-
-def looks_rgb(shape: Sequence[int]) -> bool:
-    """Whether an array of unknown axes is taken for a colour picture: 3 or 4 samples last.
-
-    Examples
-    --------
-    >>> looks_rgb((64, 64, 3)), looks_rgb((64, 64, 4)), looks_rgb((64, 3, 3)), looks_rgb((9, 3))
-    (True, True, False, False)
-    """
-    return len(shape) > 2 and shape[-1] in (3, 4) and min(shape[-3:-1]) >= SMALLEST_RGB
-
-
-def guess_axes(shape: Sequence[int], rgb: bool = False) -> str:
-    """Guess axis letters by the number of dimensions: YX, ZYX, TZYX or TZCYX, then S for RGB.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than 2 or more than 5 dimensions (without the samples).
-
-    Examples
-    --------
-    >>> guess_axes((5, 64, 64)), guess_axes((64, 64, 3), rgb=True)
-    ('ZYX', 'YXS')
-    """
-    names = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX"}
-    count = len(shape) - rgb
-    if count not in names:
-        raise InputError(f"expected 2 to 5 dimensions, got shape {tuple(shape)}; name its axes")
-    axes = names[count]
-    if rgb:
-        axes = axes.replace(CHANNEL, "A") + SAMPLE
-    return axes

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..segmenter import InputError
 from ..settings import Settings
 from .axes import Image
+from .sampling import SAMPLE_PIXELS, sample, step_for
 
 WHITE = (1.0, 1.0, 1.0)
 RGB_COLORS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -23,10 +24,6 @@ CHANNEL_COLORS = (
     (1.0, 0.0, 1.0),
     (0.0, 1.0, 1.0),
 )
-#: Most pixels (per channel) of an image that are read to find its percentiles.
-SAMPLE_PIXELS = 2_000_000
-#: Planes that are sampled to find the percentiles of a stack.
-SAMPLE_PLANES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +164,7 @@ def thin(plane: NDArray[np.generic], pixels: int = SAMPLE_PIXELS) -> NDArray[np.
     >>> thin(np.zeros((100, 100)), pixels=2500).shape
     (50, 50)
     """
-    step = _step(plane.shape[0] * plane.shape[1], pixels)
+    step = step_for(plane.shape[0] * plane.shape[1], pixels)
     return plane[::step, ::step]
 
 
@@ -219,7 +216,7 @@ def map_intensity(image: Image, settings: Settings) -> IntensityMapping:
     Parameters
     ----------
     image : Image
-        Read thinly, at most about `SAMPLE_PIXELS` a channel from `SAMPLE_PLANES` planes.
+        A part of it is read, see `sampling.sample`; nothing if the limits are fixed.
     settings : Settings
         ``channels``, ``colors``, ``limits``, ``percentiles`` and ``invert`` count.
 
@@ -236,7 +233,7 @@ def map_intensity(image: Image, settings: Settings) -> IntensityMapping:
         colors = as_colors(settings.colors)
     limits = settings.limits
     if limits is None:
-        samples = _samples(image, channels)
+        samples = sample(image, channels)
         limits = measure_limits(samples, settings.percentiles, joint=joint)
         limits = limits if samples else limits * count
     elif len(limits) == 1:
@@ -245,20 +242,3 @@ def map_intensity(image: Image, settings: Settings) -> IntensityMapping:
         if len(got) != count:
             raise InputError(f"{name}: expected one for each of {count} channels, got {len(got)}")
     return IntensityMapping(limits, colors, settings.invert)
-
-
-def _samples(image: Image, channels: tuple[int, ...] | None) -> list[NDArray[np.generic]]:
-    """Thinned planes, spread evenly over the image."""
-    planes = image.planes()
-    height, width = image.label_shape[-2:]
-    if not planes or not height or not width:
-        return []
-    count = min(SAMPLE_PLANES, len(planes))
-    picked = [planes[i] for i in np.linspace(0, len(planes) - 1, count).round().astype(int)]
-    step = _step(height * width * count, SAMPLE_PIXELS)
-    thinned = slice(0, height, step), slice(0, width, step)
-    return [image.read(plane, *thinned, channels) for plane in picked]
-
-
-def _step(pixels: int, limit: int) -> int:
-    return max(1, int(np.ceil((pixels / max(limit, 1)) ** 0.5)))

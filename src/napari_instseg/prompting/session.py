@@ -361,7 +361,8 @@ class PromptSession(ImageViews):
             categories,
             self.settings.replace(**settings),
             {**self.details, **(details or {})},
-            warnings=(*warnings, *self.warnings),
+            # A detector may have noted the same of the image.
+            warnings=tuple(dict.fromkeys((*self.image.notes, *warnings, *self.warnings))),
             complete=complete,
         )
 

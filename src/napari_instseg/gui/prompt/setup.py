@@ -65,6 +65,8 @@ class SetupForm(QWidget):
         self._targets: dict[Hashable, Hashable] = {}
         self.layer_choice = LayerChoice(viewer)
         add_row(self._form, "Image", self.layer_choice, "The image layer to prompt in")
+        self.more = PromptDetails()
+        self._form.addRow(self.more.axes)
         self.model: ModelPicker = prompter_picker()
         tip = "The promptable model (Segment Anything and its kin); click for the list"
         add_row(self._form, "Model", self.model, tip)
@@ -74,7 +76,6 @@ class SetupForm(QWidget):
             "Offered are layers with the pixels of the image, in the same place."
         )
         add_row(self._form, "Objects in", self.target, tip)
-        self.more = PromptDetails()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(self._form)
@@ -83,11 +84,13 @@ class SetupForm(QWidget):
         self._events = (viewer.layers.events.inserted, viewer.layers.events.removed)
         for event in self._events:
             event.connect(self._show_targets)
+        self.more.axes.changed.connect(self._show_targets)
         self._show_layer()
 
     def disconnect_viewer(self) -> None:
         """Stop following the viewer: to be called before the widget is deleted."""
         self.layer_choice.disconnect_viewer()
+        self.more.axes.show_layer(None)
         for event in self._events:
             event.disconnect(self._show_targets)
 
