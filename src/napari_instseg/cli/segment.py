@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InputError
 from ..settings import PRECISIONS, Settings
 from . import values
-from .console import Console, UsageError, add_device, add_json, add_quiet, work
+from .console import Console, UsageError, add_device, add_json, add_quiet
 from .jobs import (
-    Batch,
-    Job,
     add_input_options,
+    add_jobs,
     add_repeat_options,
+    check_weights,
     load_model,
+    reader,
     run_jobs,
 )
 from .reading import add_image_options, given_recipe, given_settings
 
 if TYPE_CHECKING:
-    from ..models.entry import LoadedModel
+    from ..batch.tasks import SegmentTask
 
 #: Options that say how to link planes.
 LINK_FIELDS = ("link_overlap", "link_gap", "min_planes", "link_fill")
 EPILOG = """\
 For each input, OUTPUT gets <stem>_instances.tif, <stem>_semantic.tif, <stem>_panoptic.tif,
 <stem>_segments.csv (one row an object) and <stem>_recipe.json (all settings, to run again).
+<stem>_status.json says whether an input is done; of several, all-segments.csv has all objects.
 Label images of Zarr inputs, and with '--format zarr', are OME-Zarr: <stem>_instances.zarr, ...
 Exit status: 0 all done, 1 some input failed, 2 a wrong option, 130 stopped by Ctrl-C."""
 
@@ -123,6 +124,7 @@ def _add_run_options(group: Any) -> None:
         f"(default: {default.precision})",
     )
     add("--batch-size", type=int, metavar="N", help="tiles at a time (default: 0, automatic)")
+    add_jobs(group)
     add_repeat_options(group)
 
 
@@ -131,8 +133,12 @@ def run(args: argparse.Namespace) -> int:
     console = Console.of(args)
     recipe, settings = read_settings(args)
 
-    def begin() -> SegmentBatch:
-        return SegmentBatch(load_model(settings, console), recipe, args, console, settings)
+    def begin() -> SegmentTask:
+        from ..batch.tasks import SegmentTask
+
+        loaded = load_model(settings, console)
+        check_weights(recipe, loaded.sha256, console)
+        return SegmentTask(reader(args, recipe), loaded, settings)
 
     return run_jobs(args, settings.outputs, settings.model, begin, console)
 
@@ -168,26 +174,3 @@ def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Sett
         return recipe, settings
     except InputError as error:
         raise UsageError(str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentBatch(Batch):
-    """A `Batch` for a model that finds objects by itself."""
-
-    loaded: LoadedModel
-    settings: Settings
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self.loaded.segmenter.device
-
-    def segment(self, job: Job, place: str) -> None:
-        """Segment an input and write what was found."""
-        from ..pipeline import Run
-
-        image = self.open(job)
-        run = Run(image, self.loaded.segmenter, self.settings, model=self.loaded.identity)
-        with self.console.bar(desc=place + job.path.name, unit="tile", leave=False) as bar:
-            work(run, bar)
-        self.keep(job, run.result())
