@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
@@ -43,12 +44,15 @@ class Files:
 
     def __init__(self) -> None:
         self.opened: list[str] = []
+        #: Those that somebody still has.
+        self.alive: WeakSet[Image] = WeakSet()
         self.on_open: Callable[[Path], object] = lambda path: None
 
     def open(self, path: Path) -> Image:
         self.on_open(path)
         self.opened.append(path.stem)
-        return read_image(path)
+        self.alive.add(image := read_image(path))
+        return image
 
 
 def task_of(files: Files | None = None) -> SegmentTask:
@@ -136,12 +140,9 @@ class TestLanes:
 
     @pytest.mark.parametrize("at_once", [1, 2, 3])
     def test_no_more_are_in_memory_and_the_model_has_one_user(self, paths, out, at_once):
-        files, lock, written = Files(), threading.Lock(), []
+        files, lock = Files(), threading.Lock()
         task = task_of(files)
         find, most, users = task.loaded.segmenter.segment, [], set()
-
-        def count(path):
-            most.append(len(files.opened) - len(written))
 
         def segment(tiles):
             assert lock.acquire(blocking=False)
@@ -150,13 +151,14 @@ class TestLanes:
             lock.release()
             return found
 
-        files.on_open = count
+        files.on_open = lambda path: most.append(len(files.alive))
         task.loaded.segmenter.segment = segment
         jobs = plan(paths, out, OUTPUTS)
-        finish(task, jobs, out, at_once, on_result=lambda job, result: written.append(job.name))
+        finish(task, jobs, out, at_once)
         assert statuses(jobs) == ["done"] * 7
-        # As one is opened, those before it are in memory.
+        # As one is opened, those under way are in memory.
         assert max(most) <= at_once - 1
+        assert not files.alive
         assert users == {threading.get_ident()}
 
     @pytest.mark.parametrize("at_once", [1, 2])

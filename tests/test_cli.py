@@ -296,6 +296,21 @@ class TestSegment:
         assert table["name"].tolist() == list("abbccc")
         assert table["file"].unique().tolist() == [str(folder / f"{x}.npy") for x in "abc"]
 
+    def test_a_pattern_for_all_sub_folders(self, model, tmp_path, monkeypatch):
+        """As it comes where the shell does not know it."""
+        monkeypatch.chdir(tmp_path)
+        for i, folder in enumerate(("plates/1/day", "plates/2/day"), start=1):
+            (tmp_path / folder).mkdir(parents=True)
+            np.save(tmp_path / folder / "a.npy", squares(i))
+        assert segment("plates/**/*.npy", "-o", "plates/out", "--jobs", 2, "--quiet") == 0
+        table = pd.read_csv(tmp_path / "plates" / "out" / "all-segments.csv")
+        assert list(table.columns[:3]) == ["file", "name", "index"]
+        assert table["name"].tolist() == ["1_day_a", "2_day_a", "2_day_a"]
+        assert table["file"].unique().tolist() == [
+            str(Path("plates", folder, "day", "a.npy")) for folder in "12"
+        ]
+        assert model.loads == [("nuclei", "auto")]
+
     def test_results_that_are_there(self, model, folder, tmp_path, capsys):
         out = tmp_path / "out"
         assert segment(folder / "a.npy", "-o", out) == 0

@@ -90,11 +90,15 @@ class BatchRun:
             job = waiting.popleft()
             with self._putting_back(job):
                 yield Step(job, Progress(0, 0, "reading"))
-                image = self._read(job)
-                result = None if image is None else (yield from self._segment(job, image))
-                if result is not None:
-                    self._write(job, result)
+                yield from self._do(job)
             yield Step(job)
+
+    def _do(self, job: Job) -> Generator[Step]:
+        """Take an input from file to files; nothing of it is in memory afterwards."""
+        image = self._read(job)
+        result = None if image is None else (yield from self._segment(job, image))
+        if result is not None:
+            self._write(job, result)
 
     def _side_by_side(self, waiting: deque[Job]) -> Generator[Step]:
         """Serve the lanes, each of which takes an input from file to files."""
@@ -116,6 +120,8 @@ class BatchRun:
                     lanes -= 1
                 else:
                     yield from self._serve(*message)
+                # The image in it is for nobody to keep while the next one is waited for.
+                del message
         finally:
             waiting.clear()
             while lanes:
@@ -151,12 +157,18 @@ class BatchRun:
             if image is not None:
                 inbox.put((job, image, answer))
                 del image
-                result = answer.get()
-                if result is not None:
-                    inbox.put(Step(job, Progress(0, 0, "writing")))
-                    self._write(job, result)
+                self._take(job, answer, inbox)
             inbox.put(Step(job))
         inbox.put(None)
+
+    def _take(
+        self, job: Job, answer: SimpleQueue[Segmentation | None], inbox: SimpleQueue[_Message]
+    ) -> None:
+        """Wait for what was found in an image, and write it."""
+        result = answer.get()
+        if result is not None:
+            inbox.put(Step(job, Progress(0, 0, "writing")))
+            self._write(job, result)
 
     # What is done with an input.
 

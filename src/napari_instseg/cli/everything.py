@@ -39,6 +39,7 @@ Prompts are a grid of points over each picture, or the boxes of a detector, whic
 its class and score ('--prompts detector').
 For each input, OUTPUT gets <stem>_instances.tif, <stem>_segments.csv (one row an object) and
 <stem>_recipe.json (all settings, to run again). What is done when Ctrl-C is pressed is kept.
+<stem>_status.json says whether an input is done; of several, all-segments.csv has all objects.
 The label image of a Zarr input, and with '--format zarr', is OME-Zarr: <stem>_instances.zarr.
 Exit status: 0 all done, 1 some input failed, 2 a wrong option, 130 stopped by Ctrl-C."""
 
