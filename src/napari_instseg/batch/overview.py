@@ -6,6 +6,7 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from ..io.results import object_colors, outlines
 from ..ops.intensity import map_intensity, used_channels
@@ -53,7 +54,8 @@ def overview(result: Segmentation, edge: int = EDGE, window: int = WINDOW) -> ND
     pixels = image.read(plane, rows, cols, used_channels(image, settings))
     picture: NDArray[np.uint8] = np.round(mapping.apply(pixels) * 255).astype(np.uint8)
     labels = result.instances[plane][rows, cols]
-    line = outlines(labels)
+    # Two pixels wide, as the picture may be shown smaller.
+    line = binary_dilation(outlines(labels)) & (labels > 0)
     picture[line] = object_colors(labels[line])
     return picture
 
@@ -63,5 +65,5 @@ def as_jpeg(picture: NDArray[np.uint8]) -> bytes:
     from PIL import Image as Pillow
 
     file = BytesIO()
-    Pillow.fromarray(picture).save(file, format="JPEG", quality=85)
+    Pillow.fromarray(picture).save(file, format="JPEG", quality=85, subsampling=0)
     return file.getvalue()
