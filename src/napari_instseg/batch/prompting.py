@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..models.entry import LoadedModel
 from ..models.prompters import LoadedPrompter
@@ -38,6 +38,7 @@ class EverythingTask(Task):
     options: dict[str, Any]
     chosen: EverythingSettings
     detector: tuple[LoadedModel, Settings] | None = None
+    unit: ClassVar[str] = "step"
 
     @property
     def device(self) -> str:

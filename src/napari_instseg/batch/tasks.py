@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ..models.entry import LoadedModel
 from ..ops.axes import Image
@@ -39,6 +39,8 @@ class Task(ABC):
     """
 
     read: Callable[[Path], Image]
+    #: What its runs count their progress in.
+    unit: ClassVar[str] = "tile"
 
     @property
     @abstractmethod

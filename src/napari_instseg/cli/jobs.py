@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ..ops.axes import Image
 
 
+#: Inputs whose results have longer names that are told of one by one.
+FEW = 3
+
+
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Add the inputs and the folder for their results."""
     add = parser.add_argument
@@ -130,7 +134,10 @@ def run_jobs(
         device = task.device
         run = BatchRun(task, jobs, args.output, at_once=getattr(args, "jobs", 1))
         try:
-            with closing(iter(run)) as steps, _Teller(jobs, args.traceback, console) as tell:
+            with (
+                _Teller(jobs, task.unit, args.traceback, console) as tell,
+                closing(iter(run)) as steps,
+            ):
                 for step in steps:
                     tell(step)
         except KeyboardInterrupt:
@@ -171,19 +178,22 @@ def _plan(args: argparse.Namespace, outputs: Sequence[str], console: Console) ->
         )
     except InputError as error:
         raise UsageError(str(error)) from error
-    for job in jobs:
-        if job.name != stem_of(job.path):
-            console.note(f"{job.path}: results are called {job.name}_..., as names would clash")
+    renamed = [job for job in jobs if job.name != stem_of(job.path)]
+    for job in renamed[:FEW]:
+        console.note(f"{job.path}: results are called {job.name}_..., as names would clash")
+    if len(renamed) > FEW:
+        console.note(f"... and so on, {len(renamed)} in all")
     return jobs
 
 
 class _Teller:
     """Says what happens to inputs: a bar for the one that the model works on, a line at its end."""
 
-    def __init__(self, jobs: list[Job], traces: bool, console: Console) -> None:
+    def __init__(self, jobs: list[Job], unit: str, traces: bool, console: Console) -> None:
         # Jobs that look alike are not the same.
         self._places = {id(job): f"{i}/{len(jobs)} " for i, job in enumerate(jobs, start=1)}
-        self._traces, self._console = traces, console
+        self._untold = {id(job): job for job in jobs if job.status == "waiting"}
+        self._unit, self._traces, self._console = unit, traces, console
         self._bar: Any = None
         self._job: Job | None = None
 
@@ -191,7 +201,11 @@ class _Teller:
         return self
 
     def __exit__(self, *details: object) -> None:
+        """Say what ended while the run was stopped, too."""
         self._close()
+        for job in list(self._untold.values()):
+            if job.status in ("done", "failed"):
+                self._say(job)
 
     def __call__(self, step: Step) -> None:
         """Say what has happened."""
@@ -204,7 +218,8 @@ class _Teller:
             if job is not self._job:
                 self._close()
                 desc = self._places[id(job)] + job.path.name
-                self._job, self._bar = job, self._console.bar(desc=desc, unit="tile", leave=False)
+                self._job = job
+                self._bar = self._console.bar(desc=desc, unit=self._unit, leave=False)
             self._bar.total = progress.total
             self._bar.update(progress.done - self._bar.n)
 
@@ -214,6 +229,7 @@ class _Teller:
         self._bar = self._job = None
 
     def _say(self, job: Job) -> None:
+        self._untold.pop(id(job), None)
         if job.error:
             if self._traces:
                 self._console.fail(job.trace)
