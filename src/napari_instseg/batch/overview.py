@@ -65,5 +65,5 @@ def as_jpeg(picture: NDArray[np.uint8]) -> bytes:
     from PIL import Image as Pillow
 
     file = BytesIO()
-    Pillow.fromarray(picture).save(file, format="JPEG", quality=85, subsampling=0)
+    Pillow.fromarray(picture).save(file, format="JPEG", quality=75, subsampling=0)
     return file.getvalue()

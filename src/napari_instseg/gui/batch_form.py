@@ -41,6 +41,8 @@ OUTPUT_TIP = (
     "Gets label images, table, recipe and status of each image, and all-segments.csv with the\n"
     "objects of all images"
 )
+#: Of the layer that stands for an image, px: what counts are its axes.
+SAMPLE_SIZE = 8
 EXISTING_TIP = "What is done about images that have results in the folder"
 
 
@@ -166,11 +168,15 @@ class BatchForm(QWidget):
         if image is None:
             self.more.show_layer(None)
             return
-        # The form asks layers; this one has no pixels and is never shown.
+        # The form asks layers; this one has few pixels, all alike, and is never shown.
         dtype = np.dtype(image.data.dtype)
+        shape = [
+            size if axis in "CS" else min(size, SAMPLE_SIZE)
+            for axis, size in zip(image.axes, image.data.shape, strict=True)
+        ]
         top = float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
         layer = napari.layers.Image(
-            np.broadcast_to(np.zeros((), dtype), image.data.shape),
+            np.zeros(shape, dtype),
             rgb=image.is_rgb,
             contrast_limits=(0.0, top),
             **world_of(image.axes.replace("S", ""), image.spacing),
