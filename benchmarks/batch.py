@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> Result:
     """Let them take turns."""
     settings = Settings(tile_size=options.tile_size, overlap=options.overlap)
     task = SegmentTask(read_image, load("nuclei", options.device), settings)
-    count = 3 if options.smoke else FILES
+    count = options.pictures or (3 if options.smoke else FILES)
     with TemporaryDirectory() as folder:
         paths, source = _files(Path(folder) / "in", count)
         images = [read_image(path) for path in paths]
