@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    batch,
     detectron2_painting,
     detectron2_predictor,
     detectron2_sahi,
@@ -21,7 +22,7 @@ from . import (
 from ._common import Result, parse, show
 
 MODULES = (
-    *(painting, overhead, sahi_peer, linking, tracking),
+    *(painting, overhead, batch, sahi_peer, linking, tracking),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
     *(scaling, startup),

@@ -8,15 +8,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import napari
 import numpy as np
+from PIL import Image as Picture
 from qtpy.QtGui import QImage, QPainter
 from qtpy.QtWidgets import QApplication
 from scipy import ndimage
 
+from napari_instseg.gui.batch_widget import BatchWidget
 from napari_instseg.gui.everything_widget import EverythingWidget
 from napari_instseg.gui.prompt.widget import PromptWidget
 from napari_instseg.gui.segment_widget import SegmentWidget
@@ -24,6 +28,7 @@ from napari_instseg.models.registry import find
 from napari_instseg.promptable import ON
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SAMPLES = Path(__file__).parents[1] / "src" / "napari_instseg" / "data"
 SIZE = (1360, 860)
 PLUGIN = "napari-instseg"
 PATIENCE_S = 300
@@ -110,6 +115,35 @@ def everything(sample: str, file: str) -> None:
     close(viewer)
 
 
+def batch(file: str) -> None:
+    """The Batch dock after a run on pieces of the samples and a broken file; one is open."""
+    # Names are short there.
+    with TemporaryDirectory() as folder, chdir(folder):
+        plate, edge = Path("plate"), 176
+        plate.mkdir()
+        for name in ("fluorescence", "histology"):
+            pixels = np.asarray(Picture.open(SAMPLES / f"{name}.png"))
+            for i, (top, left) in enumerate(((0, 0), (0, 70), (70, 0))):
+                piece = pixels[top : top + edge, left : left + edge]
+                Picture.fromarray(piece).save(plate / f"{name}-{i + 1}.png")
+        (plate / "half-copied.png").write_bytes((SAMPLES / "histology.png").read_bytes()[:5000])
+        viewer = napari.Viewer(show=True)
+        viewer.window.resize(*SIZE)
+        dock = BatchWidget(viewer)
+        viewer.window.add_dock_widget(dock, name="Batch", area="right")
+        dock.form.add([str(plate)])
+        dock.form.folder.path.setText("results")
+        wait(lambda: dock.table.rowCount() == 7 and dock.listing.worker is None)
+        rest(1)
+        dock.run_button.click()
+        wait(lambda: dock.worker is None)
+        dock.view.opened.emit(0)
+        wait(lambda: len(viewer.layers) == 4 and dock.opening.worker is None)
+        fill_canvas(viewer)
+        shoot(viewer, file, dock.status.text())
+        close(viewer)
+
+
 def picker(file: str, words: str) -> None:
     """The list of models over the window, after a search."""
     viewer, dock = show("fluorescence", SegmentWidget, "Segment")
@@ -169,6 +203,7 @@ def main() -> None:
     picker("models.png", "mask 50 fpn")
     prompts("prompts.png")
     everything("fluorescence", "everything.png")
+    batch("batch.png")
 
 
 if __name__ == "__main__":

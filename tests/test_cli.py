@@ -15,14 +15,14 @@ import zarr
 from scipy import ndimage
 
 import napari_instseg
+from napari_instseg.batch.inputs import expand, is_own_result, name_results
 from napari_instseg.cli import main
-from napari_instseg.cli.inputs import expand, is_own_result, name_results
 from napari_instseg.cli.train import DEFAULTS
 from napari_instseg.instances import Instances
 from napari_instseg.io.images import read_image, read_labels, write_labels
 from napari_instseg.models import registry
 from napari_instseg.models.entry import LoadedModel
-from napari_instseg.segmenter import Category, Prediction, Rules
+from napari_instseg.segmenter import Category, InputError, Prediction, Rules
 from napari_instseg.settings import Settings
 
 DATA = Path(napari_instseg.__file__).parent / "data"
@@ -196,8 +196,8 @@ class TestSegment:
         out = tmp_path / "out"
         assert segment(folder / "a.npy", folder / "c.npy", "--output", out) == 0
         endings = ("instances.tif", "semantic.tif", "panoptic.tif", "segments.csv", "recipe.json")
-        expected = {f"{stem}_{ending}" for stem in "ac" for ending in endings}
-        assert {p.name for p in out.iterdir()} == expected
+        expected = {f"{stem}_{ending}" for stem in "ac" for ending in (*endings, "status.json")}
+        assert {p.name for p in out.iterdir()} == {*expected, "all-segments.csv"}
         labels = read_labels(out / "c_instances.tif")
         assert np.array_equal(labels > 0, squares(3) > 0)
         assert labels.max() == 3
@@ -254,7 +254,7 @@ class TestSegment:
         err = capsys.readouterr().err
         assert "a.npy: unexpected ZeroDivisionError: oh (see where: " in err
         assert "Traceback" not in err
-        assert {p.name[0] for p in (tmp_path / "out").iterdir()} == {"b", "c"}
+        assert {p.name[0] for p in (tmp_path / "out").glob("*.tif")} == {"b", "c"}
         model.calls = 0
         assert main(["--traceback", "segment", str(folder / "a.npy"), "-o", str(tmp_path)]) == 1
         assert "Traceback" in capsys.readouterr().err
@@ -270,7 +270,7 @@ class TestSegment:
         monkeypatch.setattr(model, "segment", stop_at_second)
         out = tmp_path / "out"
         assert segment(folder, "-o", out, "--json") == 130
-        assert {p.name[:2] for p in out.iterdir()} == {"a_"}
+        assert {p.name[:2] for p in out.iterdir()} == {"a_", "al"}
         said = capsys.readouterr()
         assert f"stopped: 1 of 3 inputs are finished; results are in {out}" in said.err
         document = json.loads(said.out)
@@ -302,6 +302,47 @@ class TestSegment:
         assert {p.name for p in out.iterdir()} == names
         assert segment(field, *tiled, "--format", "zarr", "--resume") == 0
         assert model.calls == whole
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_goes_on_where_it_stopped(self, model, folder, tmp_path, monkeypatch, jobs, capsys):
+        find = model.segment
+
+        def stop_at_second(tiles):
+            if model.calls == 1:
+                raise KeyboardInterrupt
+            return find(tiles)
+
+        out, arguments = tmp_path / "out", ["--jobs", jobs, "--skip-existing"]
+        with monkeypatch.context() as patch:
+            patch.setattr(model, "segment", stop_at_second)
+            assert segment(folder, "-o", out, *arguments) == 130
+        assert [p.name for p in out.glob("*_status.json")] == [
+            f"{p.name[0]}_status.json" for p in out.glob("*_recipe.json")
+        ]
+        assert len(list(out.glob("*_recipe.json"))) == 1
+        capsys.readouterr()
+        assert segment(folder, "-o", out, *arguments, "--json") == 0
+        statuses = [i["status"] for i in json.loads(capsys.readouterr().out)["inputs"]]
+        assert sorted(statuses) == ["done", "done", "skipped"]
+        assert model.calls == 3
+        table = pd.read_csv(out / "all-segments.csv")
+        assert table["name"].tolist() == list("abbccc")
+        assert table["file"].unique().tolist() == [str(folder / f"{x}.npy") for x in "abc"]
+
+    def test_a_pattern_for_all_sub_folders(self, model, tmp_path, monkeypatch):
+        """As it comes where the shell does not know it."""
+        monkeypatch.chdir(tmp_path)
+        for i, folder in enumerate(("plates/1/day", "plates/2/day"), start=1):
+            (tmp_path / folder).mkdir(parents=True)
+            np.save(tmp_path / folder / "a.npy", squares(i))
+        assert segment("plates/**/*.npy", "-o", "plates/out", "--jobs", 2, "--quiet") == 0
+        table = pd.read_csv(tmp_path / "plates" / "out" / "all-segments.csv")
+        assert list(table.columns[:3]) == ["file", "name", "index"]
+        assert table["name"].tolist() == ["1_day_a", "2_day_a", "2_day_a"]
+        assert table["file"].unique().tolist() == [
+            str(Path("plates", folder, "day", "a.npy")) for folder in "12"
+        ]
+        assert model.loads == [("nuclei", "auto")]
 
     def test_results_that_are_there(self, model, folder, tmp_path, capsys):
         out = tmp_path / "out"
@@ -579,7 +620,9 @@ class TestRecipe:
         first = ["--axes", "CYX", "--channel", "1", "--limits", "0,300", "--pixel-size", "0.5"]
         assert segment(tmp_path / "x.npy", "-o", one, *first) == 0
         assert segment(tmp_path / "x.npy", "-o", two, "--recipe", one / "x_recipe.json") == 0
-        for path in one.iterdir():
+        results = [path for path in one.iterdir() if path.name != "x_status.json"]
+        assert len(results) == 5
+        for path in results:
             assert (two / path.name).read_bytes() == path.read_bytes()
 
     def test_options_win(self, model, folder, tmp_path, capsys):
@@ -640,8 +683,10 @@ class TestInputs:
         assert names("a.tif", "a.png", "c.png") == ["a_tif", "a_png", "c"]
         assert names("1/A.tif", "2/a.tif", "c.png") == ["1_A", "2_a", "c"]
         assert names("1/a.tif", "2/a.tif", "2/a.png") == ["1_a_tif", "2_a_tif", "2_a_png"]
-        with pytest.raises(Exception, match="would get the same names"):
-            names("x/1/a.tif", "y/1/a.tif")
+        assert names("x/1/a.tif", "y/1/a.tif", "y/1/b.tif") == ["x_1_a", "y_1_a", "b"]
+        assert names("a.tif", "y/1/a.tif", "x/1/a.tif") == ["a", "y_1_a", "x_1_a"]
+        with pytest.raises(InputError, match="would get the same names"):
+            names("x_1/a.tif", "x/1/a.tif", "y/1/a.tif", "y_1/a.tif", "p/1/a.tif")
 
 
 class TestEvaluate:

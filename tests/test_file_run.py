@@ -21,7 +21,8 @@ from helpers import ComponentSegmenter
 from numpy.typing import NDArray
 from test_stored import Noisy, picture
 
-from napari_instseg.file_run import FileRun, run_folder
+from napari_instseg.file_run import FileRun
+from napari_instseg.io.run_folder import run_folder
 from napari_instseg.models.entry import LoadedModel
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmenter import RGB, InputError, Prediction

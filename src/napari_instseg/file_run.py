@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from .io.atomic import sweep
 from .io.results import check_format, check_tracks
-from .io.run_folder import Existing, RunFolder
+from .io.run_folder import Existing, RunFolder, run_folder
 from .models.entry import LoadedModel
 from .ops.axes import Image
 from .ops.identity import sample_sha256
@@ -77,7 +77,7 @@ class FileRun:
             check_tracks(tracks, image)
         self._tracks = tracks
         self._output, self._stem, self._format = output, stem, check_format(format, image)
-        self._settings = settings
+        self._settings, self._saved = settings, False
         identity = identify(image, model, settings)
         self._folder = RunFolder(run_folder(output, stem), identity, existing=existing)
         try:
@@ -94,7 +94,13 @@ class FileRun:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Let others write; what was found stays until it has been saved."""
+        """See `close`."""
+        self.close()
+
+    def close(self) -> None:
+        """Let others write; what was found stays if it has not been saved."""
+        if self._saved:
+            self._folder.remove()
         self._folder.close()
 
     def __iter__(self) -> Iterator[Progress]:
@@ -102,7 +108,7 @@ class FileRun:
         return iter(self._run)
 
     def save(self) -> tuple[Result, list[Path]]:
-        """Write the results; return them, and the files that were written.
+        """Write the results; return them, readable until `close`, and what was written.
 
         Raises
         ------
@@ -118,19 +124,8 @@ class FileRun:
         else:
             result = run.result()
         files = result.save(self._output, self._stem, self._format, self._tracks)
-        self._folder.remove()
+        self._saved = True
         return result, files
-
-
-def run_folder(output: Path, stem: str) -> Path:
-    """Name the folder of an unfinished run.
-
-    Examples
-    --------
-    >>> run_folder(Path("out"), "cells").name
-    '.cells.run'
-    """
-    return output / f".{stem}.run"
 
 
 def identify(image: Image, model: LoadedModel, settings: Settings) -> dict[str, Any]:

@@ -46,6 +46,11 @@ class Result:
         raise NotImplementedError
 
     @property
+    def plane_counts(self) -> list[int]:
+        """Number of objects above the model's floor in each plane, in C order."""
+        raise NotImplementedError
+
+    @property
     def score_threshold(self) -> float:
         """Objects with a lower score are not shown; in [0, 1]."""
         return self.settings.score_threshold
@@ -180,6 +185,11 @@ class Segmentation(Result):
     complete: bool = True
     rules: Rules = USUAL_RULES
     seams: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def plane_counts(self) -> list[int]:
+        """Number of objects above the model's floor in each plane, in C order."""
+        return [len(plane) for plane in self.raw]
 
     @cached_property
     def rendering(self) -> Rendering:

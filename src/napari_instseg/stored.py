@@ -126,6 +126,11 @@ class StoredSegmentation(Result):
         return table, dict(zip(self.planes, parts, strict=True))
 
     @property
+    def plane_counts(self) -> list[int]:
+        """Number of objects above the model's floor in each plane, in C order."""
+        return [len(plane.objects) for plane in self.planes.values()]
+
+    @property
     def count(self) -> int:
         """Number of objects at the present threshold."""
         scores = self._listed[0]["score"].to_numpy()

@@ -9,6 +9,7 @@ from gui.fakes import FakeModel, squares
 from npe2 import PluginManager
 from qtpy.QtWidgets import QMenu
 
+from napari_instseg.gui.batch_widget import BatchWidget
 from napari_instseg.gui.commands import segment_active
 from napari_instseg.gui.everything_widget import EverythingWidget
 from napari_instseg.gui.models_widget import ModelsWidget
@@ -21,6 +22,7 @@ from napari_instseg.segmenter import InputError
 TITLE = "Segment (Instance Segmentation)"
 PROMPT = "Prompt (Segment Anything) (Instance Segmentation)"
 EVERYTHING = "Segment everything (Instance Segmentation)"
+BATCH = "Batch (Instance Segmentation)"
 MODELS = "Models (Instance Segmentation)"
 ACTIVE = "Segment active layer (Instance Segmentation)"
 
@@ -34,11 +36,11 @@ def entries(menu: QMenu) -> dict[str, Any]:
 def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbot: Any) -> None:
     window = viewer.window
     plugins = entries(entries(window.plugins_menu)["Instance Segmentation"].menu())
-    assert list(plugins) == [TITLE, PROMPT, EVERYTHING, MODELS]
+    assert list(plugins) == [TITLE, PROMPT, EVERYTHING, BATCH, MODELS]
     segment = entries(entries(window.layers_menu)["Segment"].menu())
     # Other plugins may have entries there, too; the order is napari's.
     ours = sorted(text for text in segment if text.endswith("(Instance Segmentation)"))
-    assert ours == [PROMPT, TITLE, ACTIVE, EVERYTHING]
+    assert ours == [BATCH, PROMPT, TITLE, ACTIVE, EVERYTHING]
     samples = entries(entries(window.file_menu)["Open Sample"].menu())
     pictures = entries(samples["Instance Segmentation"].menu())
     assert list(pictures) == ["Fluorescence nuclei", "Histology (HE)"]
@@ -59,6 +61,9 @@ def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbo
     plugins[EVERYTHING].trigger()
     assert isinstance(window.dock_widgets[EVERYTHING], EverythingWidget)
     window.remove_dock_widget(window.dock_widgets[EVERYTHING])
+    plugins[BATCH].trigger()
+    assert isinstance(window.dock_widgets[BATCH], BatchWidget)
+    window.remove_dock_widget(window.dock_widgets[BATCH])
     plugins[TITLE].trigger()
     widget = window.dock_widgets[TITLE]
     assert isinstance(widget, SegmentWidget)
@@ -78,6 +83,7 @@ def test_all_that_the_manifest_contributes() -> None:
         "napari-instseg.segment_widget": "Segment",
         "napari-instseg.prompt_widget": "Prompt (Segment Anything)",
         "napari-instseg.everything_widget": "Segment everything",
+        "napari-instseg.batch_widget": "Batch",
         "napari-instseg.models_widget": "Models",
         "napari-instseg.segment_active": "Segment active layer",
         "napari-instseg.sample_fluorescence": "Fluorescence nuclei",
@@ -85,12 +91,12 @@ def test_all_that_the_manifest_contributes() -> None:
         "napari-instseg.get_reader": "Label images (OME-Zarr)",
     }
     docks = [widget.command for widget in found.widgets or ()]
-    assert docks == list(commands)[:4]
-    assert [sample.command for sample in found.sample_data or ()] == list(commands)[5:7]  # type: ignore[union-attr]
-    assert [reader.command for reader in found.readers or ()] == list(commands)[7:]
+    assert docks == list(commands)[:5]
+    assert [sample.command for sample in found.sample_data or ()] == list(commands)[6:8]  # type: ignore[union-attr]
+    assert [reader.command for reader in found.readers or ()] == list(commands)[8:]
     menus = {menu: [item.command for item in items] for menu, items in (found.menus or {}).items()}  # type: ignore[union-attr]
     assert menus == {
-        "napari/layers/segment": [*list(commands)[:3], "napari-instseg.segment_active"]
+        "napari/layers/segment": [*list(commands)[:4], "napari-instseg.segment_active"]
     }
 
 

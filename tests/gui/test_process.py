@@ -50,6 +50,7 @@ def test_opening_the_docks_leaves_torch_unloaded() -> None:
         dock.form.model.open()
         _, models = viewer.window.add_plugin_dock_widget("napari-instseg", "Models")
         viewer.window.add_plugin_dock_widget("napari-instseg", "Segment everything")
+        viewer.window.add_plugin_dock_widget("napari-instseg", "Batch")
         QApplication.processEvents()
         heavy = ("torch", "torchvision", "triton", "detectron2")
         loaded = [name for name in heavy if name in sys.modules]

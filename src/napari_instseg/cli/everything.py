@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InputError
 from ..settings import Settings
 from . import values
-from .console import Console, UsageError, add_json, add_quiet, work
+from .console import Console, UsageError, add_json, add_quiet
 from .jobs import (
-    Batch,
-    Job,
     add_input_options,
     add_repeat_options,
+    check_weights,
     load_model,
+    reader,
     run_jobs,
 )
 from .reading import given_recipe
 from .session import add_session_options, load_prompter, session_settings
 
 if TYPE_CHECKING:
+    from ..batch.prompting import EverythingTask
     from ..models.entry import LoadedModel
-    from ..models.prompters import LoadedPrompter
-    from ..ops.axes import Image
-    from ..prompting import PromptSession
-    from ..prompting.everything import EverythingRun
-    from ..prompting.everything_settings import EverythingSettings
-    from ..prompting.refine import RefineRun
 
 GRID, DETECTOR = PROMPTS = ("grid", "detector")
 DEFAULT_DETECTOR = "nuclei"
@@ -45,6 +39,7 @@ Prompts are a grid of points over each picture, or the boxes of a detector, whic
 its class and score ('--prompts detector').
 For each input, OUTPUT gets <stem>_instances.tif, <stem>_segments.csv (one row an object) and
 <stem>_recipe.json (all settings, to run again). What is done when Ctrl-C is pressed is kept.
+<stem>_status.json says whether an input is done; of several, all-segments.csv has all objects.
 The label image of a Zarr input, and with '--format zarr', is OME-Zarr: <stem>_instances.zarr.
 Exit status: 0 all done, 1 some input failed, 2 a wrong option, 130 stopped by Ctrl-C."""
 
@@ -110,11 +105,15 @@ def run(args: argparse.Namespace) -> int:
     except InputError as error:
         raise UsageError(str(error)) from error
 
-    def begin() -> EverythingBatch:
+    def begin() -> EverythingTask:
+        from ..batch.prompting import EverythingTask
+
         loaded = load_prompter(name, seen, console)
         detector = _load_detector(args, recipe, seen, console)
+        check_weights(recipe, loaded.sha256, console)
         chosen = EverythingSettings.for_model(loaded.prompter.habits, wanted)
-        return EverythingBatch(loaded, recipe, args, console, seen, chosen, detector)
+        options = {**seen, "cache": not args.no_cache}
+        return EverythingTask(reader(args, recipe), loaded, options, chosen, detector)
 
     return run_jobs(args, ("instances",), name, begin, console)
 
@@ -152,61 +151,3 @@ def _load_detector(
     then["model"] = args.detector or then.get("model", DEFAULT_DETECTOR)
     settings = Settings.from_json({**then, **alike, "outputs": ("instances",)})
     return load_model(settings, console), settings
-
-
-@dataclass(frozen=True, slots=True)
-class EverythingBatch(Batch):
-    """A `Batch` for a promptable model.
-
-    Parameters
-    ----------
-    seen : dict
-        Settings of the sessions.
-    chosen : EverythingSettings
-    detector : (LoadedModel, Settings), optional
-        What finds the boxes; None: a grid of points is asked.
-    """
-
-    loaded: LoadedPrompter
-    seen: dict[str, Any]
-    chosen: EverythingSettings
-    detector: tuple[LoadedModel, Settings] | None
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self.loaded.prompter.device
-
-    def segment(self, job: Job, place: str) -> None:
-        """Segment an input and write what was found, also if Ctrl-C comes in between."""
-        from ..prompting import PromptSession
-
-        image = self.open(job)
-        session = PromptSession(image, self.loaded, cache=not self.args.no_cache, **self.seen)
-        with self.console.bar(desc=place + job.path.name, leave=False) as bar:
-            run = self._prompted(session, image, bar)
-            stopped = False
-            try:
-                work(run, bar)
-            except KeyboardInterrupt:
-                stopped = True
-        self.keep(job, run.result())
-        if stopped:
-            self.console.fail(f"{job.path}: stopped; {job.count} objects so far -> {job.files[0]}")
-            raise KeyboardInterrupt
-
-    def _prompted(
-        self, session: PromptSession, image: Image, bar: Any
-    ) -> EverythingRun | RefineRun:
-        """The run over a grid; or over a detector's boxes, once these are found."""
-        from ..pipeline import Run
-        from ..prompting.everything import EverythingRun
-        from ..prompting.refine import RefineRun
-
-        if self.detector is None:
-            return EverythingRun(session, self.chosen)
-        loaded, settings = self.detector
-        detection = Run(image, loaded.segmenter, settings, model=loaded.identity)
-        work(detection, bar)
-        bar.reset()
-        return RefineRun(session, detection.result())

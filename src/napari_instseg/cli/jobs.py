@@ -1,32 +1,42 @@
-"""Inputs of a command, one after the other; none stops the others."""
+"""Inputs of a command: options, and what is said while they are done."""
 
 from __future__ import annotations
 
 import argparse
-import time
-import traceback
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..segmenter import InstsegError
-from ..settings import CSV, FORMATS, TIFF, ZARR, Settings
+from ..segmenter import InputError
+from ..settings import FORMATS, Settings
+from . import values
 from .console import INTERRUPTED, Console, UsageError, follow
-from .reading import open_image
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..batch.jobs import Job
+    from ..batch.run import Step
+    from ..batch.tasks import Task
     from ..models.entry import LoadedModel
-    from ..models.prompters import LoadedPrompter
     from ..ops.axes import Image
-    from ..segmentation import Result, Segmentation
+
+
+#: Inputs whose results have longer names that are told of one by one.
+FEW = 3
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Add the inputs and the folder for their results."""
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="INPUT", help="files, folders, or patterns such as '*.tif'")
+    add(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="files, folders, or patterns such as '*.tif'; '**' goes into sub-folders",
+    )
     add("--output", "-o", required=True, type=Path, metavar="DIR", help="folder for the results")
     add_format(parser)
 
@@ -41,23 +51,31 @@ def add_format(parser: Any) -> None:
     )
 
 
-def format_of(args: argparse.Namespace, path: Path) -> str:
-    """Find the format of label images: the option, else what suits the input."""
-    from ..io.zarr import is_zarr
-
-    return str(args.format or (ZARR if is_zarr(path) else TIFF))
-
-
-def add_repeat_options(group: Any) -> Any:
-    """Add the recipe, and what to do about results that are there; return the group of these."""
+def add_repeat_options(group: Any) -> None:
+    """Add the recipe, and what to do about results that are there."""
     add = group.add_argument
     add("--recipe", type=Path, metavar="FILE", help="settings of an earlier run; options here win")
     existing = group.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace results that are there")
     existing.add_argument(
-        "--skip-existing", action="store_true", help="leave out inputs that have all results"
+        "--resume",
+        "--skip-existing",
+        dest="skip_existing",
+        action="store_true",
+        help="leave out inputs that are finished, and go on with the others where they stopped",
     )
-    return existing
+
+
+def add_jobs(group: Any) -> None:
+    """Add the number of inputs under way at a time."""
+    group.add_argument(
+        "--jobs",
+        type=values.whole,
+        default=1,
+        metavar="N",
+        help="inputs under way at a time: while the model works on one, others are read and "
+        "written; takes the memory of N (default: 1)",
+    )
 
 
 def load_model(settings: Settings, console: Console) -> LoadedModel:
@@ -70,171 +88,29 @@ def load_model(settings: Settings, console: Console) -> LoadedModel:
     return loaded
 
 
-@dataclass(slots=True)
-class Job:
-    """One input, name and format of its results, and what became of it."""
-
-    path: Path
-    name: str
-    format: str = TIFF
-    status: str = "waiting"
-    error: str = ""
-    count: int = 0
-    seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return values that `json` can write."""
-        return {
-            "input": str(self.path),
-            "name": self.name,
-            "status": self.status,
-            "error": self.error or None,
-            "count": self.count if self.status == "done" else None,
-            "seconds": round(self.seconds, 3),
-            "warnings": list(self.warnings),
-            "files": [str(path) for path in self.files],
-        }
-
-
-def plan(args: argparse.Namespace, outputs: Sequence[str], console: Console) -> list[Job]:
-    """List what is to be done, and find out what cannot be before the model is loaded."""
-    from ..io.images import stem_of
-    from ..io.results import result_paths
-    from .inputs import expand, name_results
-
-    paths, left_out = expand(args.inputs)
-    if left_out:
-        console.note(f"left out {left_out} results of earlier runs")
-    jobs = [
-        Job(path, name, format_of(args, path))
-        for path, name in zip(paths, name_results(paths), strict=True)
-    ]
-    for job in jobs:
-        if job.name != stem_of(job.path):
-            console.note(f"{job.path}: results are called {job.name}_..., as names would clash")
-        targets = result_paths(outputs, args.output, job.name, job.format)
-        there = [path for path in targets if path.exists()]
-        if args.skip_existing and len(there) == len(targets):
-            job.status, job.files = "skipped", tuple(targets)
-        elif there and not (args.overwrite or args.skip_existing):
-            job.status = "failed"
-            job.error = f"{there[0]} exists: pass --overwrite or --skip-existing"
-    if not paths:
-        raise UsageError("expected images, found none")
-    if args.output.exists() and not args.output.is_dir():
-        raise UsageError(f"--output: {args.output} is a file; expected a folder")
-    return jobs
-
-
-@dataclass(frozen=True, slots=True)
-class Batch(ABC):
-    """A loaded model and all that is the same for every input.
-
-    Parameters
-    ----------
-    loaded : LoadedModel or LoadedPrompter
-    recipe : mapping, optional
-        Of the run that is repeated.
-    args : argparse.Namespace
-        ``output``, ``traceback`` and what `reading.open_image` needs are used.
-    console : Console
-    """
-
-    loaded: LoadedModel | LoadedPrompter
-    recipe: Mapping[str, Any] | None
-    args: argparse.Namespace
-    console: Console
-
-    @property
-    @abstractmethod
-    def device(self) -> str:
-        """Where the model runs."""
-
-    @property
-    def tracks(self) -> tuple[str, ...]:
-        """How tracks are written, if objects are tracked."""
-        return (CSV,)
-
-    @abstractmethod
-    def segment(self, job: Job, place: str) -> None:
-        """Do a job; ``place`` says which one of them it is."""
-
-    def open(self, job: Job) -> Image:
-        """Read a job's image; what its result could not be written as is said now."""
-        from ..io.results import check_format
-
-        image = open_image(self.args, job.path, self.recipe)
-        check_format(job.format, image)
-        return image
-
-    def keep(self, job: Job, result: Segmentation) -> None:
-        """Write a job's result."""
-        files = result.save(self.args.output, job.name, job.format, self.tracks)
-        self.note(job, result, files)
-
-    def note(self, job: Job, result: Result, files: Sequence[Path]) -> None:
-        """Note what a job's result is, and where."""
-        job.warnings, job.count, job.files = result.warnings, result.count, tuple(files)
-
-    def check_weights(self) -> None:
-        """Say if the weights are not those of the recipe."""
-        model = self.recipe.get("model") if self.recipe else None
-        then = model.get("sha256") if isinstance(model, Mapping) else None
-        if then and then != self.loaded.sha256:
-            self.console.note(
-                f"the recipe was made with other weights ({then[:12]}..., now "
-                f"{self.loaded.sha256[:12]}...): results will differ"
-            )
-
-    def do(self, jobs: list[Job]) -> None:
-        """Do all jobs that wait; what became of each is kept in it."""
-        for number, job in enumerate(jobs, start=1):
-            if job.status == "waiting":
-                self._try(job, f"{number}/{len(jobs)} ")
-
-    def _try(self, job: Job, place: str) -> None:
-        begin = time.perf_counter()
-        try:
-            self.segment(job, place)
-            job.status = "done"
-        except (InstsegError, OSError) as error:
-            job.error = str(error)
-            self._trace()
-        except MemoryError:
-            job.error = f"{job.path}: out of memory"
-            self._trace()
-        except Exception as error:  # noqa: BLE001 - one input must not take the others with it
-            job.error = f"{job.path}: unexpected {type(error).__name__}: {error}"
-            if not self.args.traceback:
-                job.error += " (see where: napari-instseg --traceback segment ...)"
-            self._trace()
-        finally:
-            job.seconds = time.perf_counter() - begin
-        if job.error:
-            job.status = "failed"
-        else:
-            self._say(job)
-
-    def _trace(self) -> None:
-        if self.args.traceback:
-            self.console.fail(traceback.format_exc())
-
-    def _say(self, job: Job) -> None:
-        more = f" and {len(job.files) - 1} more" if len(job.files) > 1 else ""
-        self.console.say(
-            f"{job.path}: {job.count} objects in {job.seconds:.1f} s -> {job.files[0]}{more}"
+def check_weights(recipe: Mapping[str, Any] | None, sha256: str, console: Console) -> None:
+    """Say if the weights are not those of the recipe."""
+    model = recipe.get("model") if recipe else None
+    then = model.get("sha256") if isinstance(model, dict) else None
+    if then and then != sha256:
+        console.note(
+            f"the recipe was made with other weights ({then[:12]}..., now {sha256[:12]}...): "
+            "results will differ"
         )
-        for warning in job.warnings:
-            self.console.note(f"{job.path}: {warning}")
+
+
+def reader(args: argparse.Namespace, recipe: Mapping[str, Any] | None) -> Callable[[Path], Image]:
+    """Return what opens images as the options, else the recipe, say."""
+    from .reading import open_image
+
+    return partial(open_image, args, recipe=recipe)
 
 
 def run_jobs(
     args: argparse.Namespace,
     outputs: Sequence[str],
     model: str,
-    begin: Callable[[], Batch],
+    begin: Callable[[], Task],
     console: Console,
 ) -> int:
     """Do what is to be done and say what became of it; return the exit status.
@@ -242,7 +118,7 @@ def run_jobs(
     Parameters
     ----------
     args : argparse.Namespace
-        With `add_input_options` and `add_repeat_options`.
+        With `add_input_options` and `add_repeat_options`; of `add_jobs`, if it is there.
     outputs : sequence of str
         Those of `Settings`.
     model : str
@@ -251,40 +127,161 @@ def run_jobs(
         Loads the model; only called if there is something to do.
     console : Console
     """
-    jobs = plan(args, outputs, console)
+    from ..batch.run import BatchRun
+
+    jobs = _plan(args, outputs, console)
     interrupted, device = False, None
     if any(job.status == "waiting" for job in jobs):
-        batch = begin()
-        device = batch.device
-        batch.check_weights()
+        task = begin()
+        device = task.device
+        run = BatchRun(task, jobs, args.output, at_once=getattr(args, "jobs", 1))
         try:
-            batch.do(jobs)
+            with (
+                _Teller(jobs, task.unit, args.traceback, console) as tell,
+                closing(iter(run)) as steps,
+            ):
+                for step in steps:
+                    tell(step)
         except KeyboardInterrupt:
             interrupted = True
+    table = _write_table(jobs, args.output, console)
     console.document(
         {
             "output": str(args.output),
             "model": model,
             "device": device,
             "interrupted": interrupted,
+            "table": None if table is None else str(table),
             "inputs": [job.to_json() for job in jobs],
         }
     )
     return _conclude(jobs, args.output, interrupted, console)
 
 
+def _plan(args: argparse.Namespace, outputs: Sequence[str], console: Console) -> list[Job]:
+    """List what is to be done, and say what is done otherwise than one might think."""
+    from ..batch import jobs as batch
+    from ..batch.inputs import expand
+    from ..io.images import stem_of
+
+    existing = batch.SKIP if args.skip_existing else batch.REFUSE
+    paths, left_out = expand(args.inputs)
+    if left_out:
+        console.note(f"left out {left_out} results of earlier runs")
+    if not paths:
+        raise UsageError("expected images, found none")
+    try:
+        jobs = batch.plan(
+            paths,
+            args.output,
+            outputs,
+            format=args.format,
+            existing=batch.REPLACE if args.overwrite else existing,
+        )
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    renamed = [job for job in jobs if job.name != stem_of(job.path)]
+    for job in renamed[:FEW]:
+        console.note(f"{job.path}: results are called {job.name}_..., as names would clash")
+    if len(renamed) > FEW:
+        console.note(f"... and so on, {len(renamed)} in all")
+    return jobs
+
+
+class _Teller:
+    """Says what happens to inputs: a bar for the one that the model works on, a line at its end."""
+
+    def __init__(self, jobs: list[Job], unit: str, traces: bool, console: Console) -> None:
+        # Jobs that look alike are not the same.
+        self._places = {id(job): f"{i}/{len(jobs)} " for i, job in enumerate(jobs, start=1)}
+        self._untold = {id(job): job for job in jobs if job.status == "waiting"}
+        self._unit, self._traces, self._console = unit, traces, console
+        self._bar: Any = None
+        self._job: Job | None = None
+
+    def __enter__(self) -> _Teller:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        """Say what ended while the run was stopped, too."""
+        self._close()
+        for job in list(self._untold.values()):
+            if job.status in ("done", "failed"):
+                self._say(job)
+
+    def __call__(self, step: Step) -> None:
+        """Say what has happened."""
+        job, progress = step.job, step.progress
+        if progress is None:
+            if job is self._job:
+                self._close()
+            self._say(job)
+        elif progress.total:
+            if job is not self._job:
+                self._close()
+                desc = self._places[id(job)] + job.path.name
+                self._job = job
+                self._bar = self._console.bar(desc=desc, unit=self._unit, leave=False)
+            self._bar.total = progress.total
+            self._bar.update(progress.done - self._bar.n)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = self._job = None
+
+    def _say(self, job: Job) -> None:
+        self._untold.pop(id(job), None)
+        if job.error:
+            if self._traces:
+                self._console.fail(job.trace)
+            return
+        more = f" and {len(job.files) - 1} more" if len(job.files) > 1 else ""
+        self._console.say(
+            f"{job.path}: {job.count} objects in {job.seconds:.1f} s -> {job.files[0]}{more}"
+        )
+        for warning in job.warnings:
+            self._console.note(f"{job.path}: {warning}")
+
+
+def _write_table(jobs: list[Job], output: Path, console: Console) -> Path | None:
+    """Write the table of all inputs, if there are several."""
+    if len(jobs) < 2:
+        return None
+    from ..batch.table import write_all
+
+    try:
+        table = write_all(jobs, output)
+    except InputError as error:
+        console.fail(str(error))
+        return None
+    if table is not None:
+        console.note(f"objects of all inputs -> {table}")
+    return table
+
+
 def _conclude(jobs: list[Job], output: Path, interrupted: bool, console: Console) -> int:
-    done = sum(job.status == "done" for job in jobs)
-    skipped = sum(job.status == "skipped" for job in jobs)
+    from ..batch.jobs import tally
+    from ..io.run_folder import run_folder
+
+    count = tally(jobs)
     failed = [job for job in jobs if job.error]
-    if skipped:
-        console.note(f"{skipped} inputs were skipped: they have all results already")
+    if count("skipped"):
+        console.note(f"{count('skipped')} inputs were skipped: they have all results already")
     if failed:
         console.fail(f"{len(failed)} of {len(jobs)} inputs failed:")
     for job in failed:
-        named = str(job.path) in job.error
-        console.fail("  " + (job.error if named else f"{job.path}: {job.error}"))
+        where = " (see where: napari-instseg --traceback segment ...)" if job.unexpected else ""
+        console.fail(f"  {job.failure}{where}")
+    for job in jobs:
+        if job.status in ("waiting", "failed") and run_folder(output, job.name).is_dir():
+            console.fail(f"{job.path}: what was found is kept; go on with --resume")
+        if job.status == "stopped":
+            console.fail(f"{job.path}: stopped; {job.count} objects so far -> {job.files[0]}")
     if interrupted:
-        console.fail(f"stopped: {done} of {len(jobs)} inputs are finished; results are in {output}")
+        console.fail(
+            f"stopped: {count('done')} of {len(jobs)} inputs are finished; results are in {output}"
+            " (--resume goes on)"
+        )
         return INTERRUPTED
     return 1 if failed else 0

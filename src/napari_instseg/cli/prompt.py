@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..progress import how_many
 from ..segmenter import InputError
 from .console import Console, UsageError, add_json, add_quiet, work
-from .jobs import add_format, format_of
+from .jobs import add_format
 from .reading import given_recipe
 from .session import add_session_options, open_session
 
@@ -53,11 +53,12 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer all prompts; return the exit status."""
+    from ..batch.jobs import format_of
     from ..io.images import stem_of
     from ..io.results import check_format, result_paths
 
     console = Console.of(args)
-    stem, form = stem_of(args.image), format_of(args, args.image)
+    stem, form = stem_of(args.image), format_of(args.image, args.format)
     there = [p for p in result_paths(("instances",), args.output, stem, form) if p.exists()]
     if there and not args.overwrite:
         raise UsageError(f"{there[0]} exists: pass --overwrite")

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..segmenter import InputError
 from ..settings import CSV, PRECISIONS, TRACK_FORMATS, Settings
 from . import values
-from .console import Console, UsageError, add_device, add_json, add_quiet, work
+from .console import Console, UsageError, add_device, add_json, add_quiet
 from .jobs import (
-    Batch,
-    Job,
     add_input_options,
+    add_jobs,
     add_repeat_options,
+    check_weights,
     load_model,
+    reader,
     run_jobs,
 )
 from .reading import add_image_options, given_recipe, given_settings
 
 if TYPE_CHECKING:
+    from ..batch.tasks import SegmentTask
     from ..io.run_folder import Existing
-    from ..models.entry import LoadedModel
 
 #: Options that say how to link planes.
 LINK_FIELDS = ("link_overlap", "link_gap", "min_planes", "link_fill", "ortho")
@@ -35,6 +34,7 @@ For each input, OUTPUT gets <stem>_instances.tif, <stem>_semantic.tif, <stem>_pa
 <stem>_segments.csv (one row an object) and <stem>_recipe.json (all settings, to run again).
 With '--track' there is <stem>_tracks.csv, too (one row an object a frame), or what '--track-format'
 says: <stem>_RES (ctc: the Cell Tracking Challenge's masks and res_track.txt), <stem>_tracks.geff.
+<stem>_status.json says whether an input is done; of several, all-segments.csv has all objects.
 Label images of Zarr inputs, and with '--format zarr', are OME-Zarr: <stem>_instances.zarr, ...
 Exit status: 0 all done, 1 some input failed, 2 a wrong option, 130 stopped by Ctrl-C."""
 
@@ -180,13 +180,8 @@ def _add_run_options(group: Any) -> None:
         f"(default: {default.precision})",
     )
     add("--batch-size", type=int, metavar="N", help="tiles at a time (default: 0, automatic)")
-    existing = add_repeat_options(group)
-    existing.add_argument(
-        "--resume",
-        dest="skip_existing",
-        action="store_true",
-        help="leave out inputs that have all results, and go on with runs that were stopped",
-    )
+    add_jobs(group)
+    add_repeat_options(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -194,8 +189,16 @@ def run(args: argparse.Namespace) -> int:
     console = Console.of(args)
     recipe, settings = read_settings(args)
 
-    def begin() -> SegmentBatch:
-        return SegmentBatch(load_model(settings, console), recipe, args, console, settings)
+    def begin() -> SegmentTask:
+        from ..batch.tasks import SegmentTask
+
+        loaded = load_model(settings, console)
+        check_weights(recipe, loaded.sha256, console)
+        existing: Existing = "refuse"
+        if args.overwrite or args.skip_existing:
+            existing = "replace" if args.overwrite else "resume"
+        tracks = args.track_format or (CSV,)
+        return SegmentTask(reader(args, recipe), loaded, settings, tracks, existing)
 
     return run_jobs(args, settings.outputs, settings.model, begin, console)
 
@@ -245,55 +248,3 @@ def _refuse_vain(args: argparse.Namespace, settings: Settings) -> None:
             if not done and getattr(args, name) is not None:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option} says how to {doing}: add --{doing}")
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentBatch(Batch):
-    """A `Batch` for a model that finds objects by itself."""
-
-    loaded: LoadedModel
-    settings: Settings
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self.loaded.segmenter.device
-
-    @property
-    def tracks(self) -> tuple[str, ...]:
-        """How tracks are written."""
-        return self.args.track_format or (CSV,)
-
-    def segment(self, job: Job, place: str) -> None:
-        """Segment an input and write what was found."""
-        from ..file_run import FileRun
-
-        image = self.open(job)
-        args, bar = self.args, self.console.bar
-        existing: Existing = "refuse"
-        if args.overwrite:
-            existing = "replace"
-        elif args.skip_existing:
-            existing = "resume"
-        with (
-            self._telling(job),
-            FileRun(
-                *(image, self.loaded, self.settings, args.output, job.name, job.format),
-                tracks=self.tracks,
-                existing=existing,
-            ) as run,
-            bar(desc=place + job.path.name, unit="tile", leave=False) as shown,
-        ):
-            work(run, shown)
-            self.note(job, *run.save())
-
-    @contextmanager
-    def _telling(self, job: Job) -> Iterator[None]:
-        """Say at the end, however that comes, if there is something to go on with."""
-        from ..file_run import run_folder
-
-        try:
-            yield
-        finally:
-            if run_folder(self.args.output, job.name).is_dir():
-                self.console.note(f"{job.path}: what was found is kept; go on with --resume")

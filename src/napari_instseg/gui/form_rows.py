@@ -79,11 +79,11 @@ def fill_dock(dock: QWidget, parts: Sequence[QWidget]) -> None:
     column.addStretch(1)
     outer = QVBoxLayout(dock)
     outer.setContentsMargins(0, 0, 0, 0)
-    outer.addWidget(_scrolling(content))
+    outer.addWidget(scrolling(content))
     dock.setMinimumWidth(DOCK_WIDTH)
 
 
-def _scrolling(content: QWidget) -> QScrollArea:
+def scrolling(content: QWidget) -> QScrollArea:
     """Put a widget into an area that scrolls up and down where it is too low for it."""
     area = QScrollArea()
     area.setWidgetResizable(True)

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QFormLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from ..models import library, sam_files
 from ..models.entry import ModelEntry
+from .path_fields import FileField
 
 WEIGHTS = "Weights (*.safetensors)"
 #: Some promptable models are published without a suffix.
@@ -100,9 +100,9 @@ class FilesDialog(QDialog):
         self._named = named
         self.name = QLineEdit()
         self.name.setPlaceholderText("such as my-cells")
-        self.config = _FileField("Config", CONFIG)
-        self.weights = _FileField("Weights", ANY_WEIGHTS if named else CHECKPOINT, ".pth or .pkl")
-        self.names = _FileField("Category names", NAMES, "optional: .txt, .json or a COCO file")
+        self.config = FileField("Config", CONFIG)
+        self.weights = FileField("Weights", ANY_WEIGHTS if named else CHECKPOINT, ".pth or .pkl")
+        self.names = FileField("Category names", NAMES, "optional: .txt, .json or a COCO file")
         if named:
             self.config.path.setPlaceholderText("of a Detectron2 model: .yaml")
             self.weights.path.setPlaceholderText(".pth, .pkl, .pt or .safetensors")
@@ -176,29 +176,3 @@ def _describes_itself(weights: str) -> bool:
     """Whether a file needs no config: weights of this program, or of Segment Anything."""
     path = Path(weights)
     return path.suffix.lower() == ".safetensors" or sam_files.family_of(path) is not None
-
-
-class _FileField(QWidget):
-    """A path, typed or browsed for."""
-
-    def __init__(self, text: str, kinds: str, hint: str = "") -> None:
-        super().__init__()
-        self.text, self._kinds = text, kinds
-        self.path = QLineEdit()
-        self.path.setPlaceholderText(hint)
-        self.browse_button = QPushButton("Browse…")
-        self.browse_button.clicked.connect(self._browse)
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(self.path, 1)
-        line.addWidget(self.browse_button)
-
-    def value(self) -> str:
-        """Return the path, "" if there is none."""
-        return self.path.text().strip()
-
-    def _browse(self) -> None:
-        start = self.value()
-        path, _ = QFileDialog.getOpenFileName(self, self.text, start, self._kinds)
-        if path:
-            self.path.setText(path)

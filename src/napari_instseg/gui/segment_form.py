@@ -122,9 +122,14 @@ class SegmentForm(QWidget):
     def _show_model(self) -> None:
         """Offer what the chosen model can do."""
         entry = self.entry()
-        given, reason = GIVES.get(task(entry), (OUTPUTS, ""))
-        for name, box in self.outputs.items():
-            box.setEnabled(name in given)
-            box.setToolTip(OUTPUT_TIPS[name] if name in given else reason)
+        offer_outputs(self._outputs, entry)
         self.more.allow_as_trained(DETECTRON2 in entry.requires)
         self.model_changed.emit()
+
+
+def offer_outputs(outputs: OutputBoxes, entry: ModelEntry) -> None:
+    """Offer what a model can give, and say why not the rest."""
+    given, reason = GIVES.get(task(entry), (OUTPUTS, ""))
+    for name, box in outputs.boxes.items():
+        box.setEnabled(name in given)
+        box.setToolTip(OUTPUT_TIPS[name] if name in given else reason)

@@ -23,7 +23,9 @@ class CancelledError(Exception):
     """The user wants no more of it."""
 
 
-class _Signals(WorkerBaseSignals):
+class WorkerSignals(WorkerBaseSignals):
+    """What every `Worker` tells, beside Qt's own."""
+
     progress = Signal(int, int, str)
     aborted = Signal(object)
 
@@ -40,9 +42,12 @@ class Worker(WorkerBase[Any]):
     generator raises (Torch has many) instead of reporting it, and no signal follows.
     """
 
+    #: A worker that tells more has signals of its own.
+    kind_of_signals: type[WorkerSignals] = WorkerSignals
+
     def __init__(self) -> None:
-        super().__init__(SignalsClass=_Signals)
-        self.signals: _Signals
+        super().__init__(SignalsClass=self.kind_of_signals)
+        self.signals: WorkerSignals
         self._last: tuple[int, int, str] | None = None
 
     def report(self, done: int, total: int, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ __all__ = ["IMAGE_SUFFIXES", "is_image", "read_image", "read_labels", "stem_of",
 
 #: Names of image files end in one of these, in any case.
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
+#: Held while the filters of warnings are changed.
+_FILTERS = threading.Lock()
 #: What readers raise for damaged files; imagecodecs' errors are RuntimeErrors, tifffile's and
 #: Zarr's are ValueErrors.
 _DAMAGE = (
@@ -223,14 +226,16 @@ def _read_picture(path: Path, *, palette: bool = True) -> NDArray[Any]:
 
     array = _read_png16(path)
     if array is None:
-        with warnings.catch_warnings():
+        # The filters belong to all threads: only the size is looked at while they are changed.
+        with _FILTERS, warnings.catch_warnings():
             # Large pictures are normal here; Pillow still refuses absurd ones with an error.
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
             try:
-                with Pillow.open(path, formats=("PNG", "JPEG")) as picture:
-                    array = _pixels(picture, palette)
+                picture = Pillow.open(path, formats=("PNG", "JPEG"))
             except Pillow.DecompressionBombError as error:
                 raise InputError("too many pixels for a PNG or JPEG: save it as TIFF") from error
+        with picture:
+            array = _pixels(picture, palette)
     if array.ndim == 3 and array.shape[-1] in (1, 2):
         array = array[..., 0]
     return array

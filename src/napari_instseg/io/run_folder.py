@@ -54,7 +54,8 @@ class RunFolder:
     ) -> None:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(path / LOCK)
+        # One thread may begin a run, and another end it.
+        self._lock = FileLock(path / LOCK, thread_local=False)
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
@@ -110,7 +111,8 @@ class RunFolder:
 
     def remove(self) -> None:
         """Remove all results: they are not needed any more."""
-        self._clear()
+        if self._lock.is_locked:
+            self._clear()
         self.close()
 
     @property
@@ -176,6 +178,17 @@ class RunFolder:
 
     def _plane_path(self, plane: Sequence[int]) -> Path:
         return self.path / f"{_plane_name(plane)}.json"
+
+
+def run_folder(output: Path, stem: str) -> Path:
+    """Name the folder of an unfinished run.
+
+    Examples
+    --------
+    >>> run_folder(Path("out"), "cells").name
+    '.cells.run'
+    """
+    return output / f".{stem}.run"
 
 
 def _plane_name(plane: Sequence[int]) -> str:

@@ -1,15 +1,18 @@
-"""Which files a command is to work on, and what their results are called."""
+"""Which files there are to work on, and what their results are called."""
 
 from __future__ import annotations
 
 import glob
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..io.images import is_image, stem_of
+from ..io.results import RECIPE
+from ..segmenter import InputError
 from ..settings import OUTPUTS
-from .console import UsageError
+from .status import STATUS
 
 #: Names of folders of tracks, see `io.results.TRACKS`.
 OF_TRACKS = ("RES", "tracks.geff")
@@ -58,18 +61,19 @@ def _outermost(paths: Iterable[Path]) -> list[Path]:
 def is_own_result(path: Path) -> bool:
     """Whether a run wrote this label image, or the folder of tracks that it lies in.
 
-    The recipe lies beside what a run writes.
+    The recipe, or of a run that died the status, lies beside what a run writes.
     """
-    if _has_recipe(path, OUTPUTS):
+    if _is_beside(path, OUTPUTS):
         return True
-    return any(_has_recipe(folder, OF_TRACKS) for folder in (path, *path.parents))
+    return any(_is_beside(folder, OF_TRACKS) for folder in (path, *path.parents))
 
 
-def _has_recipe(path: Path, names: Sequence[str]) -> bool:
-    """Whether it has one of the names that results have, and its recipe beside it."""
+def _is_beside(path: Path, names: Sequence[str]) -> bool:
+    """Whether it has one of the names that results have, and a recipe or status beside it."""
     stem, _, name = stem_of(path).rpartition("_")
-    recipe = f"{stem}_recipe.json" if stem else "recipe.json"
-    return name in names and path.with_name(recipe).is_file()
+    prefix = f"{stem}_" if stem else ""
+    beside = (path.with_name(prefix + file) for file in (RECIPE, STATUS))
+    return name in names and any(file.is_file() for file in beside)
 
 
 def name_results(paths: Sequence[Path]) -> list[str]:
@@ -83,28 +87,47 @@ def name_results(paths: Sequence[Path]) -> list[str]:
     Returns
     -------
     list of str
-        The stem; where several share one, with the suffix or the folder's name, or both.
+        The stem; where several share one, with the suffix or the folder's name, or both, or
+        with the folders below the one that all are in.
 
     Raises
     ------
-    UsageError
+    InputError
         If that does not tell them apart.
     """
     stems = Counter(stem_of(path).casefold() for path in paths)
-    schemes: tuple[Callable[[Path], str], ...] = (
-        stem_of,
-        lambda p: f"{stem_of(p)}_{p.suffix.lower()[1:]}",
-        lambda p: f"{p.resolve().parent.name}_{stem_of(p)}",
-        lambda p: f"{p.resolve().parent.name}_{stem_of(p)}_{p.suffix.lower()[1:]}",
-    )
-    for scheme in schemes:
-        names = [
-            scheme(path) if stems[stem_of(path).casefold()] > 1 else stem_of(path) for path in paths
-        ]
+    clashing = [path for path in paths if stems[stem_of(path).casefold()] > 1]
+    if not clashing:
+        return [stem_of(path) for path in paths]
+    for scheme in _schemes(clashing):
+        names = [scheme(p) if stems[stem_of(p).casefold()] > 1 else stem_of(p) for p in paths]
         if len({name.casefold() for name in names}) == len(names):
             return names
-    clashing = [str(p) for p in paths if stems[stem_of(p).casefold()] > 1]
-    raise UsageError(
-        f"results of {', '.join(clashing[:4])} would get the same names: run them one by one "
-        "with different --output folders"
+    raise InputError(
+        f"results of {', '.join(map(str, clashing[:4]))} would get the same names: run them one by "
+        "one with different output folders"
     )
+
+
+def _schemes(clashing: Sequence[Path]) -> tuple[Callable[[Path], str], ...]:
+    """Ways to name results, the shortest names first."""
+
+    def kind(path: Path) -> str:
+        return path.suffix.lower()[1:]
+
+    def folders(path: Path) -> str:
+        within = os.path.relpath(path.resolve().parent, root)
+        return "_".join([*Path(within).parts, stem_of(path)])
+
+    try:
+        root = os.path.commonpath([path.resolve().parent for path in clashing])
+    except ValueError:  # On several drives.
+        root = ""
+    near: tuple[Callable[[Path], str], ...] = (
+        lambda p: f"{stem_of(p)}_{kind(p)}",
+        lambda p: f"{p.resolve().parent.name}_{stem_of(p)}",
+        lambda p: f"{p.resolve().parent.name}_{stem_of(p)}_{kind(p)}",
+    )
+    if not root:
+        return near
+    return (*near, folders, lambda p: f"{folders(p)}_{kind(p)}")
