@@ -14,6 +14,7 @@ from . import (
     sam_encoder,
     sam_everything,
     sam_prompt,
+    scaling,
     startup,
 )
 from ._common import Result, parse, show
@@ -22,7 +23,7 @@ MODULES = (
     *(painting, overhead, sahi_peer, linking),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
-    startup,
+    *(scaling, startup),
 )
 
 

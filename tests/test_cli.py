@@ -270,6 +270,32 @@ class TestSegment:
         assert document["interrupted"]
         assert [i["status"] for i in document["inputs"]] == ["done", "waiting", "waiting"]
 
+    def test_a_run_that_was_stopped_goes_on(self, model, tmp_path, capsys, monkeypatch):
+        field, out, find = tmp_path / "field.npy", tmp_path / "out", model.segment
+        np.save(field, np.zeros((300, 300), np.uint8))
+        tiled = ("--tile-size", "128", "--overlap", "32", "-o", out)
+        expected = tmp_path / "whole"
+        assert segment(field, *tiled[:-1], expected, "--format", "zarr") == 0
+        whole, model.calls = model.calls, 0
+
+        def stop_at_third(tiles):
+            if model.calls == 3:
+                raise KeyboardInterrupt
+            return find(tiles)
+
+        monkeypatch.setattr(model, "segment", stop_at_third)
+        assert segment(field, *tiled, "--format", "zarr") == 130
+        assert "field.npy: what was found is kept; go on with --resume" in capsys.readouterr().err
+        monkeypatch.setattr(model, "segment", find)
+        assert segment(field, *tiled, "--format", "zarr") == 1
+        assert "unfinished run; go on with it (--resume)" in capsys.readouterr().err
+        assert segment(field, *tiled, "--format", "zarr", "--resume") == 0
+        assert model.calls == whole
+        names = {p.name for p in expected.iterdir()}
+        assert {p.name for p in out.iterdir()} == names
+        assert segment(field, *tiled, "--format", "zarr", "--resume") == 0
+        assert model.calls == whole
+
     def test_results_that_are_there(self, model, folder, tmp_path, capsys):
         out = tmp_path / "out"
         assert segment(folder / "a.npy", "-o", out) == 0

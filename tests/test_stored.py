@@ -77,7 +77,7 @@ def make(
 ) -> tuple[Any, Any]:
     """The same run in memory and on disk."""
     image, chosen = Image(data, axes), Settings(limits=((0.0, 1.0),), **wanted)
-    folder = RunFolder(tmp_path / "run", {}, resume=False)
+    folder = RunFolder(tmp_path / "run", {})
     memory = Run(image, Noisy(diameter=20.0), chosen, **(run or {}))
     disk = Run(image, Noisy(diameter=20.0), chosen, shelf=folder, **(run or {}))
     for _ in disk:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..models.entry import LoadedModel
     from ..models.prompters import LoadedPrompter
     from ..ops.axes import Image
-    from ..segmentation import Segmentation
+    from ..segmentation import Result, Segmentation
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +48,8 @@ def format_of(args: argparse.Namespace, path: Path) -> str:
     return str(args.format or (ZARR if is_zarr(path) else TIFF))
 
 
-def add_repeat_options(group: Any) -> None:
-    """Add the recipe, and what to do about results that are there."""
+def add_repeat_options(group: Any) -> Any:
+    """Add the recipe, and what to do about results that are there; return the group of these."""
     add = group.add_argument
     add("--recipe", type=Path, metavar="FILE", help="settings of an earlier run; options here win")
     existing = group.add_mutually_exclusive_group()
@@ -57,6 +57,7 @@ def add_repeat_options(group: Any) -> None:
     existing.add_argument(
         "--skip-existing", action="store_true", help="leave out inputs that have all results"
     )
+    return existing
 
 
 def load_model(settings: Settings, console: Console) -> LoadedModel:
@@ -165,8 +166,11 @@ class Batch(ABC):
 
     def keep(self, job: Job, result: Segmentation) -> None:
         """Write a job's result."""
-        job.warnings, job.count = result.warnings, result.count
-        job.files = tuple(result.save(self.args.output, job.name, job.format))
+        self.note(job, result, result.save(self.args.output, job.name, job.format))
+
+    def note(self, job: Job, result: Result, files: Sequence[Path]) -> None:
+        """Note what a job's result is, and where."""
+        job.warnings, job.count, job.files = result.warnings, result.count, tuple(files)
 
     def check_weights(self) -> None:
         """Say if the weights are not those of the recipe."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from .jobs import (
 from .reading import add_image_options, given_recipe, given_settings
 
 if TYPE_CHECKING:
+    from ..io.run_folder import Existing
     from ..models.entry import LoadedModel
 
 #: Options that say how to link planes.
@@ -123,7 +125,13 @@ def _add_run_options(group: Any) -> None:
         f"(default: {default.precision})",
     )
     add("--batch-size", type=int, metavar="N", help="tiles at a time (default: 0, automatic)")
-    add_repeat_options(group)
+    existing = add_repeat_options(group)
+    existing.add_argument(
+        "--resume",
+        dest="skip_existing",
+        action="store_true",
+        help="leave out inputs that have all results, and go on with runs that were stopped",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -184,10 +192,33 @@ class SegmentBatch(Batch):
 
     def segment(self, job: Job, place: str) -> None:
         """Segment an input and write what was found."""
-        from ..pipeline import Run
+        from ..file_run import FileRun
 
         image = self.open(job)
-        run = Run(image, self.loaded.segmenter, self.settings, model=self.loaded.identity)
-        with self.console.bar(desc=place + job.path.name, unit="tile", leave=False) as bar:
-            work(run, bar)
-        self.keep(job, run.result())
+        args, bar = self.args, self.console.bar
+        existing: Existing = "refuse"
+        if args.overwrite:
+            existing = "replace"
+        elif args.skip_existing:
+            existing = "resume"
+        with (
+            self._telling(job),
+            FileRun(
+                *(image, self.loaded, self.settings, args.output, job.name, job.format),
+                existing=existing,
+            ) as run,
+            bar(desc=place + job.path.name, unit="tile", leave=False) as shown,
+        ):
+            work(run, shown)
+            self.note(job, *run.save())
+
+    @contextmanager
+    def _telling(self, job: Job) -> Iterator[None]:
+        """Say at the end, however that comes, if there is something to go on with."""
+        from ..file_run import run_folder
+
+        try:
+            yield
+        finally:
+            if run_folder(self.args.output, job.name).is_dir():
+                self.console.note(f"{job.path}: what was found is kept; go on with --resume")

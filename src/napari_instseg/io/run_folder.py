@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 from filelock import FileLock, Timeout
 
@@ -18,6 +18,10 @@ from .tile_files import read_tile, write_tile
 
 SCHEMA = 1
 ABOUT, LOCK = "run.json", "lock"
+#: Folders of what was found in tiles, and of the objects that they were put together to.
+TILES, OBJECTS = "tiles", "objects"
+
+Existing = Literal["refuse", "resume", "replace"]
 
 
 class RunFolder:
@@ -29,8 +33,8 @@ class RunFolder:
         Made if it is not there.
     identity : mapping
         What decides the results; values that JSON can hold.
-    resume : bool
-        Go on with what is there; else a folder that holds something is refused.
+    existing : {"refuse", "resume", "replace"}
+        What to do about an unfinished run that is there.
 
     Raises
     ------
@@ -45,7 +49,9 @@ class RunFolder:
     Each file is whole or not there. A process that is killed gives its lock back.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(
+        self, path: Path, identity: Mapping[str, Any], *, existing: Existing = "refuse"
+    ) -> None:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(path / LOCK)
@@ -57,17 +63,19 @@ class RunFolder:
                 "folder"
             ) from error
         try:
-            self._begin(identity, resume)
+            self._begin(identity, existing)
         except BaseException:
             self._lock.release()
             raise
 
-    def _begin(self, identity: Mapping[str, Any], resume: bool) -> None:
+    def _begin(self, identity: Mapping[str, Any], existing: Existing) -> None:
         about = self.path / ABOUT
+        if existing == "replace":
+            self._clear()
         wanted = json.loads(json.dumps({"schema": SCHEMA, **identity}))
         if about.is_file():
             there = _read(about)
-            if not resume:
+            if existing == "refuse":
                 raise InputError(
                     f"{self.path}: holds an unfinished run; go on with it (--resume), or begin "
                     "anew (--overwrite)"
@@ -81,27 +89,51 @@ class RunFolder:
             return
         write_text(about, json.dumps(wanted, indent=2) + "\n")
 
-    def close(self, *, remove: bool = False) -> None:
-        """Give the folder back; ``remove`` it with all that is in it."""
-        if remove:
-            # The lock's file goes last, with the lock still held: nobody can begin in between.
-            for entry in self.path.iterdir():
-                if entry.name != LOCK:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    def __enter__(self) -> Self:
+        """Return the folder; it is given back at the end."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """See `close`."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the folder back; one without any result is removed. More than once does no harm."""
+        if not self._lock.is_locked:
+            return
+        empty = not self.holds_results
+        if empty:
+            self._clear()
         self._lock.release()
-        if remove:
+        if empty:
             shutil.rmtree(self.path, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Remove all results: they are not needed any more."""
+        self._clear()
+        self.close()
+
+    @property
+    def holds_results(self) -> bool:
+        """Whether a tile's result is there."""
+        return (self.path / TILES).is_dir()
+
+    def _clear(self) -> None:
+        # The lock's file stays as long as the lock is held: nobody can begin in between.
+        for entry in self.path.iterdir():
+            if entry.name != LOCK:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def tile(self, plane: Sequence[int], tile: Tile) -> TileResult | None:
         """Read a tile's result; None if there is none, or it is damaged."""
         try:
-            return read_tile(self._tile_path("tiles", plane, tile))
+            return read_tile(self._tile_path(TILES, plane, tile))
         except (FileNotFoundError, InputError):
             return None
 
     def keep_tile(self, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
         """Write a tile's result."""
-        self._write("tiles", plane, tile, result)
+        self._write(TILES, plane, tile, result)
 
     def objects(self, plane: Sequence[int], tile: Tile) -> TileResult:
         """Read the objects of a plane that begin in a tile, and its own part of the stuff.
@@ -111,7 +143,7 @@ class RunFolder:
         InputError
             If they are damaged.
         """
-        path = self._tile_path("objects", plane, tile)
+        path = self._tile_path(OBJECTS, plane, tile)
         try:
             return read_tile(path)
         except (FileNotFoundError, InputError) as error:
@@ -121,7 +153,7 @@ class RunFolder:
 
     def keep_objects(self, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
         """Write the objects of a plane that begin in a tile."""
-        self._write("objects", plane, tile, result)
+        self._write(OBJECTS, plane, tile, result)
 
     def plane(self, plane: Sequence[int]) -> dict[str, Any] | None:
         """Read what was said of a plane that is done; None if it is not."""

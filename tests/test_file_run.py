@@ -1,0 +1,287 @@
+"""Runs that are killed, run out of disk, or meet each other: nothing is lost, nothing is mixed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from helpers import ComponentSegmenter
+from numpy.typing import NDArray
+from test_stored import Noisy, picture
+
+from napari_instseg.file_run import FileRun, run_folder
+from napari_instseg.models.entry import LoadedModel
+from napari_instseg.ops.axes import Image
+from napari_instseg.segmenter import RGB, InputError, Prediction
+from napari_instseg.settings import Settings
+
+TILED = {"tile_size": 64, "overlap": 24}
+
+
+class Counting(Noisy):
+    """Counts tiles; does something before a certain one."""
+
+    def __init__(self, before: int = -1, act: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.count, self._before, self._act = 0, before, act
+
+    def segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
+        if self.count == self._before:
+            self._act()
+        self.count += len(tiles)
+        return super().segment(tiles)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def file_run(
+    output: Path,
+    data: NDArray[Any],
+    segmenter: ComponentSegmenter | None = None,
+    **options: Any,
+) -> FileRun:
+    settings = Settings(limits=((0.0, 1.0),), **{**TILED, **options.pop("settings", {})})
+    model = LoadedModel(segmenter or Noisy(), "known", "known.safetensors", "0" * 64)
+    axes = "ZYX"[-data.ndim :]
+    return FileRun(Image(data, axes), model, settings, output, "a", **options)
+
+
+def finish(run: FileRun) -> dict[str, bytes]:
+    """Do the run; return all that it has written."""
+    with run:
+        for _ in run:
+            pass
+        _, files = run.save()
+    return contents(files[0].parent)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("format", ["zarr", "tiff"])
+def test_after_an_interruption_the_results_are_those_of_an_undisturbed_run(
+    format: str, tmp_path: Path
+) -> None:
+    data = picture((2, 150, 130))
+    whole = Counting()
+    expected = finish(file_run(tmp_path / "whole", data, whole, format=format))
+    assert whole.count == 32
+    assert not any("run" in Path(name).suffix for name in expected)
+    stopped = Counting(17, interrupt)
+    output = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        finish(file_run(output, data, stopped, format=format))
+    assert run_folder(output, "a").is_dir()
+    rest = Counting()
+    resumed = finish(file_run(output, data, rest, format=format, existing="resume"))
+    assert stopped.count + rest.count == whole.count
+    assert resumed == expected
+
+
+def test_a_damaged_tile_is_done_again(tmp_path: Path) -> None:
+    data = picture((150, 130))
+    expected = finish(file_run(tmp_path / "whole", data, format="zarr"))
+    with pytest.raises(KeyboardInterrupt):
+        finish(file_run(tmp_path / "cut", data, Counting(9, interrupt), format="zarr"))
+    tiles = sorted(run_folder(tmp_path / "cut", "a").rglob("*.npz"))
+    assert len(tiles) == 9
+    tiles[3].write_bytes(tiles[3].read_bytes()[:100])
+    rest = Counting()
+    assert finish(file_run(tmp_path / "cut", data, rest, existing="resume", format="zarr")) == (
+        expected
+    )
+    assert rest.count == 16 - 9 + 1
+
+
+def test_an_unfinished_run_is_neither_lost_nor_mixed_with_another(tmp_path: Path) -> None:
+    data = picture((150, 130))
+    with pytest.raises(KeyboardInterrupt):
+        finish(file_run(tmp_path, data, Counting(5, interrupt)))
+    with pytest.raises(InputError, match=r"unfinished run; go on with it \(--resume\)"):
+        file_run(tmp_path, data)
+    with pytest.raises(InputError, match="unfinished run with another settings; resume with"):
+        file_run(tmp_path, data, existing="resume", settings={"overlap": 32})
+    other = data.copy()
+    other[75, 65] = 0.9
+    with pytest.raises(InputError, match="unfinished run with another image"):
+        file_run(tmp_path, other, existing="resume")
+    new = Counting()
+    finish(file_run(tmp_path, other, new, existing="replace"))
+    assert new.count == 16
+    assert not run_folder(tmp_path, "a").exists()
+
+
+def test_a_run_that_found_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        finish(file_run(tmp_path, picture((150, 130)), Counting(0, interrupt)))
+    assert contents(tmp_path) == {}
+
+
+def test_two_runs_on_one_output_refuse_each_other(tmp_path: Path) -> None:
+    data = picture((90, 70))
+    with file_run(tmp_path, data) as first:
+        with pytest.raises(InputError, match="another run is writing here"):
+            file_run(tmp_path, data, existing="replace")
+        for _ in first:
+            pass
+        first.save()
+    assert (tmp_path / "a_instances.tif").is_file()
+
+
+def test_a_chunk_that_cannot_be_read_is_an_error_and_what_is_done_stays(tmp_path: Path) -> None:
+    data = picture((150, 130))
+    store = zarr.create_array(tmp_path / "in.zarr", data=data, chunks=(75, 65))
+    expected = finish(file_run(tmp_path / "whole", data, format="zarr"))
+    chunk = tmp_path / "in.zarr" / "c" / "1" / "1"
+    good = chunk.read_bytes()
+    first, output = Counting(), tmp_path / "out"
+    run = file_run(output, store, first, format="zarr")
+    with run:
+        steps = iter(run)
+        for _ in range(3):
+            next(steps)
+        chunk.write_bytes(good[:20])
+        with pytest.raises(Exception, match=r"(?i)decompress|zstd|truncated|corrupt|src"):
+            list(steps)
+    assert 0 < first.count < 16
+    chunk.write_bytes(good)
+    rest = Counting()
+    resumed = finish(file_run(output, store, rest, format="zarr", existing="resume"))
+    assert first.count + rest.count == 16
+    assert resumed.keys() == expected.keys()
+    chunks = [name for name in expected if "/c/" in name]
+    assert chunks
+    assert all(resumed[name] == expected[name] for name in chunks)
+
+
+# ----------------------------------------------------------------------- processes that end
+
+
+def command(data: Path, output: Path, *more: str) -> list[str]:
+    return [
+        *(
+            sys.executable,
+            "-m",
+            "napari_instseg.cli",
+            "segment",
+            str(data),
+            "--output",
+            str(output),
+        ),
+        *("--tile-size", "256", "--overlap", "64", "--quiet", *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample picture four times, as a file."""
+    from PIL import Image as Pillow
+
+    import napari_instseg
+
+    folder = tmp_path_factory.mktemp("field")
+    sample = Path(napari_instseg.__file__).parent / "data" / "fluorescence.png"
+    gray = np.asarray(Pillow.open(sample).convert("L"))
+    np.save(folder / "field.npy", np.tile(gray, (2, 1)))
+    return folder / "field.npy"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(field: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    output = tmp_path_factory.mktemp("undisturbed")
+    subprocess.run(command(field, output, "--format", "zarr"), check=True, timeout=300)
+    return contents(output)
+
+
+def tiles_of(output: Path) -> set[tuple[str, int]]:
+    found = run_folder(output, "field").glob("tiles/*/*.npz")
+    return {(path.name, path.stat().st_mtime_ns) for path in found}
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_and_ends_with_the_same_bytes(
+    field: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    run = subprocess.Popen(command(field, tmp_path, "--format", "zarr"))
+    deadline = time.monotonic() + 300
+    while len(tiles_of(tmp_path)) < 3 and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    before = tiles_of(tmp_path)
+    assert len(before) >= 3
+    again = command(field, tmp_path, "--format", "zarr")
+    refused = subprocess.run(again, check=False, capture_output=True, text=True, timeout=300)
+    assert refused.returncode == 1
+    assert "unfinished run; go on with it (--resume)" in refused.stderr
+    assert tiles_of(tmp_path) == before
+    subprocess.run([*again, "--resume"], check=True, timeout=300)
+    assert contents(tmp_path) == undisturbed
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 3 kB; writing more is an error, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="no limits on files here")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_what_cannot_be_written_costs_nothing_that_was(tmp_path: Path) -> None:
+    data, counting, rest = picture((5, 150, 130)), Counting(), Counting()
+    with small_files(), pytest.raises(OSError, match="File too large"):
+        finish(file_run(tmp_path / "out", data, counting))
+    resumed = finish(file_run(tmp_path / "out", data, rest, existing="resume"))
+    assert counting.count + rest.count - 5 * 16 in (0, 1)
+    assert resumed == finish(file_run(tmp_path / "whole", data))
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may mount")
+def test_a_full_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    mounted = subprocess.run(mount, check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a tmpfs: {mounted.stderr.decode().strip()}")
+    data, counting = picture((4, 150, 130)), Counting()
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            finish(file_run(disk / "out", data, counting, format="zarr"))
+        assert 0 < counting.count < 64
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        rest = Counting()
+        resumed = finish(file_run(disk / "out", data, rest, format="zarr", existing="resume"))
+        assert counting.count + rest.count - 64 in (0, 1)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert resumed == finish(file_run(tmp_path / "whole", data, format="zarr"))
+
+
+def test_the_recipe_of_a_resumed_run_is_complete(tmp_path: Path) -> None:
+    data = picture((150, 130))
+    with pytest.raises(KeyboardInterrupt):
+        finish(file_run(tmp_path, data, Counting(5, interrupt)))
+    finish(file_run(tmp_path, data, existing="resume"))
+    recipe = json.loads((tmp_path / "a_recipe.json").read_text())
+    assert recipe["complete"] is True
+    assert recipe["model"]["name"] == "known"
