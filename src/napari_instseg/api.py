@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from .cluster import DaskHands
+from .file_run import identify
 from .inputs import as_image
+from .io.run_folder import RunFolder
 from .models.entry import LoadedModel
 from .models.registry import load, load_for
+from .ops.axes import Image
 from .pipeline import Run
+from .remote import portable
 from .segmentation import Segmentation
 from .segmenter import InputError
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 def segment(
@@ -27,6 +38,8 @@ def segment(
     spacing: Mapping[str, float] | None = None,
     recipe: Mapping[str, Any] | None = None,
     progress: bool = False,
+    client: Client | None = None,
+    folder: str | Path | None = None,
     **settings: Any,
 ) -> Segmentation:
     """Segment an image.
@@ -50,6 +63,14 @@ def segment(
         A result's ``recipe``: its settings are used, but for those given here.
     progress : bool
         Show a progress bar.
+    client : distributed.Client, optional
+        Run on the workers of this Dask cluster, which load the model and open the image by
+        themselves: by its path, Zarr store or dask graph. Other arrays are written to ``folder``
+        first.
+    folder : path, optional
+        With ``client``: where workers keep results of tiles; all of them must see it. What is
+        there of the same run is not done again; removed at the end. By default a temporary folder
+        in the current one.
     **settings
         Fields of `Settings`, such as ``score_threshold=0.5`` or ``diameter=30``.
 
@@ -63,6 +84,8 @@ def segment(
         If the image or a setting cannot be used.
     ModelError
         If the model cannot be used.
+    ClusterError
+        If the cluster's scheduler is gone, or workers die again and again.
 
     Examples
     --------
@@ -84,13 +107,38 @@ def segment(
     except InputError as error:
         raise InputError(f"segment(): {error}") from error
     prepared = as_image(image, axes, spacing)
-    loaded = model if isinstance(model, LoadedModel) else load_for(chosen)
-    run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
-    with tqdm(disable=not progress, unit="tile", desc=prepared.name) as bar:
+    with ExitStack() as stack:
+        if client is None:
+            loaded = model if isinstance(model, LoadedModel) else load_for(chosen)
+            run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
+        else:
+            if isinstance(model, LoadedModel):
+                raise InputError("model: expected its name, since each worker loads its own")
+            path = Path(image) if isinstance(image, (str, Path)) else None
+            run = stack.enter_context(_on_cluster(client, prepared, path, chosen, folder))
+        bar = stack.enter_context(tqdm(disable=not progress, unit="tile", desc=prepared.name))
         for step in run:
             bar.total = step.total
             bar.update(step.done - bar.n)
-    return run.result()
+        return replace(run.result(), image=prepared)
+
+
+@contextmanager
+def _on_cluster(
+    client: Client, image: Image, path: Path | None, settings: Settings, folder: str | Path | None
+) -> Iterator[Run]:
+    """Prepare a run on a cluster; remove what it has kept in files if it comes to its end."""
+    hands = DaskHands(client)
+    model = hands.load(settings)
+    with ExitStack() as stack:
+        if folder is None:
+            own = TemporaryDirectory(prefix=".napari-instseg-", dir=Path.cwd())
+            folder = stack.enter_context(own)
+        identity = identify(image, model, settings)
+        files = stack.enter_context(RunFolder(Path(folder), identity, existing="resume"))
+        sent = portable(image, path, files.path)
+        yield Run(sent, model.segmenter, settings, model=model.identity, shelf=files, hands=hands)
+        files.remove()
 
 
 def recipe_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class DaskHands:
         If it is something else, or Dask Distributed is not installed.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Any) -> None:
         check_installed()
         from distributed import Client
 
@@ -59,7 +59,12 @@ class DaskHands:
                 "client: expected a distributed.Client that is not asynchronous, got "
                 f"{type(client).__name__}"
             )
-        self._client = client
+        self._client: Client = client
+
+    def __str__(self) -> str:
+        """Return the number of workers, for people."""
+        count = len(self._client.nthreads())
+        return f"{count} worker{'' if count == 1 else 's'}"
 
     @property
     def capacity(self) -> int:
@@ -68,7 +73,7 @@ class DaskHands:
 
     @property
     def _ahead(self) -> int:
-        threads = sum(self._client.nthreads().values())
+        threads: int = sum(self._client.nthreads().values())
         return max(LEAST_AHEAD, AHEAD * threads)
 
     def load(self, settings: Settings) -> LoadedModel:

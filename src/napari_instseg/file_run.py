@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from .hands import OWN_HANDS, Hands
 from .io.atomic import sweep
 from .io.results import check_format
 from .io.run_folder import Existing, RunFolder
@@ -15,6 +16,7 @@ from .ops.identity import sample_sha256
 from .pipeline import Run
 from .progress import Progress
 from .provenance import versions
+from .remote import portable
 from .segmentation import Result
 from .settings import ZARR, Settings
 
@@ -40,6 +42,11 @@ class FileRun:
         See `Segmentation.save`.
     existing : {"refuse", "resume", "replace"}
         What to do about an unfinished run that is there.
+    path : Path, optional
+        The file that the image was read from.
+    hands : Hands
+        Who does the work, such as `cluster.DaskHands`; ``model`` must be one that they can use,
+        and they must see the output folder and the image's file.
 
     Raises
     ------
@@ -67,6 +74,8 @@ class FileRun:
         format: str | None = None,
         *,
         existing: Existing = "refuse",
+        path: Path | None = None,
+        hands: Hands = OWN_HANDS,
     ) -> None:
         self._output, self._stem, self._format = output, stem, check_format(format, image)
         self._streams = self._format == ZARR and not settings.link
@@ -74,8 +83,13 @@ class FileRun:
         self._folder = RunFolder(run_folder(output, stem), identity, existing=existing)
         try:
             sweep(output, f"{stem}_" if stem else "")
+            if hands is not OWN_HANDS:
+                image = portable(image, path, self._folder.path)
             self._run = Run(
-                image, model.segmenter, settings, model=model.identity, shelf=self._folder
+                *(image, model.segmenter, settings),
+                model=model.identity,
+                shelf=self._folder,
+                hands=hands,
             )
         except BaseException:
             self._folder.close()

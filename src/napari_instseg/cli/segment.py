@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..hands import OWN_HANDS, Hands
 from ..segmenter import InputError
 from ..settings import PRECISIONS, Settings
 from . import values
@@ -72,6 +73,7 @@ def add_parser(commands: Any) -> None:
     add_image_options(parser.add_argument_group("the image"))
     _add_link_options(parser.add_argument_group("objects through z"))
     _add_run_options(parser.add_argument_group("the run"))
+    _add_cluster_options(parser.add_argument_group("past one machine"))
     add_quiet(parser)
     add_json(parser)
 
@@ -134,15 +136,40 @@ def _add_run_options(group: Any) -> None:
     )
 
 
+def _add_cluster_options(group: Any) -> None:
+    group.add_argument(
+        "--scheduler",
+        metavar="WHERE",
+        help="work on a Dask cluster: address of its scheduler, such as tcp://10.0.0.1:8786, or "
+        "local for processes of this machine; workers must see the inputs and OUTPUT",
+    )
+    group.add_argument(
+        "--workers",
+        type=values.whole,
+        metavar="N",
+        help="processes for '--scheduler local' (default: one a core)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Segment every input; return the exit status."""
     console = Console.of(args)
     recipe, settings = read_settings(args)
+    if args.workers is not None and args.scheduler != "local":
+        raise UsageError("--workers is for processes of this machine: add --scheduler local")
+    with ExitStack() as stack:
 
-    def begin() -> SegmentBatch:
-        return SegmentBatch(load_model(settings, console), recipe, args, console, settings)
+        def begin() -> SegmentBatch:
+            if args.scheduler is None:
+                return SegmentBatch(load_model(settings, console), recipe, args, console, settings)
+            from ..cluster import connect
 
-    return run_jobs(args, settings.outputs, settings.model, begin, console)
+            hands = stack.enter_context(connect(args.scheduler, args.workers))
+            loaded = hands.load(settings)
+            console.note(f"{loaded.name} on {loaded.segmenter.device}, {hands}")
+            return SegmentBatch(loaded, recipe, args, console, settings, hands)
+
+        return run_jobs(args, settings.outputs, settings.model, begin, console)
 
 
 def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Settings]:
@@ -184,6 +211,7 @@ class SegmentBatch(Batch):
 
     loaded: LoadedModel
     settings: Settings
+    hands: Hands = OWN_HANDS
 
     @property
     def device(self) -> str:
@@ -206,6 +234,8 @@ class SegmentBatch(Batch):
             FileRun(
                 *(image, self.loaded, self.settings, args.output, job.name, job.format),
                 existing=existing,
+                path=job.path,
+                hands=self.hands,
             ) as run,
             bar(desc=place + job.path.name, unit="tile", leave=False) as shown,
         ):
