@@ -6,7 +6,8 @@
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
-PYTEST_ARGS ?=
+# Two processes: tests wait for windows and threads for much of their time.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 BIN := $(VENV)/bin
 # A small Mask R-CNN of Detectron2, trained on nuclei, to try a model that is not built in.
@@ -54,7 +55,7 @@ demo: $(VENV)/.detectron2-all
 
 test: $(VENV)/.installed-peers
 	@sh scripts/setup-x.sh
-	@$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -174,3 +174,23 @@ def test_models_are_listed() -> None:
     panoptic = table[table["outputs"].str.contains("panoptic") & (table["group"] == "zoo")]
     assert {"COCO"} <= set(panoptic["trained_on"])
     assert (panoptic["size_mb"] > 50).all()
+
+
+def test_segmenting_to_files_gives_what_segmenting_gives(
+    picture: NDArray[np.uint8], model: LoadedModel, tmp_path: Path
+) -> None:
+    import zarr
+
+    tiled = {"tile_size": 64, "overlap": 32}
+    stack = np.stack([picture, picture[::-1]])
+    expected = nis.segment(stack, model, axes="ZYX", **tiled)
+    labels, *_, table, recipe = nis.segment_to(
+        tmp_path, stack, model, stem="a", format="zarr", axes="ZYX", **tiled
+    )
+    assert labels.name == "a_instances.zarr"
+    np.testing.assert_array_equal(zarr.open_group(labels)["0"][:], expected.instances)
+    pd.testing.assert_frame_equal(pd.read_csv(table), expected.table, check_dtype=False, rtol=1e-6)
+    written = json.loads(recipe.read_text("utf-8"))
+    assert written == json.loads(json.dumps(expected.recipe))
+    again = nis.segment_to(tmp_path / "again", stack, recipe=written, axes="ZYX", format="tiff")
+    np.testing.assert_array_equal(tifffile.imread(again[0]), expected.instances)

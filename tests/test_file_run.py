@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -285,3 +286,50 @@ def test_the_recipe_of_a_resumed_run_is_complete(tmp_path: Path) -> None:
     recipe = json.loads((tmp_path / "a_recipe.json").read_text())
     assert recipe["complete"] is True
     assert recipe["model"]["name"] == "known"
+
+
+# ------------------------------------------------------------------------------------- memory
+
+
+class Discs:
+    """A picture of bright discs, one in each square of 64 px, that is made where it is read."""
+
+    dtype, ndim = np.dtype(np.float32), 2
+
+    def __init__(self, size: int) -> None:
+        self.shape = (size, size)
+
+    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.float32]:
+        rows, cols = (
+            np.arange(*span.indices(length)) for span, length in zip(key, self.shape, strict=True)
+        )
+        y, x = np.meshgrid(rows, cols, indexing="ij")
+        inside = (y % 64 - 30) ** 2 + (x % 64 - 34) ** 2 <= 22**2
+        own = 0.6 + 0.05 * ((y // 64 * 3 + x // 64) % 8)
+        return np.where(inside, own, 0).astype(np.float32)
+
+
+def peak_of(size: int, output: Path) -> tuple[int, int]:
+    """Peak of what is allocated during a run, bytes, and its number of objects."""
+    settings = Settings(limits=((0.0, 1.0),), tile_size=320, overlap=64)
+    model = LoadedModel(ComponentSegmenter(), "known", "known.safetensors", "0" * 64)
+    tracemalloc.start()
+    try:
+        with FileRun(Image(Discs(size), "YX"), model, settings, output, format="zarr") as run:
+            for _ in run:
+                pass
+            result, _ = run.save()
+        return tracemalloc.get_traced_memory()[1], result.count
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_picture(tmp_path: Path) -> None:
+    # Imports count once only.
+    peak_of(64, tmp_path / "first")
+    small, few = peak_of(1024, tmp_path / "small")
+    large, many = peak_of(4096, tmp_path / "large")
+    assert (few, many) == (16**2, 64**2)
+    assert large <= 1.5 * small
+    # What the label images of the large one would take: int32, three outputs.
+    assert large < 3 * 4 * 4096**2 / 4

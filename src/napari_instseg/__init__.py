@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import models
-    from .api import load_model, segment
+    from .api import load_model, segment, segment_to
     from .instances import Instances, Mask
     from .ops.axes import Image
     from .prompting.session import PromptSession
@@ -30,6 +30,7 @@ _HOMES = {
     "Settings": "settings",
     "load_model": "api",
     "segment": "api",
+    "segment_to": "api",
 }
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "load_model",
     "models",
     "segment",
+    "segment_to",
 ]
 
 

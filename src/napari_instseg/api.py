@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from .cluster import DaskHands
-from .file_run import identify
+from .file_run import FileRun, identify
+from .hands import OWN_HANDS, Hands
 from .inputs import as_image
-from .io.run_folder import RunFolder
+from .io.run_folder import Existing, RunFolder
 from .models.entry import LoadedModel
 from .models.registry import load, load_for
-from .ops.axes import Image
 from .pipeline import Run
+from .progress import Progress
 from .remote import portable
 from .segmentation import Segmentation
 from .segmenter import InputError
@@ -93,6 +94,105 @@ def segment(
     >>> result.instances.max(), len(result.table)  # doctest: +SKIP
     (127, 127)
     """
+    chosen, loaded, hands = _chosen(model, weights, categories, recipe, settings, client)
+    prepared = as_image(image, axes, spacing)
+    if hands is OWN_HANDS:
+        run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
+        _follow(run, prepared.name, progress)
+        return run.result()
+    with (
+        TemporaryDirectory(prefix=".napari-instseg-", dir=Path.cwd()) as own,
+        RunFolder(
+            Path(folder or own), identify(prepared, loaded, chosen), existing="resume"
+        ) as kept,
+    ):
+        run = Run(
+            *(portable(prepared, _path_of(image), kept.path), loaded.segmenter, chosen),
+            model=loaded.identity,
+            shelf=kept,
+            hands=hands,
+        )
+        _follow(run, prepared.name, progress)
+        result = replace(run.result(), image=prepared)
+        kept.remove()
+        return result
+
+
+def segment_to(
+    folder: str | Path,
+    image: Any,
+    model: str | Path | LoadedModel | None = None,
+    *,
+    stem: str = "",
+    format: str | None = None,
+    existing: Existing = "resume",
+    weights: str | Path | None = None,
+    categories: str | Path | None = None,
+    axes: str | None = None,
+    spacing: Mapping[str, float] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    client: Client | None = None,
+    **settings: Any,
+) -> list[Path]:
+    """Segment an image of any size into files; go on where an earlier call was stopped.
+
+    Parameters
+    ----------
+    folder : str or Path
+        For the results; made if it is not there.
+    image : array, Image, path, or napari Image layer
+        See `segment`.
+    stem, format
+        See `Segmentation.save`. With "zarr", and without `link`, neither the image nor the label
+        images are ever whole in memory.
+    existing : {"resume", "refuse", "replace"}
+        What to do about an unfinished run that is there. Finished results are replaced.
+    model, weights, categories, axes, spacing, recipe, progress, client, **settings
+        See `segment`; all workers must see ``folder``.
+
+    Returns
+    -------
+    list of Path
+        The files that were written; see `Segmentation.save`.
+
+    Raises
+    ------
+    InputError
+        If the image or a setting cannot be used, another run is writing there, or the unfinished
+        run there is another one.
+    ModelError
+        If the model cannot be used.
+    OSError
+        If the folder cannot be written to; what was found is kept.
+
+    Examples
+    --------
+    >>> labels, *_ = segment_to("results", "slide.ome.zarr", format="zarr")  # doctest: +SKIP
+    >>> zarr.open_group(labels)["0"].shape  # doctest: +SKIP
+    (16384, 16384)
+    """
+    chosen, loaded, hands = _chosen(model, weights, categories, recipe, settings, client)
+    prepared = as_image(image, axes, spacing)
+    with FileRun(
+        *(prepared, loaded, chosen, Path(folder).expanduser(), stem, format),
+        existing=existing,
+        path=_path_of(image),
+        hands=hands,
+    ) as run:
+        _follow(run, prepared.name, progress)
+        return run.save()[1]
+
+
+def _chosen(
+    model: str | Path | LoadedModel | None,
+    weights: str | Path | None,
+    categories: str | Path | None,
+    recipe: Mapping[str, Any] | None,
+    settings: dict[str, Any],
+    client: Client | None,
+) -> tuple[Settings, LoadedModel, Hands]:
+    """Combine what was given, and load the model for those who do the work."""
     if recipe is not None:
         settings = {**recipe_settings(recipe), **settings}
     if model is not None:
@@ -106,39 +206,35 @@ def segment(
         chosen = Settings.from_json(settings)
     except InputError as error:
         raise InputError(f"segment(): {error}") from error
-    prepared = as_image(image, axes, spacing)
-    with ExitStack() as stack:
-        if client is None:
-            loaded = model if isinstance(model, LoadedModel) else load_for(chosen)
-            run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
-        else:
-            if isinstance(model, LoadedModel):
-                raise InputError("model: expected its name, since each worker loads its own")
-            path = Path(image) if isinstance(image, (str, Path)) else None
-            run = stack.enter_context(_on_cluster(client, prepared, path, chosen, folder))
-        bar = stack.enter_context(tqdm(disable=not progress, unit="tile", desc=prepared.name))
-        for step in run:
-            bar.total = step.total
-            bar.update(step.done - bar.n)
-        return replace(run.result(), image=prepared)
+    hands = OWN_HANDS if client is None else DaskHands(client)
+    if isinstance(hands, DaskHands):
+        if isinstance(model, LoadedModel):
+            raise InputError("model: expected its name, since each worker loads its own")
+        return chosen, hands.load(chosen), hands
+    return chosen, model if isinstance(model, LoadedModel) else load_for(chosen), hands
 
 
 @contextmanager
-def _on_cluster(
-    client: Client, image: Image, path: Path | None, settings: Settings, folder: str | Path | None
-) -> Iterator[Run]:
-    """Prepare a run on a cluster; remove what it has kept in files if it comes to its end."""
-    hands = DaskHands(client)
-    model = hands.load(settings)
-    with ExitStack() as stack:
-        if folder is None:
-            own = TemporaryDirectory(prefix=".napari-instseg-", dir=Path.cwd())
-            folder = stack.enter_context(own)
-        identity = identify(image, model, settings)
-        files = stack.enter_context(RunFolder(Path(folder), identity, existing="resume"))
-        sent = portable(image, path, files.path)
-        yield Run(sent, model.segmenter, settings, model=model.identity, shelf=files, hands=hands)
-        files.remove()
+def _shared(folder: str | Path | None) -> Iterator[Path]:
+    """The folder given, else a temporary one where workers most likely see it."""
+    if folder is not None:
+        yield Path(folder).expanduser()
+        return
+    with TemporaryDirectory(prefix=".napari-instseg-", dir=Path.cwd()) as own:
+        yield Path(own)
+
+
+def _path_of(image: Any) -> Path | None:
+    """The file that workers can open by themselves, if that is what was given."""
+    return Path(image).expanduser() if isinstance(image, (str, Path)) else None
+
+
+def _follow(run: Iterable[Progress], name: str, shown: bool) -> None:
+    """Do all steps of a run, with a bar if it is to be shown."""
+    with tqdm(disable=not shown, unit="tile", desc=name) as bar:
+        for step in run:
+            bar.total = step.total
+            bar.update(step.done - bar.n)
 
 
 def recipe_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from .ops.axes import Image
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
 from .ops.results import MemoryShelf, Shelf
 from .ops.scaling import Resampling
+from .ops.seams import Seams
 from .ops.tiling import Tile, cores_of, plan_tiles, tile_of
 from .ops.volumes import DEPTH
 from .progress import Progress
 from .provenance import versions
-from .remarks import Remarks, describe
+from .remarks import Remarks, describe, list_seams
 from .segmentation import Segmentation
 from .segmenter import (
     DeviceMemoryError,
@@ -171,6 +172,7 @@ class Run:
             warnings=(*self._notes, *describe(self._remarks.values())),
             complete=self._complete,
             rules=self.segmenter.rules,
+            seams=list_seams(self._remarks, self.image.plane_axes),
         )
 
     def stored(self) -> StoredSegmentation:
@@ -189,6 +191,7 @@ class Run:
             warnings=(*self._notes, *describe(self._remarks.values())),
             complete=self._complete,
             rules=self.segmenter.rules,
+            seams=list_seams(self._remarks, self.image.plane_axes),
         )
 
     def _details(self) -> dict[str, Any]:
@@ -294,17 +297,18 @@ class Run:
             return
         states, work = self._current
         shown, done = self.settings.score_threshold, [s.tiles[: s.done] for s in states]
-        loose: Iterable[int]
+        merged: Iterable[tuple[int, Seams]]
         if len(states) == 1:
-            loose = [work.merge(self._shelf, states[0].index, done[0], shown, self._hands)]
+            merged = [work.merge(self._shelf, states[0].index, done[0], shown, self._hands)]
         else:
             function = partial(merge_plane, work, self._shelf, shown)
             parts = [(state.index, tiles) for state, tiles in zip(states, done, strict=True)]
-            loose = self._hands.map(function, parts)
-        for state, tiles, count in zip(states, done, loose, strict=True):
+            merged = self._hands.map(function, parts)
+        for state, tiles, (loose, seams) in zip(states, done, merged, strict=True):
             self._found[state.index], self._remarks[state.index] = tiles, state.remarks
+            state.remarks.seams = seams
             if state.complete:
-                state.remarks.loose = count
+                state.remarks.loose = loose
                 edges = [list(tile.edges) for tile in tiles]
                 about = {"tiles": edges, "remarks": state.remarks.to_json()}
                 self._shelf.keep_plane(state.index, about)

@@ -7,6 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from .ops.seams import KINDS, Seams
+
 
 @dataclass(slots=True, eq=False)
 class Remarks:
@@ -16,6 +21,8 @@ class Remarks:
     ----------
     loose : int
         Number of objects that end at a tile's edge without a counterpart.
+    seams : Seams
+        Where tiles met.
     non_finite : int
         Number of pixels without a value.
     capped : dict
@@ -23,6 +30,7 @@ class Remarks:
     """
 
     loose: int = 0
+    seams: Seams = field(default_factory=lambda: Seams.from_json([]))
     non_finite: int = 0
     capped: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -30,11 +38,17 @@ class Remarks:
     def from_json(cls, values: Mapping[str, Any]) -> Remarks:
         """Return the remarks that `to_json` told of."""
         capped = defaultdict(list, {int(cap): s for cap, s in values["capped"].items()})
-        return cls(values["loose"], values["non_finite"], capped)
+        seams = Seams.from_json(values["seams"])
+        return cls(values["loose"], seams, values["non_finite"], capped)
 
     def to_json(self) -> dict[str, Any]:
         """Return values that `json` can write."""
-        return {"loose": self.loose, "non_finite": self.non_finite, "capped": dict(self.capped)}
+        return {
+            "loose": self.loose,
+            "seams": self.seams.to_json(),
+            "non_finite": self.non_finite,
+            "capped": dict(self.capped),
+        }
 
 
 def describe(remarks: Collection[Remarks]) -> list[str]:
@@ -57,3 +71,32 @@ def describe(remarks: Collection[Remarks]) -> list[str]:
     if non_finite:
         notes.append(f"{non_finite} pixels are NaN or infinite and were masked")
     return notes
+
+
+def list_seams(remarks: Mapping[tuple[int, ...], Remarks], plane_axes: str) -> pd.DataFrame:
+    """List all planes' seams.
+
+    Parameters
+    ----------
+    remarks : mapping
+        By the index of the plane along each of ``plane_axes``.
+    plane_axes : str
+
+    Returns
+    -------
+    DataFrame
+        One row a place: one column a plane axis (z, t, ...), row_min, col_min, row_max, col_max
+        (px), iou (in [0, 1]) and kind ("joined", "ambiguous", "loose"); see `ops.seams.Seams`.
+    """
+    found = list(remarks.items())
+    counts = [len(r.seams) for _, r in found]
+    where = np.array([plane for plane, _ in found], np.int64).reshape(len(found), len(plane_axes))
+    columns = dict(zip(plane_axes.lower(), np.repeat(where, counts, axis=0).T, strict=True))
+    nothing = Seams.from_json([])
+    all_seams = [nothing, *(r.seams for _, r in found)]
+    bounds = np.concatenate([seams.bounds for seams in all_seams])
+    edges = ("row_min", "col_min", "row_max", "col_max")
+    columns |= dict(zip(edges, bounds.T, strict=True))
+    columns["iou"] = np.concatenate([seams.iou for seams in all_seams])
+    kinds = np.concatenate([seams.kind for seams in all_seams])
+    return pd.DataFrame(columns).assign(kind=[KINDS[k] for k in kinds])

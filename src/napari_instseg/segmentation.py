@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ class Result:
     details: dict[str, Any]
     warnings: tuple[str, ...]
     complete: bool
+    seams: pd.DataFrame
 
     @property
     def score_threshold(self) -> float:
@@ -100,6 +101,12 @@ class Result:
 
         return save_segmentation(self, Path(folder), stem, format)
 
+    def add_seams_to(self, viewer: napari.viewer.Viewer) -> napari.layers.Shapes:
+        """Show in a napari viewer where tiles met: what was joined, and what is open there."""
+        from .gui.seams import add_seams
+
+        return add_seams(viewer, self)
+
 
 @dataclass(frozen=True, eq=False)
 class Segmentation(Result):
@@ -126,6 +133,8 @@ class Segmentation(Result):
         False if the run was cancelled.
     rules : Rules
         How the model's objects and stuff become label images.
+    seams : DataFrame
+        Where the objects of two tiles met; see `remarks.list_seams`.
     """
 
     raw: tuple[Instances, ...]
@@ -137,6 +146,7 @@ class Segmentation(Result):
     warnings: tuple[str, ...] = ()
     complete: bool = True
     rules: Rules = USUAL_RULES
+    seams: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def rendering(self) -> Rendering:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -86,7 +86,7 @@ class StoredSegmentation(Result):
     ----------
     planes : mapping of tuple of int to StoredPlane
         Of all planes, in C order.
-    image, categories, settings, details, warnings, complete, rules
+    image, categories, settings, details, warnings, complete, rules, seams
         See `Segmentation`.
     """
 
@@ -98,6 +98,7 @@ class StoredSegmentation(Result):
     warnings: tuple[str, ...] = ()
     complete: bool = True
     rules: Rules = USUAL_RULES
+    seams: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def _listed(self) -> tuple[pd.DataFrame, dict[tuple[int, ...], NDArray[np.int32]]]:

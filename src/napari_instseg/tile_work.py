@@ -21,6 +21,7 @@ from .ops.merging import Joined, Makeup, join
 from .ops.objects import Objects
 from .ops.results import KEPT_TILES, LazyParts, Shelf, TileResult
 from .ops.scaling import Resampling
+from .ops.seams import Seams
 from .ops.tiling import Tile
 from .segmenter import RGB, DeviceMemoryError, InputError, Prediction, Segmenter
 
@@ -107,7 +108,7 @@ class TileWork:
         tiles: Sequence[Tile],
         shown: float,
         hands: Hands = OWN_HANDS,
-    ) -> int:
+    ) -> tuple[int, Seams]:
         """Put the results of a plane's tiles together, and keep its objects tile by tile.
 
         Parameters
@@ -123,8 +124,10 @@ class TileWork:
 
         Returns
         -------
-        int
+        loose : int
             Number of objects that end at a tile's edge without a counterpart.
+        seams : Seams
+            Where tiles met, in the image's grid.
         """
         target, several = self.resampling.target, groups(tiles)
         compared = hands.combine(
@@ -136,7 +139,8 @@ class TileWork:
         placings = (Placing.of(tiles, group.own, joined, objects) for group in several)
         for _ in hands.map(partial(self.place, shelf, plane), placings):
             pass
-        return joined.loose
+        seams = joined.seams.moved(self.resampling, self.region.top, self.region.left)
+        return joined.loose, seams
 
     def place(self, shelf: Shelf, plane: Plane, placing: Placing) -> None:
         """Move the objects that begin in some tiles to the image, and these tiles' stuff.
@@ -262,7 +266,7 @@ def find_objects(work: TileWork, segmenter: Segmenter, where: tuple[Plane, Tile]
 
 def merge_plane(
     work: TileWork, shelf: Shelf, shown: float, plane: tuple[Plane, Sequence[Tile]]
-) -> int:
+) -> tuple[int, Seams]:
     """Put the results of a plane's tiles together; see `TileWork.merge`."""
     return work.merge(shelf, *plane, shown)
 

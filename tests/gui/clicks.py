@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QAbstractButton, QApplication, QTreeWidgetItem, QWidg
 from napari_instseg.gui.model_tree import ModelTree
 
 #: Long, ms: other work may share the machine.
-WAIT = 60_000
+WAIT = 180_000
 LEFT = Qt.MouseButton.LeftButton
 
 

@@ -24,7 +24,7 @@ from napari_instseg.ops.axes import Image
 from napari_instseg.segmentation import Segmentation
 from napari_instseg.segmenter import Category, Rules
 
-WAIT = 60_000
+WAIT = 180_000
 SHAPE = (64, 80)
 LABELS = ndimage.label(squares())[0].astype(np.int32)
 BOXES_ONLY = Rules(boxes_only=True, min_visible=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..ops.axes import Image
 from ..segmentation import Segmentation
 from .geometry import Placement
 from .links import RECIPE_KEY, Link, find_fitting, link_of, set_link
@@ -119,14 +121,38 @@ def _corners(
 ) -> NDArray[np.float64]:
     """Corners of each box, (N, 4, ndim), in pixels of the layer."""
     image = segmentation.image
-    top, left, bottom, right = (
-        # Pixels have their centres at whole numbers in napari, and their edges between them.
-        rows[name].to_numpy(float) - 0.5
-        for name in ("y_min", "x_min", "y_max", "x_max")
-    )
+    edges = rows[["y_min", "x_min", "y_max", "x_max"]].to_numpy(float)
     plane = np.unravel_index(rows["plane"].to_numpy(), image.plane_shape or (1,))
-    corners = np.empty((len(rows), 4, len(image.label_axes)))
-    for i, index in enumerate(plane[: len(image.plane_axes)]):
+    return corners_of(image, plane[: len(image.plane_axes)], edges, placement)
+
+
+def corners_of(
+    image: Image,
+    plane: Sequence[NDArray[np.intp]],
+    edges: NDArray[np.float64],
+    placement: Placement | None,
+) -> NDArray[np.float64]:
+    """Find the corners of rectangles in a layer.
+
+    Parameters
+    ----------
+    image : Image
+        That they are of.
+    plane : sequence of (N,) int
+        Index of each along each of the image's plane axes.
+    edges : (N, 4) float64
+        First row and column, last row and column (half-open) of each, px.
+    placement : Placement, optional
+
+    Returns
+    -------
+    (N, 4, ndim) float64
+        In pixels of the layer.
+    """
+    # Pixels have their centres at whole numbers in napari, and their edges between them.
+    top, left, bottom, right = edges.T - 0.5
+    corners = np.empty((len(edges), 4, len(image.label_axes)))
+    for i, index in enumerate(plane):
         corners[:, :, i] = index[:, np.newaxis]
     corners[..., -2] = np.stack([top, top, bottom, bottom], axis=1)
     corners[..., -1] = np.stack([left, right, right, left], axis=1)

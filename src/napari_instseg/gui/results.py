@@ -14,7 +14,7 @@ from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from ..ops.rendering import rows_of
-from ..segmentation import Segmentation
+from ..segmentation import Result, Segmentation
 from ..segmenter import Category
 from ..settings import OUTPUTS
 from .boxes import BOXES, add_boxes, describe_boxes
@@ -63,11 +63,8 @@ def add_segmentation(
         Shapes layer with them.
     """
     source = source_layer or _find_source(viewer, segmentation)
-    placement = None
-    if source is not None:
-        placement = Placement(source, origin or _whole(source, segmentation))
+    placement, transforms = place_of(viewer, segmentation, source, origin)
     key: Hashable = segmentation.image.name if source is None else source.unique_id
-    transforms = _transforms(segmentation, placement)
     hide_others(viewer, key, view, made)
     outputs = [output for output in OUTPUTS if output in segmentation.settings.outputs]
     layers: dict[str, napari.layers.Layer] = {}
@@ -83,6 +80,27 @@ def add_segmentation(
     if stale is not None:
         stale.visible = False  # Of another model.
     return [layers[output] for output in outputs]
+
+
+def place_of(
+    viewer: napari.viewer.Viewer,
+    result: Result,
+    source_layer: napari.layers.Image | None = None,
+    origin: Origin | None = None,
+) -> tuple[Placement | None, dict[str, Any]]:
+    """Find where a result lies in the viewer: on its image layer, if there is one.
+
+    Returns
+    -------
+    placement : Placement, optional
+    transforms : dict
+        Scale, translate, ... of a layer there.
+    """
+    source = source_layer or _find_source(viewer, result)
+    placement = None
+    if source is not None:
+        placement = Placement(source, origin or _whole(source, result))
+    return placement, _transforms(result, placement)
 
 
 def _add_labels(
@@ -172,7 +190,7 @@ def _data(
     return placement.arrange(labels, segmentation.image.label_axes)
 
 
-def _transforms(segmentation: Segmentation, placement: Placement | None) -> dict[str, Any]:
+def _transforms(segmentation: Result, placement: Placement | None) -> dict[str, Any]:
     if placement is not None:
         return placement.transforms()
     return world_of(segmentation.image.label_axes, segmentation.image.spacing)
@@ -188,9 +206,7 @@ def world_of(axes: str, spacing: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def _find_source(
-    viewer: napari.viewer.Viewer, segmentation: Segmentation
-) -> napari.layers.Image | None:
+def _find_source(viewer: napari.viewer.Viewer, segmentation: Result) -> napari.layers.Image | None:
     """Return the image layer with the image's name and shape."""
     image = segmentation.image
     for layer in viewer.layers:
@@ -201,7 +217,7 @@ def _find_source(
     return None
 
 
-def _whole(source: napari.layers.Image, segmentation: Segmentation) -> Origin:
+def _whole(source: napari.layers.Image, segmentation: Result) -> Origin:
     image = segmentation.image
     levels = source.data if source.multiscale else [source.data]
     shapes = [tuple(level.shape) for level in levels]

@@ -57,8 +57,8 @@ def write_label_zarr(
     Arrays are uint32 in Zarr 3, with chunks of one plane and `CHUNK` px, compressed (Zstandard);
     chunks without any label are not stored. Axes come in the order of the specification: T, one
     other, Z, Y, X. Level 0 is the label image; each further one halves Y and X (`halve`), until
-    neither is larger than a chunk. A chunk is made and written at a time, so that little memory
-    is needed beside the labels themselves.
+    neither is larger than a chunk. A chunk is read or written at a time, so that little
+    memory is needed beside the labels themselves.
     """
     check_labels(labels, axes)
     order = ngff.order_of(axes)
@@ -98,8 +98,10 @@ def _write_levels(folder: Path, labels: NDArray[np.integer[Any]] | LazyLabels, a
             fill_value=0,
             dimension_names=list(axes.lower()),
         )
-        for part in _parts(shape):
-            array[part] = finer[part] if level == 0 else _halved(finer, part)
+        for part in _parts(shape, _chunk(shape)) if level == 0 else ():
+            array[part] = finer[part]
+        for part in _parts(shape, _quarter(shape)) if level else ():
+            array[part] = _halved(finer, part)
         finer = array
     return len(shapes)
 
@@ -115,9 +117,14 @@ def _chunk(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*(1 for _ in shape[:-2]), *(min(CHUNK, size) for size in shape[-2:]))
 
 
-def _parts(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Spans of all chunks of an array, in C order."""
-    chunk = _chunk(shape)
+def _quarter(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What becomes of one chunk of the next finer level."""
+    *planes, height, width = _chunk(shape)
+    return (*planes, max(1, height // 2), max(1, width // 2))
+
+
+def _parts(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Spans of all blocks of an array, in C order."""
     counts = [-(-size // step) if size else 0 for size, step in zip(shape, chunk, strict=True)]
     for index in np.ndindex(*counts):
         yield tuple(

@@ -32,7 +32,9 @@ class Comparison:
     iou : (K,) float64
         Of these pairs, inside the strip; at least `MIN_IOU`.
     conflicts : (M, 2) int64
-        Pairs that share pixels.
+        Pairs that share pixels, those that are alike among them.
+    conflict_iou : (M,) float64
+        Of these pairs, inside the strip.
     refuted, loose : pair of int64 arrays
         Of either tile, objects cut by its edge without a counterpart that the other tile sees
         whole, or in part.
@@ -41,6 +43,7 @@ class Comparison:
     alike: NDArray[np.int64]
     iou: NDArray[np.float64]
     conflicts: NDArray[np.int64]
+    conflict_iou: NDArray[np.float64]
     refuted: tuple[NDArray[np.int64], NDArray[np.int64]]
     loose: tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -53,8 +56,8 @@ class Evidence:
     ----------
     alike, conflicts : (K, 2, 2) int64
         Pairs of objects; see `Comparison`.
-    iou : (K,) float64
-        Of those that are alike.
+    iou, conflict_iou : (K,) float64
+        Of these; see `Comparison`.
     refuted, loose : (M, 2) int64
         Objects; see `Comparison`.
     """
@@ -62,6 +65,7 @@ class Evidence:
     alike: NDArray[np.int64]
     iou: NDArray[np.float64]
     conflicts: NDArray[np.int64]
+    conflict_iou: NDArray[np.float64]
     refuted: NDArray[np.int64]
     loose: NDArray[np.int64]
 
@@ -84,18 +88,20 @@ class Evidence:
             pairs(comparison.alike),
             comparison.iou,
             pairs(comparison.conflicts),
+            comparison.conflict_iou,
             single(comparison.refuted),
             single(comparison.loose),
         )
 
     @classmethod
     def joined(cls, several: Sequence[Evidence]) -> Evidence:
-        """Put several together; their order does not matter."""
+        """Put several together."""
         none = np.empty((0, 2, 2), np.int64)
         return cls(
             np.concatenate([none, *(e.alike for e in several)]),
             joined((e.iou for e in several), np.float64),
             np.concatenate([none, *(e.conflicts for e in several)]),
+            joined((e.conflict_iou for e in several), np.float64),
             np.concatenate([none[:, 0], *(e.refuted for e in several)]),
             np.concatenate([none[:, 0], *(e.loose for e in several)]),
         )
@@ -166,7 +172,8 @@ def compare(
         for b, i, tile in zip(bounds, ids, tiles, strict=True)
     ]
     table = _cross_table(near[0], near[1], strip)
-    pairs, iou = _match(_iou(table, [_beyond(n, strip) for n in near], cut))
+    all_iou = _iou(table, [_beyond(n, strip) for n in near], cut)
+    pairs, iou = _match(all_iou)
     refuted, loose = [], []
     for side in (0, 1):
         seen = table.sum(axis=1 - side)[1:]
@@ -180,6 +187,7 @@ def compare(
         np.stack([ids[0][pairs[:, 0]], ids[1][pairs[:, 1]]], axis=1),
         iou,
         np.stack([ids[0][shared[:, 0]], ids[1][shared[:, 1]]], axis=1),
+        all_iou[shared[:, 0], shared[:, 1]],
         (refuted[0], refuted[1]),
         (loose[0], loose[1]),
     )

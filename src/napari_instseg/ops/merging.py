@@ -27,6 +27,7 @@ from .comparing import CUT_MARGIN, Evidence, depths, uncovered
 from .grouping import compare_group, groups
 from .masks import overlap_area, union
 from .objects import Objects
+from .seams import Seams
 from .tiling import Tile
 
 #: Of two versions, the lesser goes if this much of it lies under the other.
@@ -57,12 +58,15 @@ class Joined:
         Of the objects that every tile cuts, by their place in ``roots``: all their tile objects.
     loose : int
         See `Merged`.
+    seams : Seams
+        In the tiles' grid.
     """
 
     roots: NDArray[np.int64]
     best: NDArray[np.int64]
     parts: dict[int, list[int]]
-    loose: int = 0
+    loose: int
+    seams: Seams
 
     def makeup(self, objects: Objects, chosen: Sequence[int]) -> Makeup:
         """Say what chosen objects of the plane are made of."""
@@ -188,9 +192,12 @@ def join(
     alike = zip(-evidence.iou, pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True)
     for _, i, j in sorted(alike):
         union_find.join(i, j)
-    return _Resolving(objects, depth, union_find, refuted).settle(
-        places(evidence.conflicts), loose, shown
-    )
+    conflicts = places(evidence.conflicts)
+    group = [[union_find.find(i) for i in pair] for pair in conflicts.tolist()]
+    rivals = np.array(group, np.int64).reshape(-1, 2)
+    ends = np.flatnonzero(loose)
+    seams = Seams.find(objects, conflicts, evidence.conflict_iou, rivals, ends, shown)
+    return _Resolving(objects, depth, union_find, refuted).settle(rivals, ends, seams, shown)
 
 
 class _Groups:
@@ -258,7 +265,7 @@ class _Resolving:
         self._alive = alive
 
     def settle(
-        self, conflicts: NDArray[np.int64], loose: NDArray[np.bool_], shown: float
+        self, conflicts: NDArray[np.int64], loose: NDArray[np.int64], seams: Seams, shown: float
     ) -> Joined:
         kept = self._alive.copy()
         rivals = self._rivals(conflicts)
@@ -267,21 +274,20 @@ class _Resolving:
                 kept[root] = False
         roots = np.flatnonzero(kept)
         best = self._best[roots]
-        ends = {self._groups.find(i) for i in np.flatnonzero(loose).tolist()}
+        ends = {self._groups.find(i) for i in loose.tolist()}
         open_ended = np.isin(roots, list(ends)) & (self._depth[best] <= CUT_MARGIN)
         count = np.count_nonzero(open_ended & (self._objects.scores[best] >= shown))
         place = {root: row for row, root in enumerate(roots.tolist()) if root in self._parts}
-        return Joined(roots, best, {row: self._parts[r] for r, row in place.items()}, int(count))
+        parts = {row: self._parts[root] for root, row in place.items()}
+        return Joined(roots, best, parts, int(count), seams)
 
     def _rivals(self, conflicts: NDArray[np.int64]) -> dict[int, set[int]]:
         """Roots of groups that share pixels with others, and these."""
         rivals: dict[int, set[int]] = defaultdict(set)
-        find = self._groups.find
-        for i, j in conflicts.tolist():
-            a, b = find(i), find(j)
-            if a != b and self._alive[a] and self._alive[b]:
-                rivals[a].add(b)
-                rivals[b].add(a)
+        apart = conflicts[:, 0] != conflicts[:, 1]
+        for a, b in conflicts[apart & self._alive[conflicts].all(axis=1)].tolist():
+            rivals[a].add(b)
+            rivals[b].add(a)
         return rivals
 
     def _losers(self, cluster: list[int], rivals: dict[int, set[int]]) -> list[int]:
