@@ -30,7 +30,7 @@ from .segmenter import (
 )
 from .settings import AS_TRAINED, Settings
 from .sizing import find_diameter, median_diameter, zoom_to
-from .stored import StoredPlane, StoredSegmentation
+from .stored import StoredSegmentation, read_planes
 from .tile_work import Batch, Report, TileWork, find_objects, merge_plane, segment_batch
 
 #: Tiles begin at multiples of this (px), which networks' strides divide.
@@ -180,10 +180,7 @@ class Run:
         self._store_planes()
         height, width = self.image.label_shape[-2:]
         return StoredSegmentation(
-            planes={
-                index: StoredPlane((height, width), index, tiles, self._shelf)
-                for index, tiles in self._found.items()
-            },
+            planes=read_planes((height, width), self._found, self._shelf, self._hands),
             image=self.image,
             categories=self.segmenter.categories,
             settings=self.settings,
@@ -192,6 +189,7 @@ class Run:
             complete=self._complete,
             rules=self.segmenter.rules,
             seams=list_seams(self._remarks, self.image.plane_axes),
+            hands=self._hands,
         )
 
     def _details(self) -> dict[str, Any]:
