@@ -25,6 +25,9 @@ AHEAD, LEAST_AHEAD = 4, 32
 BRANCHES = 8
 #: Instead of an address: workers on this machine.
 LOCAL = "local"
+#: Environment of workers that Dask starts: what says how many cores they may use.
+SPAWN = "distributed.nanny.pre-spawn-environ"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 V = TypeVar("V")
 
 
@@ -90,7 +93,9 @@ class DaskHands:
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """See `Hands`."""
         for future in self._submitted(function, items):
-            yield future.result()
+            with _explained():
+                result = future.result()
+            yield result
 
     def combine(
         self,
@@ -107,8 +112,6 @@ class DaskHands:
 
     def _submitted(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[Future[R]]:
         """Submit a task for each item, some ahead; give each when it is done, in their order."""
-        from distributed import wait
-
         # A task of its own: it travels to each worker once, and can be done again if one dies.
         shared = self._client.submit(_itself, _Sealed(function), pure=False)
         ahead: deque[Future[R]] = deque()
@@ -116,17 +119,13 @@ class DaskHands:
             for item in items:
                 ahead.append(self._client.submit(_do, shared, _Sealed(item), pure=False))
                 while ahead and (ahead[0].done() or len(ahead) >= self._ahead):
-                    with _explained():
-                        wait(ahead[0])
-                        _check(ahead[0])
+                    _finish(ahead[0])
                     yield ahead.popleft()
             while ahead:
-                with _explained():
-                    wait(ahead[0])
-                    _check(ahead[0])
+                _finish(ahead[0])
                 yield ahead.popleft()
         finally:
-            if ahead:
+            if ahead and self._client.status == "running":
                 self._client.cancel(list(ahead))
 
 
@@ -170,10 +169,14 @@ def _do(function: _Sealed, item: _Sealed) -> Any:
     return function.content(item.content)
 
 
-def _check(future: Future[Any]) -> None:
-    """Raise what a task has raised."""
-    if future.status != "finished":
-        future.result()
+def _finish(future: Future[Any]) -> None:
+    """Wait for a task; raise what it has raised."""
+    from distributed import wait
+
+    with _explained():
+        wait(future)
+        if future.status != "finished":
+            future.result()
 
 
 @contextmanager
@@ -212,6 +215,7 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[DaskHands]:
         If nothing answers at the address, or Dask Distributed is not installed.
     """
     check_installed()
+    import dask
     from distributed import Client, LocalCluster
 
     if scheduler != LOCAL:
@@ -225,16 +229,14 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[DaskHands]:
         with client:
             yield DaskHands(client)
         return
-    count = workers or os.cpu_count() or 1
-    threads = max(1, (os.cpu_count() or 1) // count)
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    cores = os.cpu_count() or 1
+    count = workers or cores
+    # Else Dask gives each worker one.
+    share = {f"{SPAWN}.{name}": max(1, cores // count) for name in THREADS}
     with (
+        dask.config.set(share),
         LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            env=dict.fromkeys(names, str(threads)),
+            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
         Client(cluster) as client,
     ):
