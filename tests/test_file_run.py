@@ -210,7 +210,7 @@ def undisturbed(field: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 def tiles_of(output: Path) -> set[tuple[str, int]]:
-    found = run_folder(output, "field").glob("tiles/*/*.npz")
+    found = run_folder(output, "field").glob("tiles/**/*.npz")
     return {(path.name, path.stat().st_mtime_ns) for path in found}
 
 

@@ -33,6 +33,7 @@ CHOICES = {
     "link_gap": 2,
     "min_planes": 3,
     "link_fill": True,
+    "ortho": True,
     "tile_size": 512,
     "overlap": 64,
     "batch_size": 4,

@@ -18,7 +18,7 @@ from .inputs import as_image
 from .io.run_folder import Existing, RunFolder
 from .models.entry import LoadedModel
 from .models.registry import load, load_for
-from .pipeline import Run
+from .ortho import new_run
 from .progress import Progress
 from .remote import portable
 from .segmentation import Segmentation
@@ -97,16 +97,12 @@ def segment(
     chosen, loaded, hands = _chosen(model, weights, categories, recipe, settings, client)
     prepared = as_image(image, axes, spacing)
     if hands is OWN_HANDS:
-        run = Run(prepared, loaded.segmenter, chosen, model=loaded.identity)
+        run = new_run(prepared, loaded.segmenter, chosen, model=loaded.identity)
         _follow(run, prepared.name, progress)
         return run.result()
-    with (
-        TemporaryDirectory(prefix=".napari-instseg-", dir=Path.cwd()) as own,
-        RunFolder(
-            Path(folder or own), identify(prepared, loaded, chosen), existing="resume"
-        ) as kept,
-    ):
-        run = Run(
+    identity = identify(prepared, loaded, chosen)
+    with _shared(folder) as place, RunFolder(place, identity, existing="resume") as kept:
+        run = new_run(
             *(portable(prepared, _path_of(image), kept.path), loaded.segmenter, chosen),
             model=loaded.identity,
             shelf=kept,

@@ -13,6 +13,7 @@ from .io.run_folder import Existing, RunFolder
 from .models.entry import LoadedModel
 from .ops.axes import Image
 from .ops.identity import sample_sha256
+from .ortho import new_run
 from .pipeline import Run
 from .progress import Progress
 from .provenance import versions
@@ -78,14 +79,13 @@ class FileRun:
         hands: Hands = OWN_HANDS,
     ) -> None:
         self._output, self._stem, self._format = output, stem, check_format(format, image)
-        self._streams = self._format == ZARR and not settings.link
         identity = identify(image, model, settings)
         self._folder = RunFolder(run_folder(output, stem), identity, existing=existing)
         try:
             sweep(output, f"{stem}_" if stem else "")
             if hands is not OWN_HANDS:
                 image = portable(image, path, self._folder.path)
-            self._run = Run(
+            self._run = new_run(
                 *(image, model.segmenter, settings),
                 model=model.identity,
                 shelf=self._folder,
@@ -115,7 +115,13 @@ class FileRun:
         OSError
             If they cannot be written; nothing that was found is lost.
         """
-        result: Result = self._run.stored() if self._streams else self._run.result()
+        run = self._run
+        result: Result
+        # Objects through Z need all planes at once.
+        if self._format == ZARR and isinstance(run, Run) and not run.settings.link:
+            result = run.stored()
+        else:
+            result = run.result()
         files = result.save(self._output, self._stem, self._format)
         self._folder.remove()
         return result, files

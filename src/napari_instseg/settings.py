@@ -66,6 +66,9 @@ class Settings(Checked):
         Linked objects that are found in fewer planes are left out, 1 or more.
     link_fill : bool
         Fill holes in linked objects' masks, and planes that they are missing in.
+    ortho : bool
+        Segment a z-stack in planes along Y and along X, too, and keep what at least two of the
+        three directions agree on; needs ``link``, and about equal pixel sizes along all axes.
     tile_size, overlap : int
         In px of the (rescaled) plane; tiles are rounded down to a multiple of 32 px.
     batch_size : int
@@ -104,6 +107,7 @@ class Settings(Checked):
     link_gap: int = 1
     min_planes: int = 1
     link_fill: bool = False
+    ortho: bool = False
     tile_size: int = 1024
     overlap: int = 128
     batch_size: int = 0
@@ -149,6 +153,8 @@ class Settings(Checked):
         ("link_gap", lambda s: is_whole(s.link_gap, 0), "0 planes or more"),
         ("min_planes", lambda s: is_whole(s.min_planes, 1), "1 plane or more"),
         ("link_fill", lambda s: isinstance(s.link_fill, bool), "True or False"),
+        ("ortho", lambda s: isinstance(s.ortho, bool), "True or False"),
+        ("ortho", lambda s: s.link or not s.ortho, "link=True with it"),
         ("tile_size", lambda s: is_whole(s.tile_size, 64), "at least 64 px"),
         ("overlap", lambda s: is_whole(s.overlap, 0, s.tile_size // 2), "0 to half of tile_size"),
         ("precision", lambda s: s.precision in PRECISIONS, f"one of {PRECISIONS}"),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..models.entry import LoadedModel
 
 #: Options that say how to link planes.
-LINK_FIELDS = ("link_overlap", "link_gap", "min_planes", "link_fill")
+LINK_FIELDS = ("link_overlap", "link_gap", "min_planes", "link_fill", "ortho")
 EPILOG = """\
 For each input, OUTPUT gets <stem>_instances.tif, <stem>_semantic.tif, <stem>_panoptic.tif,
 <stem>_segments.csv (one row an object) and <stem>_recipe.json (all settings, to run again).
@@ -108,6 +108,12 @@ def _add_link_options(group: Any) -> None:
         help=f"leave out what is found in fewer planes (default: {default.min_planes})",
     )
     add("--link-fill", action=switch, default=None, help="fill holes and missing planes")
+    add(
+        "--ortho",
+        action=switch,
+        default=None,
+        help="see the stack from three sides (xy, xz, yz), and keep what two of them agree on",
+    )
 
 
 def _add_run_options(group: Any) -> None:

@@ -106,8 +106,9 @@ class RunFiles:
             )
 
     def _tile_path(self, kind: str, plane: Sequence[int], tile: Tile) -> Path:
+        # A folder for each row of tiles: file systems are slow with a million files in one.
         name = "-".join(str(edge) for edge in tile.edges)
-        return self.path / kind / _plane_name(plane) / f"{name}.npz"
+        return self.path / kind / _plane_name(plane) / str(tile.top) / f"{name}.npz"
 
     def _plane_path(self, plane: Sequence[int]) -> Path:
         return self.path / f"{_plane_name(plane)}.json"
