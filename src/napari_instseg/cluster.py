@@ -125,6 +125,8 @@ class DaskHands:
                 _finish(ahead[0])
                 yield ahead.popleft()
         finally:
+            # An error that is looked at keeps what it has come through.
+            shared.release()
             if ahead and self._client.status == "running":
                 self._client.cancel(list(ahead))
 
