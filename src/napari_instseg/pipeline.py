@@ -30,7 +30,8 @@ from .segmenter import (
 )
 from .settings import AS_TRAINED, Settings
 from .sizing import find_diameter, median_diameter, zoom_to
-from .stored import StoredSegmentation, read_planes
+from .stored import StoredSegmentation
+from .stored_planes import read_planes
 from .tile_work import Batch, Report, TileWork, find_objects, merge_plane, segment_batch
 
 #: Tiles begin at multiples of this (px), which networks' strides divide.
