@@ -22,7 +22,7 @@ from napari_instseg.ops.masks import paint_visible
 from napari_instseg.ops.objects import Objects
 from napari_instseg.ops.results import TileResult
 from napari_instseg.ops.tiling import Tile
-from napari_instseg.ops.visibility import Overlaps, find_visible, paint_window
+from napari_instseg.ops.visibility import Overlaps, find_visible, paint_window, shown_in
 from napari_instseg.pipeline import Run, run_to_end
 from napari_instseg.segmenter import RGB, Category, InputError, Prediction, Rules
 from napari_instseg.settings import Settings
@@ -189,7 +189,9 @@ def test_objects_are_seen_as_if_all_were_painted(
     np.testing.assert_array_equal(visible, expected[0])
     np.testing.assert_array_equal(area, expected[1])
     shown = np.where(visible >= least * area, numbers, np.int32(0))
-    window = paint_window(objects, overlaps, shown, slice(7, 33), slice(11, 50))
+    part = slice(7, 33), slice(11, 50)
+    near = shown_in(overlaps, shown, *part)
+    window = paint_window([objects.mask(i) for i in near], shown[near], *part)
     np.testing.assert_array_equal(window, canvas[7:33, 11:50])
 
 

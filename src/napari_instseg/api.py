@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from .file_run import FileRun
+from .cluster import DaskHands
+from .file_run import FileRun, identify
+from .hands import OWN_HANDS, Hands
 from .inputs import as_image, as_in_recipe
-from .io.run_folder import Existing
+from .io.run_folder import Existing, RunFolder
 from .models.entry import LoadedModel
 from .models.registry import load, load_for
 from .ops.axes import Image
 from .ortho import new_run
 from .progress import Progress
+from .remote import portable
 from .segmentation import Segmentation
 from .segmenter import InputError
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 def segment(
@@ -31,6 +40,8 @@ def segment(
     spacing: Mapping[str, float] | None = None,
     recipe: Mapping[str, Any] | None = None,
     progress: bool = False,
+    client: Client | None = None,
+    folder: str | Path | None = None,
     **settings: Any,
 ) -> Segmentation:
     """Segment an image.
@@ -55,6 +66,14 @@ def segment(
         A result's ``recipe``: its settings are used, but for those given here.
     progress : bool
         Show a progress bar.
+    client : distributed.Client, optional
+        Run on the workers of this Dask cluster, which load the model and open the image by
+        themselves: by its path, Zarr store or dask graph. Other arrays are written to ``folder``
+        first.
+    folder : path, optional
+        With ``client``: where workers keep results of tiles; all of them must see it. What is
+        there of the same run is not done again; removed at the end. By default a temporary folder
+        in the current one.
     **settings
         Fields of `Settings`, such as ``score_threshold=0.5`` or ``diameter=30``.
 
@@ -68,6 +87,8 @@ def segment(
         If the image or a setting cannot be used.
     ModelError
         If the model cannot be used.
+    ClusterError
+        If the cluster's scheduler is gone, or workers die again and again.
 
     Examples
     --------
@@ -75,11 +96,24 @@ def segment(
     >>> result.instances.max(), len(result.table)  # doctest: +SKIP
     (127, 127)
     """
-    chosen, loaded = _chosen(model, weights, categories, recipe, settings)
+    chosen, loaded, hands = _chosen(model, weights, categories, recipe, settings, client)
     prepared = _prepared(image, axes, spacing, recipe)
-    run = new_run(prepared, loaded.segmenter, chosen, model=loaded.identity)
-    _follow(run, prepared.name, progress)
-    return run.result()
+    if hands is OWN_HANDS:
+        run = new_run(prepared, loaded.segmenter, chosen, model=loaded.identity)
+        _follow(run, prepared.name, progress)
+        return run.result()
+    identity = identify(prepared, loaded, chosen)
+    with _shared(folder) as place, RunFolder(place, identity, existing="resume") as kept:
+        run = new_run(
+            *(portable(prepared, _path_of(image), kept.path), loaded.segmenter, chosen),
+            model=loaded.identity,
+            shelf=kept,
+            hands=hands,
+        )
+        _follow(run, prepared.name, progress)
+        result = replace(run.result(), image=prepared)
+        kept.remove()
+        return result
 
 
 def segment_to(
@@ -96,6 +130,7 @@ def segment_to(
     spacing: Mapping[str, float] | None = None,
     recipe: Mapping[str, Any] | None = None,
     progress: bool = False,
+    client: Client | None = None,
     **settings: Any,
 ) -> list[Path]:
     """Segment an image of any size into files; go on where an earlier call was stopped.
@@ -111,8 +146,8 @@ def segment_to(
         images are ever whole in memory.
     existing : {"resume", "refuse", "replace"}
         What to do about an unfinished run that is there. Finished results are replaced.
-    model, weights, categories, axes, spacing, recipe, progress, **settings
-        See `segment`.
+    model, weights, categories, axes, spacing, recipe, progress, client, **settings
+        See `segment`; all workers must see ``folder``.
 
     Returns
     -------
@@ -135,10 +170,13 @@ def segment_to(
     >>> zarr.open_group(labels)["0"].shape  # doctest: +SKIP
     (16384, 16384)
     """
-    chosen, loaded = _chosen(model, weights, categories, recipe, settings)
+    chosen, loaded, hands = _chosen(model, weights, categories, recipe, settings, client)
     prepared = _prepared(image, axes, spacing, recipe)
     with FileRun(
-        prepared, loaded, chosen, Path(folder).expanduser(), stem, format, existing=existing
+        *(prepared, loaded, chosen, Path(folder).expanduser(), stem, format),
+        existing=existing,
+        path=_path_of(image),
+        hands=hands,
     ) as run:
         _follow(run, prepared.name, progress)
         return run.save()[1]
@@ -150,8 +188,9 @@ def _chosen(
     categories: str | Path | None,
     recipe: Mapping[str, Any] | None,
     settings: dict[str, Any],
-) -> tuple[Settings, LoadedModel]:
-    """Combine what was given, and load the model."""
+    client: Client | None,
+) -> tuple[Settings, LoadedModel, Hands]:
+    """Combine what was given, and load the model for those who do the work."""
     if recipe is not None:
         settings = {**recipe_settings(recipe), **settings}
     if model is not None:
@@ -165,7 +204,27 @@ def _chosen(
         chosen = Settings.from_json(settings)
     except InputError as error:
         raise InputError(f"segment(): {error}") from error
-    return chosen, model if isinstance(model, LoadedModel) else load_for(chosen)
+    hands = OWN_HANDS if client is None else DaskHands(client)
+    if isinstance(hands, DaskHands):
+        if isinstance(model, LoadedModel):
+            raise InputError("model: expected its name, since each worker loads its own")
+        return chosen, hands.load(chosen), hands
+    return chosen, model if isinstance(model, LoadedModel) else load_for(chosen), hands
+
+
+@contextmanager
+def _shared(folder: str | Path | None) -> Iterator[Path]:
+    """The folder given, else a temporary one where workers most likely see it."""
+    if folder is not None:
+        yield Path(folder).expanduser()
+        return
+    with TemporaryDirectory(prefix=".napari-instseg-", dir=Path.cwd()) as own:
+        yield Path(own)
+
+
+def _path_of(image: Any) -> Path | None:
+    """The file that workers can open by themselves, if that is what was given."""
+    return Path(image).expanduser() if isinstance(image, (str, Path)) else None
 
 
 def _prepared(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from .hands import OWN_HANDS, Hands
 from .io.atomic import sweep
 from .io.results import check_format, check_tracks
 from .io.run_folder import Existing, RunFolder, run_folder
@@ -17,6 +18,7 @@ from .ortho import new_run
 from .pipeline import Run
 from .progress import Progress
 from .provenance import versions
+from .remote import portable
 from .segmentation import Result
 from .settings import CSV, ZARR, Settings
 
@@ -44,6 +46,11 @@ class FileRun:
         See `Segmentation.save`.
     existing : {"refuse", "resume", "replace"}
         What to do about an unfinished run that is there.
+    path : Path, optional
+        The file that the image was read from.
+    hands : Hands
+        Who does the work, such as `cluster.DaskHands`; ``model`` must be one that they can use,
+        and they must see the output folder and the image's file.
 
     Raises
     ------
@@ -72,6 +79,8 @@ class FileRun:
         *,
         tracks: Sequence[str] = (CSV,),
         existing: Existing = "refuse",
+        path: Path | None = None,
+        hands: Hands = OWN_HANDS,
     ) -> None:
         if settings.track and TIME in image.plane_axes:
             check_tracks(tracks, image)
@@ -82,8 +91,13 @@ class FileRun:
         self._folder = RunFolder(run_folder(output, stem), identity, existing=existing)
         try:
             sweep(output, f"{stem}_" if stem else "")
+            if hands is not OWN_HANDS:
+                image = portable(image, path, self._folder.path)
             self._run = new_run(
-                image, model.segmenter, settings, model=model.identity, shelf=self._folder
+                *(image, model.segmenter, settings),
+                model=model.identity,
+                shelf=self._folder,
+                hands=hands,
             )
         except BaseException:
             self._folder.close()

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .hands import OWN_HANDS, Hands
 from .ops.axes import Image
 from .ops.consensus import Agreement, agree
 from .ops.rendering import Rendering
@@ -37,10 +38,11 @@ def new_run(
     *,
     model: dict[str, Any] | None = None,
     shelf: Shelf | None = None,
+    hands: Hands = OWN_HANDS,
 ) -> Run | OrthoRun:
     """Begin the kind of run that the settings ask for; see `Run`."""
     kind = OrthoRun if settings.ortho else Run
-    return kind(image, segmenter, settings, model=model, shelf=shelf)
+    return kind(image, segmenter, settings, model=model, shelf=shelf, hands=hands)
 
 
 class OrthoRun:
@@ -54,7 +56,7 @@ class OrthoRun:
         With planes along Z and no other axis; best with about equal pixel sizes along all.
     segmenter : Segmenter
     settings : Settings
-    model, shelf
+    model, shelf, hands
         See `Run`.
 
     Raises
@@ -71,6 +73,7 @@ class OrthoRun:
         *,
         model: dict[str, Any] | None = None,
         shelf: Shelf | None = None,
+        hands: Hands = OWN_HANDS,
     ) -> None:
         if image.plane_axes != "Z":
             raise InputError(
@@ -78,7 +81,7 @@ class OrthoRun:
             )
         self._shelf = MemoryShelf() if shelf is None else shelf
         self._segmenter, self._settings, self._model = segmenter, settings, model
-        self._image, self._done = image, 0
+        self._image, self._done, self._hands = image, 0, hands
         self._runs: list[Run] = []
         self._turn(settings.replace(ortho=False))
 
@@ -86,7 +89,10 @@ class OrthoRun:
         """Begin the next direction."""
         side = _Side(self._shelf, len(self._runs))
         image = turned(self._image, DIRECTIONS[len(self._runs)][1])
-        self._runs.append(Run(image, self._segmenter, settings, model=self._model, shelf=side))
+        run = Run(
+            *(image, self._segmenter, settings), model=self._model, shelf=side, hands=self._hands
+        )
+        self._runs.append(run)
 
     def __iter__(self) -> Iterator[Progress]:
         """Do the work, one batch of tiles a step."""

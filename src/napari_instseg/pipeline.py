@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .hands import OWN_HANDS, Hands
 from .instances import Instances
 from .ops.axes import Image
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
 from .ops.lapses import TIME, reach_of
 from .ops.results import MemoryShelf, Shelf
 from .ops.scaling import Resampling
+from .ops.seams import Seams
 from .ops.tiling import Tile, cores_of, plan_tiles, tile_of
 from .ops.volumes import DEPTH
 from .progress import Progress
@@ -28,8 +31,9 @@ from .segmenter import (
 )
 from .settings import AS_TRAINED, Settings
 from .sizing import find_diameter, median_diameter, zoom_to
-from .stored import StoredPlane, StoredSegmentation
-from .tile_work import TileWork
+from .stored import StoredSegmentation
+from .stored_planes import read_planes
+from .tile_work import Batch, Report, TileWork, find_objects, merge_plane, segment_batch
 
 #: Tiles begin at multiples of this (px), which networks' strides divide.
 GRID = 32
@@ -39,13 +43,26 @@ SMALLEST_TILE = 256
 
 @dataclass(slots=True, eq=False)
 class _Plane:
-    """The plane under way: its tiles, each one's own part, and how many are done."""
+    """A plane under way: its tiles, each one's own part, and how many are done."""
 
     index: tuple[int, ...]
     tiles: list[Tile]
     cores: list[Tile]
     done: int = 0
     remarks: Remarks = field(default_factory=Remarks)
+
+    @property
+    def complete(self) -> bool:
+        return self.done == len(self.tiles)
+
+    def add(self, report: Report) -> None:
+        """Note that the next tiles are done."""
+        for non_finite, capped in report.results:
+            self.remarks.non_finite += non_finite
+            if capped is not None:
+                cap, weakest = capped
+                self.remarks.capped[cap].append(weakest)
+        self.done += len(report.results)
 
 
 class Run:
@@ -67,6 +84,9 @@ class Run:
     shelf : Shelf, optional
         Where results of tiles are kept; what is there already is not done again. Memory by
         default.
+    hands : Hands
+        Who works on tiles and planes. Others than one's own need an image and a segmenter that
+        can be pickled, and a shelf in files.
 
     Raises
     ------
@@ -89,6 +109,7 @@ class Run:
         region: tuple[slice, slice] | None = None,
         planes: Sequence[tuple[int, ...]] | None = None,
         shelf: Shelf | None = None,
+        hands: Hands = OWN_HANDS,
     ) -> None:
         self.image, self.segmenter, self.settings = image, _resizing(segmenter, settings), settings
         self.region = _region(image, region)
@@ -96,9 +117,10 @@ class Run:
         self._planes = _planes(image, planes)
         self._model = model or {"name": settings.model}
         self._shelf = MemoryShelf() if shelf is None else shelf
+        self._hands = hands
         #: Tiles of each plane that were put together.
         self._found: dict[tuple[int, ...], list[Tile]] = {p: [] for p in image.planes()}
-        self._current: tuple[_Plane, TileWork] | None = None
+        self._current: tuple[Sequence[_Plane], TileWork] | None = None
         self._tile_size = settings.tile_size
         self._batch = settings.batch_size or segmenter.batch_size
         self._remarks: dict[tuple[int, ...], Remarks] = {}
@@ -110,11 +132,12 @@ class Run:
     def __iter__(self) -> Iterator[Progress]:
         """Do the work, one batch of tiles a step."""
         yield Progress(0, 0, "reading intensities")
-        mapping = map_intensity(self.image, self.settings)
+        choose = partial(map_intensity, settings=self.settings)
+        (mapping,) = self._hands.map(choose, [self.image])
         self._resolved["limits"] = [list(pair) for pair in mapping.limits]
         work = self._work(mapping, self._zoom(mapping))
-        for number, plane in enumerate(self._planes):
-            yield from self._segment_plane(plane, number, work)
+        for first, planes in self._rounds(work):
+            yield from self._segment_planes(planes, first, work)
         self._complete = True
 
     def _work(self, mapping: IntensityMapping, zoom: float) -> TileWork:
@@ -129,7 +152,7 @@ class Run:
 
     def result(self) -> Segmentation:
         """Return what has been found so far; `complete` says whether that is all."""
-        self._store_plane()
+        self._store_planes()
         image = self.image
         height, width = image.label_shape[-2:]
         raw, stuff = [], None
@@ -157,13 +180,10 @@ class Run:
 
     def stored(self) -> StoredSegmentation:
         """Return what has been found so far without loading it: it stays on the shelf."""
-        self._store_plane()
+        self._store_planes()
         height, width = self.image.label_shape[-2:]
         return StoredSegmentation(
-            planes={
-                index: StoredPlane((height, width), index, tiles, self._shelf)
-                for index, tiles in self._found.items()
-            },
+            planes=read_planes((height, width), self._found, self._shelf, self._hands),
             image=self.image,
             categories=self.segmenter.categories,
             settings=self.settings,
@@ -172,6 +192,7 @@ class Run:
             complete=self._complete,
             rules=self.segmenter.rules,
             seams=list_seams(self._remarks, self.image.plane_axes),
+            hands=self._hands,
         )
 
     def _details(self) -> dict[str, Any]:
@@ -182,45 +203,50 @@ class Run:
             "versions": versions(),
         }
 
-    def _segment_plane(
-        self,
-        plane: tuple[int, ...],
-        number: int,
-        work: TileWork,
+    def _rounds(self, work: TileWork) -> Iterator[tuple[int, list[tuple[int, ...]]]]:
+        """Planes that together keep all hands busy, and the number of the first."""
+        count = max(1, -(-self._hands.capacity // max(1, len(self._tiles(work)))))
+        for first in range(0, len(self._planes), count):
+            yield first, self._planes[first : first + count]
+
+    def _tiles(self, work: TileWork) -> list[Tile]:
+        size = self._tile_size - self._tile_size % GRID
+        return plan_tiles(work.resampling.target, size, min(self.settings.overlap, size // 2), GRID)
+
+    def _begin(self, plane: tuple[int, ...], work: TileWork) -> _Plane:
+        tiles = self._tiles(work)
+        return _Plane(plane, tiles, cores_of(tiles, work.resampling.target))
+
+    def _segment_planes(
+        self, planes: Sequence[tuple[int, ...]], first: int, work: TileWork
     ) -> Iterator[Progress]:
-        """Segment one plane; start it again with smaller tiles if memory runs out."""
-        if self._take_over(plane):
+        """Segment some planes; start those not done again with smaller tiles if memory runs out."""
+        known = [plane for plane in planes if self._take_over(plane)]
+        for number, plane in enumerate(known, first + 1):
             count = len(self._found[plane])
-            done, total = (number + 1) * count, len(self._planes) * count
-            yield Progress(done, total, self._message(plane, done, total))
-            return
-        while True:
-            size = self._tile_size - self._tile_size % GRID
-            overlap = min(self.settings.overlap, size // 2)
-            target = work.resampling.target
-            tiles = plan_tiles(target, size, overlap, GRID)
-            state = _Plane(plane, tiles, cores_of(tiles, target))
-            self._current = state, work
-            total, base = len(tiles) * len(self._planes), len(tiles) * number
+            yield self._progress(plane, number * count, count)
+        states = [self._begin(plane, work) for plane in planes if plane not in known]
+        self._current = states, work
+        while not all(state.complete for state in states):
             try:
-                while state.done < len(tiles):
-                    self._do_batch(state, work)
-                    done = base + state.done
-                    yield Progress(done, total, self._message(plane, done, total))
-                break
+                yield from self._find(states, first + len(known), work)
             except DeviceMemoryError as error:
-                if self._tile_size <= SMALLEST_TILE:
-                    raise DeviceMemoryError(
-                        f"{error}, even for one tile of {self._tile_size} px: close other "
-                        "programs that use it, or choose the device 'cpu'"
-                    ) from error
-                self._tile_size = max(SMALLEST_TILE, self._tile_size // 2)
-                self._notes.append(
-                    f"{self.segmenter.device} ran out of memory: tiles were made smaller "
-                    f"({self._tile_size} px)"
-                )
-        self._store_plane()
-        self._current = None
+                self._shrink(error)
+                states = [s if s.complete else self._begin(s.index, work) for s in states]
+                self._current = states, work
+        self._store_planes()
+
+    def _shrink(self, error: DeviceMemoryError) -> None:
+        if self._tile_size <= SMALLEST_TILE:
+            raise DeviceMemoryError(
+                f"{error}, even for one tile of {self._tile_size} px: close other "
+                "programs that use it, or choose the device 'cpu'"
+            ) from error
+        self._tile_size = max(SMALLEST_TILE, self._tile_size // 2)
+        self._notes.append(
+            f"{self.segmenter.device} ran out of memory: tiles were made smaller "
+            f"({self._tile_size} px)"
+        )
 
     def _take_over(self, plane: tuple[int, ...]) -> bool:
         """Take a plane that an earlier run has finished."""
@@ -231,52 +257,63 @@ class Run:
         self._remarks[plane] = Remarks.from_json(about["remarks"])
         return True
 
-    def _message(self, plane: tuple[int, ...], done: int, total: int) -> str:
+    def _progress(self, plane: tuple[int, ...], done: int, count: int) -> Progress:
+        """Tell of the work done, given the number of tiles of a plane."""
+        total = len(self._planes) * count
         where = ", ".join(
             f"{a.lower()} {i}" for a, i in zip(self.image.plane_axes, plane, strict=True)
         )
-        return f"tile {done} of {total}" + (f" ({where})" if where else "")
+        return Progress(done, total, f"tile {done} of {total}" + (f" ({where})" if where else ""))
 
-    def _do_batch(self, state: _Plane, work: TileWork) -> None:
-        """Segment the next tiles; take fewer at a time if memory runs out."""
-        batch = slice(state.done, state.done + self._batch)
-        tiles, cores = state.tiles[batch], state.cores[batch]
-        # All or none: a tile's answer may depend on its batch by a rounding error.
-        kept = [self._shelf.tile(state.index, tile) for tile in tiles]
-        results = [result for result in kept if result is not None]
-        if len(results) < len(tiles):
-            try:
-                results = work.segment(self.segmenter, state.index, tiles, cores)
-            except DeviceMemoryError:
-                if len(tiles) == 1:
-                    raise
-                self._batch = len(tiles) // 2
-                now = "one tile" if self._batch == 1 else f"{self._batch} tiles"
-                self._notes.append(f"{self.segmenter.device} ran out of memory: {now} at a time")
-                return
-            for tile, result in zip(tiles, results, strict=True):
-                self._shelf.keep_tile(state.index, tile, result)
-        for result in results:
-            state.remarks.non_finite += result.non_finite
-            if result.capped is not None:
-                cap, weakest = result.capped
-                state.remarks.capped[cap].append(weakest)
-        state.done += len(results)
+    def _find(self, states: Sequence[_Plane], first: int, work: TileWork) -> Iterator[Progress]:
+        """Segment the tiles of some planes; take fewer at a time if memory runs out."""
+        of = {state.index: state for state in states}
+        function = partial(segment_batch, work, self.segmenter, self._shelf)
+        for report in self._hands.map(function, self._batches(states)):
+            state = of[report.plane]
+            state.add(report)
+            for count in report.fewer:
+                self._take_fewer(count)
+            count = len(state.tiles)
+            done = first * count + sum(s.done for s in states)
+            yield self._progress(state.index, done, count)
 
-    def _store_plane(self) -> None:
+    def _batches(self, states: Sequence[_Plane]) -> Iterator[Batch]:
+        for state in states:
+            start = state.done
+            while start < len(state.tiles):
+                part = slice(start, start + self._batch)
+                yield Batch(state.index, state.tiles[part], state.cores[part])
+                start = part.stop
+
+    def _take_fewer(self, count: int) -> None:
+        if count < self._batch:
+            self._batch = count
+            now = "one tile" if count == 1 else f"{count} tiles"
+            self._notes.append(f"{self.segmenter.device} ran out of memory: {now} at a time")
+
+    def _store_planes(self) -> None:
         """Merge the tiles done so far and move them to the image's own grid."""
         if self._current is None:
             return
-        state, work = self._current
-        tiles = state.tiles[: state.done]
-        threshold = self.settings.score_threshold
-        loose, state.remarks.seams = work.merge(self._shelf, state.index, tiles, threshold)
-        self._found[state.index], self._remarks[state.index] = tiles, state.remarks
-        if state.done == len(state.tiles):
-            state.remarks.loose = loose
-            edges = [list(tile.edges) for tile in tiles]
-            about = {"tiles": edges, "remarks": state.remarks.to_json()}
-            self._shelf.keep_plane(state.index, about)
+        states, work = self._current
+        shown, done = self.settings.score_threshold, [s.tiles[: s.done] for s in states]
+        merged: Iterable[tuple[int, Seams]]
+        if len(states) == 1:
+            merged = [work.merge(self._shelf, states[0].index, done[0], shown, self._hands)]
+        else:
+            function = partial(merge_plane, work, self._shelf, shown)
+            parts = [(state.index, tiles) for state, tiles in zip(states, done, strict=True)]
+            merged = self._hands.map(function, parts)
+        for state, tiles, (loose, seams) in zip(states, done, merged, strict=True):
+            self._found[state.index], self._remarks[state.index] = tiles, state.remarks
+            state.remarks.seams = seams
+            if state.complete:
+                state.remarks.loose = loose
+                edges = [list(tile.edges) for tile in tiles]
+                about = {"tiles": edges, "remarks": state.remarks.to_json()}
+                self._shelf.keep_plane(state.index, about)
+        if all(state.complete for state in states):
             self._current = None
 
     def _zoom(self, mapping: IntensityMapping) -> float:
@@ -306,9 +343,10 @@ class Run:
         while True:
             top, left = max(0, (height - edge) // 2), max(0, (width - edge) // 2)
             tile = Tile(top, left, min(top + edge, height), min(left + edge, width))
-            picture, _ = work.read(plane, tile)
             try:
-                return self.segmenter.segment([picture])[0].instances
+                find = partial(find_objects, work, self.segmenter)
+                (found,) = self._hands.map(find, [(plane, tile)])
+                return found
             except DeviceMemoryError:
                 if edge <= SMALLEST_TILE:
                     raise

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .hands import OWN_HANDS, Hands
 from .instances import Instances
 from .ops.axes import Image
 from .ops.lapses import TIME, Lapses, Tracked, reach_of
@@ -39,6 +40,8 @@ class Result:
     warnings: tuple[str, ...]
     complete: bool
     seams: pd.DataFrame
+    #: Who paints label images that are written chunk by chunk.
+    hands: Hands = OWN_HANDS
 
     @property
     def instances(self) -> NDArray[np.int32] | LazyLabels:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,70 +12,35 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .instances import Instances
+from .hands import OWN_HANDS, Hands
 from .ops.arrays import joined
 from .ops.axes import Image
-from .ops.lazy import LazyLabels, Paint
-from .ops.objects import Objects
+from .ops.lazy import LazyLabels, Plan
 from .ops.rendering import Listing, add_rows, ranked
-from .ops.results import LazyParts, Shelf
 from .ops.stuff import Stuff
-from .ops.tiling import Tile, plan_tiles
-from .ops.visibility import Overlaps, find_visible, paint_window
+from .ops.tiling import plan_tiles
+from .ops.visibility import find_visible
 from .segmentation import Result
 from .segmenter import USUAL_RULES, Category, Rules
 from .settings import Settings
+from .stored_planes import Scene, StoredPlane
 
 #: Edge of the windows in which stuff is counted, px.
 WINDOW = 1024
 
 
-class StoredPlane:
-    """One plane's objects and stuff, read where they are needed.
+def _see(
+    min_visible: float, plane: tuple[StoredPlane, NDArray[np.int32]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    stored, rank = plane
+    return find_visible(stored.objects, stored.overlaps, rank, min_visible)
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Height and width, px.
-    index : tuple of int
-        Of the plane, along each axis of planes.
-    tiles : sequence of Tile
-        Those that the shelf has objects of.
-    shelf : Shelf
-    """
 
-    def __init__(
-        self, shape: tuple[int, int], index: tuple[int, ...], tiles: Sequence[Tile], shelf: Shelf
-    ) -> None:
-        self._index, self._tiles, self._shelf = index, tiles, shelf
-        #: Where each tile's stuff lies, if it has any.
-        self._stuff: dict[int, Tile] = {}
-        self.objects = Objects(shape, LazyParts(len(tiles), self._read))
-        self.overlaps = Overlaps(self.objects.bounds)
-
-    def _read(self, number: int) -> Instances:
-        result = self._shelf.objects(self._index, self._tiles[number])
-        if result.semantic is not None:
-            self._stuff[number] = result.core
-        return result.instances
-
-    @property
-    def has_stuff(self) -> bool:
-        """Whether the model had a semantic head."""
-        return bool(self._stuff)
-
-    def stuff(self, rows: slice, cols: slice) -> NDArray[np.int32]:
-        """Category ids of a window; 0 is void."""
-        window = Tile(rows.start, cols.start, rows.stop, cols.stop)
-        found = np.zeros(window.shape, np.int32)
-        for number, core in self._stuff.items():
-            shared = core.intersection(window)
-            if shared is None:
-                continue
-            semantic = self._shelf.objects(self._index, self._tiles[number]).semantic
-            if semantic is not None:
-                found[shared.within(window)] = semantic[shared.within(core)]
-        return found
+def _count(categories: tuple[Category, ...], rules: Rules, count: int, scene: Scene) -> Stuff:
+    stuff = Stuff(categories, rules, count)
+    origin = scene.window.top, scene.window.left
+    stuff.look(scene.read.plane, origin, scene.objects(), scene.stuff())
+    return stuff
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +53,8 @@ class StoredSegmentation(Result):
         Of all planes, in C order.
     image, categories, settings, details, warnings, complete, rules, seams
         See `Segmentation`.
+    hands : Hands
+        Who counts and paints.
     """
 
     planes: Mapping[tuple[int, ...], StoredPlane]
@@ -99,6 +66,7 @@ class StoredSegmentation(Result):
     complete: bool = True
     rules: Rules = USUAL_RULES
     seams: pd.DataFrame = field(default_factory=pd.DataFrame)
+    hands: Hands = OWN_HANDS
 
     @cached_property
     def _listed(self) -> tuple[pd.DataFrame, dict[tuple[int, ...], NDArray[np.int32]]]:
@@ -108,10 +76,11 @@ class StoredSegmentation(Result):
         objects = [plane.objects for plane in self.planes.values()]
         order, rank = ranked(objects)
         stops = np.cumsum([0, *(len(plane) for plane in objects)]).tolist()
-        seen = [
-            find_visible(plane.objects, plane.overlaps, rank[begin:end], least)
-            for plane, (begin, end) in zip(self.planes.values(), pairwise(stops), strict=True)
-        ]
+        ranks = (rank[begin:end] for begin, end in pairwise(stops))
+        # A plane is done as a whole: what hides an object may itself be hidden by another, and so
+        # on, as far as that goes.
+        planes = zip(self.planes.values(), ranks, strict=True)
+        seen = [*self.hands.map(partial(_see, least), planes)]
         visible, area = (joined((counts[i] for counts in seen), np.int64) for i in (0, 1))
         listing = Listing(
             image.plane_shape,
@@ -136,62 +105,60 @@ class StoredSegmentation(Result):
         scores = self._listed[0]["score"].to_numpy()
         return int(np.searchsorted(-scores, -np.float32(self.score_threshold), side="right"))
 
-    def _objects(self, index: tuple[int, ...], rows: slice, cols: slice) -> NDArray[np.int32]:
-        plane, numbers = self.planes[index], self._listed[1][index]
+    def _scene(self, index: tuple[int, ...], rows: slice, cols: slice) -> Scene:
+        numbers = self._listed[1][index]
         shown = np.where(numbers <= self.count, numbers, np.int32(0))
-        return paint_window(plane.objects, plane.overlaps, shown, rows, cols)
+        return self.planes[index].scene(shown, rows, cols)
 
     @cached_property
-    def _stuff(self) -> Stuff:
-        """All stuff, counted."""
-        stuff = Stuff(self.categories, self.rules, self.count)
-        for index, plane in self.planes.items():
-            for rows, cols in self._windows() if plane.has_stuff else ():
-                origin = rows.start, cols.start
-                stuff.look(index, origin, self._objects(index, rows, cols), plane.stuff(rows, cols))
+    def _stuff(self) -> Stuff | None:
+        """All stuff, counted; None if the model has no semantic head."""
+        if not any(plane.ground for plane in self.planes.values()):
+            return None
+        known = self.categories, self.rules, self.count
+        stuff = Stuff(*known)
+        scenes = (
+            self._scene(index, *window)
+            for index, plane in self.planes.items()
+            for window in (self._windows() if plane.ground else ())
+        )
+        for counted in self.hands.map(partial(_count, *known), scenes):
+            stuff.include(counted)
         return stuff
 
     def _windows(self) -> Iterator[tuple[slice, slice]]:
         height, width = self.image.label_shape[-2:]
         return (tile.slices for tile in plan_tiles((height, width), WINDOW, 0))
 
-    def _both(
-        self, index: tuple[int, ...], rows: slice, cols: slice
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Paint a window of the semantic and of the panoptic label image."""
-        panoptic = self._objects(index, rows, cols)
-        of = np.zeros(self.count + 1, np.int32)
-        of[1:] = self._listed[0]["category_id"].to_numpy()[: self.count]
-        semantic, plane = of[panoptic], self.planes[index]
-        if plane.has_stuff:
-            self._stuff.paint(index, plane.stuff(rows, cols), semantic, panoptic)
-        return semantic, panoptic
-
-    def _lazy(self, paint: Paint, largest: int) -> LazyLabels:
-        return LazyLabels(self.image.label_shape, paint, largest)
+    def _lazy(self, plan: Plan, largest: int) -> LazyLabels:
+        return LazyLabels(self.image.label_shape, plan, largest)
 
     @property
     def instances(self) -> LazyLabels:
         """Label image (int32, `image.label_shape`): objects 1..N by falling score, 0 nothing."""
-        return self._lazy(self._objects, self.count)
+        return self._lazy(lambda *where: self._scene(*where).objects, self.count)
 
     @property
     def semantic(self) -> LazyLabels:
         """Label image (int32, `image.label_shape`) of category ids, 0 is void."""
         largest = max((category.id for category in self.categories), default=0)
-        return self._lazy(lambda *where: self._both(*where)[0], largest)
+        return self._lazy(
+            lambda *where: partial(self._scene(*where).semantic, self._stuff), largest
+        )
 
     @property
     def panoptic(self) -> LazyLabels:
         """Label image (int32, `image.label_shape`): objects as in `instances`, then stuff."""
         largest = self.count + len(self.categories)
-        return self._lazy(lambda *where: self._both(*where)[1], largest)
+        return self._lazy(
+            lambda *where: partial(self._scene(*where).panoptic, self._stuff), largest
+        )
 
     @property
     def table(self) -> pd.DataFrame:
         """See `Segmentation.table`."""
         table = self._listed[0].iloc[: self.count].copy()
-        if not any(plane.has_stuff for plane in self.planes.values()):
+        if self._stuff is None:
             return table
         return add_rows(table, self._stuff, self.image.label_shape[-2:], self.settings.model)
 

@@ -46,7 +46,7 @@ class EverythingTask(Task):
         """Where the model runs."""
         return self.loaded.prompter.device
 
-    def begin(self, image: Image, output: Path, name: str, format: str) -> Prompted:
+    def begin(self, image: Image, path: Path, output: Path, name: str, format: str) -> Prompted:
         """Begin to ask."""
         session = PromptSession(image, self.loaded, **self.options)
         run: EverythingRun | DetectedRun

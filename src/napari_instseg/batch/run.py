@@ -188,7 +188,7 @@ class BatchRun:
         run: Stepwise | None = None
         steps: Iterator[Progress] = iter(())
         with self._noting(job):
-            run = self.task.begin(image, self.output, job.name, job.format)
+            run = self.task.begin(image, job.path, self.output, job.name, job.format)
             steps = iter(run)
         try:
             while run is not None and job.status == RUNNING:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from ..file_run import FileRun
+from ..hands import OWN_HANDS, Hands
 from ..io.run_folder import Existing
 from ..models.entry import LoadedModel
 from ..ops.axes import Image
@@ -53,12 +54,14 @@ class Task(ABC):
         """Where the model runs."""
 
     @abstractmethod
-    def begin(self, image: Image, output: Path, name: str, format: str) -> Stepwise:
+    def begin(self, image: Image, path: Path, output: Path, name: str, format: str) -> Stepwise:
         """Begin with an image. One thread calls it, and does the steps.
 
         Parameters
         ----------
         image : Image
+        path : Path
+            The file that it was read from.
         output, name, format
             Folder, stem and format of the results, see `Segmentation.save`.
         """
@@ -76,7 +79,7 @@ class SegmentTask(Task):
     ----------
     loaded : LoadedModel
     settings : Settings
-    tracks, existing
+    tracks, existing, hands
         See `FileRun`.
     """
 
@@ -84,16 +87,19 @@ class SegmentTask(Task):
     settings: Settings
     tracks: tuple[str, ...] = (CSV,)
     existing: Existing = "resume"
+    hands: Hands = OWN_HANDS
 
     @property
     def device(self) -> str:
         """Where the model runs."""
         return self.loaded.segmenter.device
 
-    def begin(self, image: Image, output: Path, name: str, format: str) -> FileRun:
+    def begin(self, image: Image, path: Path, output: Path, name: str, format: str) -> FileRun:
         """Begin to segment an image."""
         return FileRun(
             *(image, self.loaded, self.settings, output, name, format),
             tracks=self.tracks,
             existing=self.existing,
+            path=path,
+            hands=self.hands,
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from ..hands import OWN_HANDS, Hands
 from ..segmenter import InputError
 from ..settings import CSV, PRECISIONS, TRACK_FORMATS, Settings
 from . import values
@@ -77,6 +79,7 @@ def add_parser(commands: Any) -> None:
     _add_link_options(parser.add_argument_group("objects through z"))
     _add_track_options(parser.add_argument_group("objects through time"))
     _add_run_options(parser.add_argument_group("the run"))
+    _add_cluster_options(parser.add_argument_group("past one machine"))
     add_quiet(parser)
     add_json(parser)
 
@@ -184,23 +187,49 @@ def _add_run_options(group: Any) -> None:
     add_repeat_options(group)
 
 
+def _add_cluster_options(group: Any) -> None:
+    group.add_argument(
+        "--scheduler",
+        metavar="WHERE",
+        help="work on a Dask cluster: address of its scheduler, such as tcp://10.0.0.1:8786, or "
+        "local for processes of this machine; workers must see the inputs and OUTPUT",
+    )
+    group.add_argument(
+        "--workers",
+        type=values.whole,
+        metavar="N",
+        help="processes for '--scheduler local' (default: one a core)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Segment every input; return the exit status."""
     console = Console.of(args)
     recipe, settings = read_settings(args)
+    if args.workers is not None and args.scheduler != "local":
+        raise UsageError("--workers is for processes of this machine: add --scheduler local")
+    with ExitStack() as stack:
 
-    def begin() -> SegmentTask:
-        from ..batch.tasks import SegmentTask
+        def begin() -> SegmentTask:
+            from ..batch.tasks import SegmentTask
 
-        loaded = load_model(settings, console)
-        check_weights(recipe, loaded.sha256, console)
-        existing: Existing = "refuse"
-        if args.overwrite or args.skip_existing:
-            existing = "replace" if args.overwrite else "resume"
-        tracks = args.track_format or (CSV,)
-        return SegmentTask(reader(args, recipe), loaded, settings, tracks, existing)
+            hands: Hands = OWN_HANDS
+            if args.scheduler is None:
+                loaded = load_model(settings, console)
+            else:
+                from ..cluster import connect
 
-    return run_jobs(args, settings.outputs, settings.model, begin, console)
+                hands = cluster = stack.enter_context(connect(args.scheduler, args.workers))
+                loaded = cluster.load(settings)
+                console.note(f"{loaded.name} on {loaded.segmenter.device}, {cluster}")
+            check_weights(recipe, loaded.sha256, console)
+            existing: Existing = "refuse"
+            if args.overwrite or args.skip_existing:
+                existing = "replace" if args.overwrite else "resume"
+            tracks = args.track_format or (CSV,)
+            return SegmentTask(reader(args, recipe), loaded, settings, tracks, existing, hands)
+
+        return run_jobs(args, settings.outputs, settings.model, begin, console)
 
 
 def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Settings]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 
 @contextmanager
@@ -28,7 +29,8 @@ def replacing(path: Path) -> Iterator[Path]:
     -----
     If the body raises (Ctrl-C too), what it wrote is removed and ``path`` is as it was.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    # Processes of several machines may have one number.
+    partial = path.with_name(f".{path.stem}.{uuid4().hex}.partial{path.suffix}")
     try:
         yield partial
         partial.replace(path)

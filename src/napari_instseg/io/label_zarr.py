@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..hands import OWN_HANDS, Hands
 from ..ops.axes import ArrayLike
-from ..ops.lazy import LazyLabels
+from ..ops.lazy import LazyLabels, Painter
 from ..ops.pyramid import halve, level_shapes
 from . import ngff
 from .atomic import replacing_folder
@@ -18,6 +20,8 @@ from .labels import check_labels
 
 #: Rows and columns of a chunk, px: small enough to look at, large enough for few files.
 CHUNK = 1024
+#: Spans along all axes of an array.
+Part: TypeAlias = tuple[slice, ...]
 
 
 def write_label_zarr(
@@ -26,6 +30,7 @@ def write_label_zarr(
     axes: str,
     spacing: Mapping[str, float],
     image_label: Mapping[str, Any],
+    hands: Hands = OWN_HANDS,
 ) -> Path:
     """Write a label image as OME-Zarr.
 
@@ -41,6 +46,8 @@ def write_label_zarr(
         µm per pixel by axis letter, where known.
     image_label : mapping
         As `ngff.describe_labels` makes it.
+    hands : Hands
+        Who paints and writes chunks, each of them in one piece.
 
     Returns
     -------
@@ -64,7 +71,7 @@ def write_label_zarr(
     order = ngff.order_of(axes)
     axes = "".join(axes[i] for i in order)
     with replacing_folder(path) as partial:
-        count = _write_levels(partial, labels.transpose(order), axes)
+        count = _write_levels(partial, labels.transpose(order), axes, hands)
         # Last, so that a folder without all levels is no image.
         _open(partial).attrs["ome"] = {
             "version": ngff.VERSION,
@@ -81,12 +88,14 @@ def _open(folder: Path) -> Any:
     return zarr.open_group(str(folder), mode="a", zarr_format=3)
 
 
-def _write_levels(folder: Path, labels: NDArray[np.integer[Any]] | LazyLabels, axes: str) -> int:
+def _write_levels(
+    folder: Path, labels: NDArray[np.integer[Any]] | LazyLabels, axes: str, hands: Hands
+) -> int:
     """Write all levels; return their number."""
     from zarr.codecs import ZstdCodec
 
     group = _open(folder)
-    finer: ArrayLike = labels
+    finer: Any = None
     shapes = level_shapes(labels.shape, CHUNK)
     for level, shape in enumerate(shapes):
         array = group.create_array(
@@ -98,19 +107,41 @@ def _write_levels(folder: Path, labels: NDArray[np.integer[Any]] | LazyLabels, a
             fill_value=0,
             dimension_names=list(axes.lower()),
         )
-        for part in _parts(shape, _chunk(shape)) if level == 0 else ():
-            array[part] = finer[part]
-        for part in _parts(shape, _quarter(shape)) if level else ():
-            array[part] = _halved(finer, part)
+        parts = _parts(shape, _chunk(shape))
+        if level == 0:
+            painters = ((part, _painter(labels, part)) for part in parts)
+            written = hands.map(partial(_write_painted, array), painters)
+        else:
+            written = hands.map(partial(_write_halved, array, finer), parts)
+        for _ in written:
+            pass
         finer = array
     return len(shapes)
 
 
-def _halved(finer: ArrayLike, part: tuple[slice, ...]) -> NDArray[np.integer[Any]]:
-    """Read what lies under a part of the next coarser level, and halve it."""
-    *planes, rows, cols = part
-    wide = (slice(2 * span.start, 2 * span.stop) for span in (rows, cols))
-    return halve(np.asarray(finer[(*planes, *wide)]))
+def _painter(labels: NDArray[np.integer[Any]] | LazyLabels, part: Part) -> Painter:
+    if isinstance(labels, LazyLabels):
+        *planes, rows, cols = part
+        return labels.painter([span.start for span in planes], rows, cols)
+    return partial(np.asarray, labels[part])
+
+
+def _write_painted(array: Any, what: tuple[Part, Painter]) -> None:
+    part, paint = what
+    array[part] = paint().reshape([span.stop - span.start for span in part])
+
+
+def _write_halved(array: Any, finer: ArrayLike, part: Part) -> None:
+    """Halve what lies under a chunk of the next coarser level, a quarter at a time."""
+    canvas = np.zeros([span.stop - span.start for span in part], array.dtype)
+    for quarter in _parts(canvas.shape, _quarter(canvas.shape)):
+        *planes, rows, cols = (
+            slice(whole.start + span.start, whole.start + span.stop)
+            for whole, span in zip(part, quarter, strict=True)
+        )
+        wide = (slice(2 * span.start, 2 * span.stop) for span in (rows, cols))
+        canvas[quarter] = halve(np.asarray(finer[(*planes, *wide)]))
+    array[part] = canvas
 
 
 def _chunk(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -123,7 +154,7 @@ def _quarter(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*planes, max(1, height // 2), max(1, width // 2))
 
 
-def _parts(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+def _parts(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[Part]:
     """Spans of all blocks of an array, in C order."""
     counts = [-(-size // step) if size else 0 for size, step in zip(shape, chunk, strict=True)]
     for index in np.ndindex(*counts):

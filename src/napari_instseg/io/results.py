@@ -136,7 +136,9 @@ def save_segmentation(
         labels: NDArray[np.integer[Any]] | LazyLabels = getattr(segmentation, output)
         if format == ZARR:
             about = _image_label(segmentation, output, path)
-            write_label_zarr(path, labels, image.label_axes, image.spacing, about)
+            write_label_zarr(
+                path, labels, image.label_axes, image.spacing, about, segmentation.hands
+            )
         else:
             write_labels(path, np.asarray(labels), image.label_axes, image.spacing)
     for name, path in zip(tracks, paths[len(outputs) :], strict=False):

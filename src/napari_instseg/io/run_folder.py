@@ -24,8 +24,100 @@ TILES, OBJECTS = "tiles", "objects"
 Existing = Literal["refuse", "resume", "replace"]
 
 
-class RunFolder:
-    """Results of tiles and planes on disk, of one run with one image and one set of settings.
+class RunFiles:
+    """Results of tiles and planes on disk: a `Shelf` for as many processes as there are.
+
+    Parameters
+    ----------
+    path : Path
+    about : str
+        What `ABOUT` says of the run.
+
+    Notes
+    -----
+    Each file is whole or not there.
+    """
+
+    def __init__(self, path: Path, about: str) -> None:
+        self.path, self._about = path, about
+
+    def tile(self, plane: Sequence[int], tile: Tile) -> TileResult | None:
+        """Read a tile's result; None if there is none, or it is damaged."""
+        try:
+            return read_tile(self._tile_path(TILES, plane, tile))
+        except (FileNotFoundError, InputError):
+            return None
+
+    def keep_tile(self, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
+        """Write a tile's result.
+
+        Raises
+        ------
+        InputError
+            If the folder is not that of this run (any more).
+        """
+        self._write(TILES, plane, tile, result)
+
+    def objects(self, plane: Sequence[int], tile: Tile) -> TileResult:
+        """Read the objects of a plane that begin in a tile, and its own part of the stuff.
+
+        Raises
+        ------
+        InputError
+            If they are damaged.
+        """
+        path = self._tile_path(OBJECTS, plane, tile)
+        try:
+            return read_tile(path)
+        except (FileNotFoundError, InputError) as error:
+            # So that the plane is put together again.
+            self._plane_path(plane).unlink(missing_ok=True)
+            raise InputError(f"{path}: is gone or damaged; run again with --resume") from error
+
+    def keep_objects(self, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
+        """Write the objects of a plane that begin in a tile."""
+        self._write(OBJECTS, plane, tile, result)
+
+    def plane(self, plane: Sequence[int]) -> dict[str, Any] | None:
+        """Read what was said of a plane that is done; None if it is not."""
+        path = self._plane_path(plane)
+        return _read(path) if path.is_file() else None
+
+    def keep_plane(self, plane: Sequence[int], about: Mapping[str, Any]) -> None:
+        """Say that all of a plane's objects are written, and what there is to know of it."""
+        write_text(self._plane_path(plane), json.dumps(about) + "\n")
+
+    def _write(self, kind: str, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
+        self._check()
+        path = self._tile_path(kind, plane, tile)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tile(path, result)
+
+    def _check(self) -> None:
+        """Whoever is late must not write into what another run has begun meanwhile."""
+        try:
+            same = (self.path / ABOUT).read_text(encoding="utf-8") == self._about
+        except OSError:
+            same = False
+        if not same:
+            raise InputError(
+                f"{self.path}: expected the folder of this run here; it has been removed, or is on "
+                "a disk that not all workers share"
+            )
+
+    def _tile_path(self, kind: str, plane: Sequence[int], tile: Tile) -> Path:
+        # A folder for each row of tiles: file systems are slow with a million files in one.
+        name = "-".join(str(edge) for edge in tile.edges)
+        return self.path / kind / _plane_name(plane) / str(tile.top) / f"{name}.npz"
+
+    def _plane_path(self, plane: Sequence[int]) -> Path:
+        return self.path / f"{_plane_name(plane)}.json"
+
+
+class RunFolder(RunFiles):
+    """`RunFiles` of one run with one image and one set of settings, for one process alone.
+
+    Sent to other processes it is `RunFiles`, which work for the one that has the folder.
 
     Parameters
     ----------
@@ -52,7 +144,7 @@ class RunFolder:
     def __init__(
         self, path: Path, identity: Mapping[str, Any], *, existing: Existing = "refuse"
     ) -> None:
-        self.path = path
+        super().__init__(path, "")
         path.mkdir(parents=True, exist_ok=True)
         # One thread may begin a run, and another end it.
         self._lock = FileLock(path / LOCK, thread_local=False)
@@ -65,6 +157,7 @@ class RunFolder:
             ) from error
         try:
             self._begin(identity, existing)
+            self._about = (path / ABOUT).read_text(encoding="utf-8")
         except BaseException:
             self._lock.release()
             raise
@@ -89,6 +182,10 @@ class RunFolder:
                 )
             return
         write_text(about, json.dumps(wanted, indent=2) + "\n")
+
+    def __reduce__(self) -> tuple[type[RunFiles], tuple[Path, str]]:
+        """Send it without the lock."""
+        return RunFiles, (self.path.resolve(), self._about)
 
     def __enter__(self) -> Self:
         """Return the folder; it is given back at the end."""
@@ -125,59 +222,6 @@ class RunFolder:
         for entry in self.path.iterdir():
             if entry.name != LOCK:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-    def tile(self, plane: Sequence[int], tile: Tile) -> TileResult | None:
-        """Read a tile's result; None if there is none, or it is damaged."""
-        try:
-            return read_tile(self._tile_path(TILES, plane, tile))
-        except (FileNotFoundError, InputError):
-            return None
-
-    def keep_tile(self, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
-        """Write a tile's result."""
-        self._write(TILES, plane, tile, result)
-
-    def objects(self, plane: Sequence[int], tile: Tile) -> TileResult:
-        """Read the objects of a plane that begin in a tile, and its own part of the stuff.
-
-        Raises
-        ------
-        InputError
-            If they are damaged.
-        """
-        path = self._tile_path(OBJECTS, plane, tile)
-        try:
-            return read_tile(path)
-        except (FileNotFoundError, InputError) as error:
-            # So that the plane is put together again.
-            self._plane_path(plane).unlink(missing_ok=True)
-            raise InputError(f"{path}: is gone or damaged; run again with --resume") from error
-
-    def keep_objects(self, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
-        """Write the objects of a plane that begin in a tile."""
-        self._write(OBJECTS, plane, tile, result)
-
-    def plane(self, plane: Sequence[int]) -> dict[str, Any] | None:
-        """Read what was said of a plane that is done; None if it is not."""
-        path = self._plane_path(plane)
-        return _read(path) if path.is_file() else None
-
-    def keep_plane(self, plane: Sequence[int], about: Mapping[str, Any]) -> None:
-        """Say that all of a plane's objects are written, and what there is to know of it."""
-        write_text(self._plane_path(plane), json.dumps(about) + "\n")
-
-    def _write(self, kind: str, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
-        path = self._tile_path(kind, plane, tile)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_tile(path, result)
-
-    def _tile_path(self, kind: str, plane: Sequence[int], tile: Tile) -> Path:
-        # A folder for each row of tiles: file systems are slow with a million files in one.
-        name = "-".join(str(edge) for edge in tile.edges)
-        return self.path / kind / _plane_name(plane) / str(tile.top) / f"{name}.npz"
-
-    def _plane_path(self, plane: Sequence[int]) -> Path:
-        return self.path / f"{_plane_name(plane)}.json"
 
 
 def run_folder(output: Path, stem: str) -> Path:

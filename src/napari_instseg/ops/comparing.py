@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ..instances import Instances, Mask
+from .arrays import joined
 from .masks import corners, overlap_area, paint_labels, paint_visible
 from .tiling import Tile
 
@@ -45,6 +46,65 @@ class Comparison:
     conflict_iou: NDArray[np.float64]
     refuted: tuple[NDArray[np.int64], NDArray[np.int64]]
     loose: tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What many pairs of tiles say of each other's objects, each named (tile, number in it).
+
+    Parameters
+    ----------
+    alike, conflicts : (K, 2, 2) int64
+        Pairs of objects; see `Comparison`.
+    iou, conflict_iou : (K,) float64
+        Of these; see `Comparison`.
+    refuted, loose : (M, 2) int64
+        Objects; see `Comparison`.
+    """
+
+    alike: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    conflicts: NDArray[np.int64]
+    conflict_iou: NDArray[np.float64]
+    refuted: NDArray[np.int64]
+    loose: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, a: int, b: int, comparison: Comparison) -> Evidence:
+        """Name the objects of two tiles after these."""
+        tiles = np.array([a, b])
+
+        def pairs(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.stack([np.broadcast_to(tiles, numbers.shape), numbers], axis=-1)
+
+        def single(sides: tuple[NDArray[np.int64], NDArray[np.int64]]) -> NDArray[np.int64]:
+            named = [
+                np.stack([np.full_like(n, t), n], axis=-1)
+                for t, n in zip((a, b), sides, strict=True)
+            ]
+            return np.concatenate(named)
+
+        return cls(
+            pairs(comparison.alike),
+            comparison.iou,
+            pairs(comparison.conflicts),
+            comparison.conflict_iou,
+            single(comparison.refuted),
+            single(comparison.loose),
+        )
+
+    @classmethod
+    def joined(cls, several: Sequence[Evidence]) -> Evidence:
+        """Put several together."""
+        none = np.empty((0, 2, 2), np.int64)
+        return cls(
+            np.concatenate([none, *(e.alike for e in several)]),
+            joined((e.iou for e in several), np.float64),
+            np.concatenate([none, *(e.conflicts for e in several)]),
+            joined((e.conflict_iou for e in several), np.float64),
+            np.concatenate([none[:, 0], *(e.refuted for e in several)]),
+            np.concatenate([none[:, 0], *(e.loose for e in several)]),
+        )
 
 
 def uncovered(part: Instances, tile: Tile, min_visible: float) -> Instances:

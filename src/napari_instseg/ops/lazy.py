@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Paints rows and columns of a plane, given by its index along each axis of the planes.
-Paint = Callable[[tuple[int, ...], slice, slice], NDArray[np.int32]]
+#: Paints what it was made for.
+Painter = Callable[[], NDArray[np.int32]]
+#: Finds what is to be painted in rows and columns of a plane, which is given by its index along
+#: each axis of the planes.
+Plan = Callable[[tuple[int, ...], slice, slice], Painter]
 
 
 class LazyLabels:
@@ -19,21 +22,21 @@ class LazyLabels:
     ----------
     shape : tuple of int
         Planes, rows, columns.
-    paint : callable
-        Paints a window of a plane.
+    plan : callable
+        Finds what is to be painted in a window of a plane.
     largest : int
         No label is larger.
     order : sequence of int, optional
-        For each of the leading axes here, that of the index ``paint`` takes.
+        For each of the leading axes here, that of the index ``plan`` takes.
     """
 
     dtype = np.dtype(np.int32)
 
     def __init__(
-        self, shape: tuple[int, ...], paint: Paint, largest: int, order: Sequence[int] | None = None
+        self, shape: tuple[int, ...], plan: Plan, largest: int, order: Sequence[int] | None = None
     ) -> None:
         self.shape, self.ndim, self.largest = shape, len(shape), largest
-        self._paint = paint
+        self._plan = plan
         self._order = tuple(range(len(shape) - 2)) if order is None else tuple(order)
 
     def __getitem__(self, key: Any) -> NDArray[np.int32]:
@@ -45,9 +48,13 @@ class LazyLabels:
         if part.size:
             for place in np.ndindex(*part.shape[:-2]):
                 index = [span[i] for span, i in zip(planes, place, strict=True)]
-                whole = self._paint(tuple(index[axis] for axis in self._inverse), *window)
+                whole = self.painter(index, *window)()
                 part[place] = whole[:: rows.step, :: cols.step]
         return part.reshape([len(s) for s, one in zip(spans, single, strict=True) if not one])
+
+    def painter(self, plane: Sequence[int], rows: slice, cols: slice) -> Painter:
+        """Return what paints a window of a plane, here or in another process."""
+        return self._plan(tuple(plane[axis] for axis in self._inverse), rows, cols)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Paint all of it."""
@@ -59,7 +66,7 @@ class LazyLabels:
         if (rows, cols) != (self.ndim - 2, self.ndim - 1):
             raise ValueError(f"expected rows and columns to stay the last axes, got order {order}")
         shape = tuple(self.shape[axis] for axis in order)
-        return LazyLabels(shape, self._paint, self.largest, [self._order[axis] for axis in planes])
+        return LazyLabels(shape, self._plan, self.largest, [self._order[axis] for axis in planes])
 
     @property
     def _inverse(self) -> list[int]:

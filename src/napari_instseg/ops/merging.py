@@ -16,17 +16,18 @@ are compared, and for objects that claim the same pixels.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Instances, Mask
-from .comparing import CUT_MARGIN, Comparison, compare, depths, uncovered
+from .comparing import CUT_MARGIN, Evidence, depths, uncovered
 from .masks import overlap_area, union
 from .objects import Objects
 from .seams import Seams
+from .tile_groups import compare_group, groups
 from .tiling import Tile
 
 #: Of two versions, the lesser goes if this much of it lies under the other.
@@ -67,26 +68,53 @@ class Joined:
     loose: int
     seams: Seams
 
-    def build(self, objects: Objects, chosen: Sequence[int] | None = None) -> Instances:
-        """Make the objects of the plane, or the chosen ones, of those of the tiles."""
-        places = range(len(self.best)) if chosen is None else chosen
-        best = self.best[list(places)]
-        boxes = objects.boxes[best]
-        masks = []
-        for row, place in enumerate(places):
-            members = self.parts.get(place)
-            if members is None:
-                masks.append(objects.mask(int(self.best[place])))
-                continue
-            masks.append(union([objects.mask(i) for i in members]))
-            corners = objects.boxes[members]
-            boxes[row] = [*corners[:, :2].min(axis=0), *corners[:, 2:].max(axis=0)]
+    def makeup(self, objects: Objects, chosen: Sequence[int]) -> Makeup:
+        """Say what chosen objects of the plane are made of."""
+        best = self.best[list(chosen)]
+        boxes, members = objects.boxes[best], []
+        for row, place in enumerate(chosen):
+            parts = self.parts.get(place, [int(self.best[place])])
+            members.append([objects.place(i) for i in parts])
+            if len(parts) > 1:
+                corners = objects.boxes[parts]
+                boxes[row] = [*corners[:, :2].min(axis=0), *corners[:, 2:].max(axis=0)]
+        return Makeup(objects.scores[best], objects.category_ids[best], boxes, members)
+
+    def build(self, objects: Objects) -> Instances:
+        """Make the objects of the plane of those of the tiles."""
+        makeup = self.makeup(objects, range(len(self.best)))
+        parts = objects.parts
+        return makeup.build(objects.image_shape, lambda tile, number: parts[tile].masks[number])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Makeup:
+    """What objects of a plane are made of.
+
+    Parameters
+    ----------
+    scores : (N,) float32
+    category_ids : (N,) int64
+    boxes : (N, 4) float32
+        XYXY, px.
+    members : list of list of (int, int)
+        Tile objects of each one: a tile, and a number in it.
+    """
+
+    scores: NDArray[np.float32]
+    category_ids: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    members: list[list[tuple[int, int]]]
+
+    def build(self, image_shape: tuple[int, int], mask: Callable[[int, int], Mask]) -> Instances:
+        """Make the objects; ``mask`` fetches that of a tile object."""
+        masks = [[mask(*place) for place in places] for places in self.members]
         return Instances.create(
-            objects.image_shape,
-            masks,
-            scores=objects.scores[best],
-            category_ids=objects.category_ids[best],
-            boxes=boxes,
+            image_shape,
+            [several[0] if len(several) == 1 else union(several) for several in masks],
+            scores=self.scores,
+            category_ids=self.category_ids,
+            boxes=self.boxes,
         )
 
 
@@ -122,34 +150,15 @@ def merge_tiles(
         return Merged(parts[0])
     parts = [uncovered(part, tile, min_visible) for part, tile in zip(parts, tiles, strict=True)]
     objects = Objects(plane_shape, parts)
-    joined = join(tiles, objects, compare_all(tiles, parts, plane_shape), shown)
+    compared = [compare_group(g, parts.__getitem__, plane_shape) for g in groups(tiles)]
+    joined = join(tiles, objects, Evidence.joined([c.evidence for c in compared]), shown)
     return Merged(joined.build(objects), joined.loose)
-
-
-def neighbours(tiles: Sequence[Tile]) -> Iterator[tuple[int, int]]:
-    """Pairs of tiles that share pixels, row by row; near pairs follow each other."""
-    order = sorted(range(len(tiles)), key=lambda t: (tiles[t].top, tiles[t].left))
-    for position, a in enumerate(order):
-        for b in order[position + 1 :]:
-            # Tiles are sorted by row, so the search stops early.
-            if tiles[b].top >= tiles[a].bottom:
-                break
-            if tiles[a].intersection(tiles[b]) is not None:
-                yield a, b
-
-
-def compare_all(
-    tiles: Sequence[Tile], parts: Sequence[Instances], plane_shape: tuple[int, int]
-) -> Iterator[tuple[int, int, Comparison]]:
-    """Compare each tile with its neighbours: numbers of two tiles, and what came of them."""
-    for a, b in neighbours(tiles):
-        yield a, b, compare((tiles[a], tiles[b]), (parts[a], parts[b]), plane_shape)
 
 
 def join(
     tiles: Sequence[Tile],
     objects: Objects,
-    comparisons: Iterable[tuple[int, int, Comparison]],
+    evidence: Evidence,
     shown: float = 0.0,
 ) -> Joined:
     """Decide which objects of neighbouring tiles are one, and which of them stay.
@@ -159,8 +168,8 @@ def join(
     tiles : sequence of Tile
     objects : Objects
         One part a tile, without what `uncovered` leaves out.
-    comparisons : iterable of (int, int, Comparison)
-        Of all neighbours, in any order.
+    evidence : Evidence
+        Of all neighbours.
     shown : float
         See `merge_tiles`.
 
@@ -171,27 +180,24 @@ def join(
     """
     frame = np.array([tile.edges for tile in tiles], np.int64).reshape(-1, 4)[objects.owner]
     depth = depths(objects.bounds, frame, objects.image_shape)
-    groups = _Groups(objects.owner, depth <= CUT_MARGIN)
+    union_find = _Groups(objects.owner, depth <= CUT_MARGIN)
     refuted, loose = np.zeros((2, len(objects)), bool)
-    alike: list[tuple[float, int, int]] = []
-    met, met_iou = [np.empty((0, 2), np.int64)], [np.empty(0)]
-    for a, b, comparison in comparisons:
-        begin = objects.first[[a, b]]
-        pairs = comparison.alike + begin
-        alike += zip(-comparison.iou, pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True)
-        met.append(comparison.conflicts + begin)
-        met_iou.append(comparison.conflict_iou)
-        for side in (0, 1):
-            refuted[comparison.refuted[side] + begin[side]] = True
-            loose[comparison.loose[side] + begin[side]] = True
+
+    def places(named: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(objects.first[named[..., 0]] + named[..., 1])
+
+    refuted[places(evidence.refuted)] = True
+    loose[places(evidence.loose)] = True
+    pairs = places(evidence.alike)
+    alike = zip(-evidence.iou, pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True)
     for _, i, j in sorted(alike):
-        groups.join(i, j)
-    conflicts = np.concatenate(met)
-    group = np.array([[groups.find(i) for i in pair] for pair in conflicts.tolist()], np.int64)
-    group = group.reshape(-1, 2)
+        union_find.join(i, j)
+    conflicts = places(evidence.conflicts)
+    group = [[union_find.find(i) for i in pair] for pair in conflicts.tolist()]
+    rivals = np.array(group, np.int64).reshape(-1, 2)
     ends = np.flatnonzero(loose)
-    seams = Seams.find(objects, conflicts, np.concatenate(met_iou), group, ends, shown)
-    return _Resolving(objects, depth, groups, refuted).settle(group, ends, seams, shown)
+    seams = Seams.find(objects, conflicts, evidence.conflict_iou, rivals, ends, shown)
+    return _Resolving(objects, depth, union_find, refuted).settle(rivals, ends, seams, shown)
 
 
 class _Groups:

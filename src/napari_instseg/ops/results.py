@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -133,3 +133,27 @@ class MemoryShelf:
     def keep_plane(self, plane: Sequence[int], about: Mapping[str, Any]) -> None:
         """Forget the tiles."""
         self._tiles.clear()
+
+
+class ObjectReader:
+    """Reads objects of a plane that begin in a tile; the last few tiles stay in memory.
+
+    It can be sent to other processes if the shelf can.
+
+    Parameters
+    ----------
+    shelf : Shelf
+    plane : tuple of int
+    """
+
+    def __init__(self, shelf: Shelf, plane: tuple[int, ...]) -> None:
+        self.shelf, self.plane = shelf, plane
+        self._read = lru_cache(maxsize=KEPT_TILES)(partial(shelf.objects, plane))
+
+    def __call__(self, tile: Tile) -> TileResult:
+        """Read what a tile has."""
+        return self._read(tile)
+
+    def __reduce__(self) -> tuple[type[ObjectReader], tuple[Shelf, tuple[int, ...]]]:
+        """Send it without what it holds."""
+        return ObjectReader, (self.shelf, self.plane)

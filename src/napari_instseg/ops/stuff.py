@@ -29,7 +29,7 @@ class Stuff:
 
     def __init__(self, categories: Sequence[Category], rules: Rules, count: int) -> None:
         self._categories = sorted((c for c in categories if not c.is_thing), key=lambda c: c.id)
-        self._least, self._count = rules.min_stuff_area, count
+        self._rules, self._count = rules, count
         self._areas: dict[tuple[int, Hashable], int] = {}
         self._edges: dict[tuple[int, Hashable], Edges] = {}
 
@@ -56,13 +56,20 @@ class Stuff:
             area = int(np.count_nonzero(here))
             if area == 0:
                 continue
-            key = category.id, plane
             rows, cols = (np.flatnonzero(here.any(axis=axis)) for axis in (1, 0))
-            (top, left), before = origin, self._edges.get(key)
-            edges = (
+            top, left = origin
+            found = Stuff((), self._rules, self._count)
+            found._areas[category.id, plane] = area
+            found._edges[category.id, plane] = (
                 *(top + int(rows[0]), left + int(cols[0])),
                 *(top + int(rows[-1]) + 1, left + int(cols[-1]) + 1),
             )
+            self.include(found)
+
+    def include(self, other: Stuff) -> None:
+        """Add what another one has counted in other windows."""
+        for key, area in other._areas.items():
+            edges, before = other._edges[key], self._edges.get(key)
             self._areas[key] = self._areas.get(key, 0) + area
             self._edges[key] = edges if before is None else _around([before, edges])
 
@@ -79,7 +86,7 @@ class Stuff:
         return found
 
     def _shown(self, category_id: int, plane: Hashable) -> bool:
-        return self._areas.get((category_id, plane), 0) >= max(1, self._least)
+        return self._areas.get((category_id, plane), 0) >= max(1, self._rules.min_stuff_area)
 
     def paint(
         self,

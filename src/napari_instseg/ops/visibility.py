@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,22 +103,40 @@ def _free(mask: Mask, objects: Objects, others: NDArray[np.int64]) -> int:
     return 0 if rest is None else rest.area
 
 
-def paint_window(
-    objects: Objects,
-    overlaps: Overlaps,
-    numbers: NDArray[np.int32],
-    rows: slice,
-    cols: slice,
-) -> NDArray[np.int32]:
-    """Paint a window of the plane; of objects that share a pixel the smallest number stays.
+def shown_in(
+    overlaps: Overlaps, numbers: NDArray[np.int32], rows: slice, cols: slice
+) -> NDArray[np.int64]:
+    """Find the objects that are to be painted in a window of the plane.
 
     Parameters
     ----------
-    objects : Objects
     overlaps : Overlaps
-        Of their bounds.
+        Of all objects' bounds.
     numbers : (N,) int32
         What to paint for each object; 0 leaves it out.
+    rows, cols : slice
+        With bounds inside the plane.
+
+    Returns
+    -------
+    (M,) int64
+        Rising, so that those of one tile follow each other.
+    """
+    if rows.start == rows.stop or cols.start == cols.stop:
+        return np.empty(0, np.int64)
+    near = overlaps.within(rows.start, cols.start, rows.stop, cols.stop)
+    return near[numbers[near] > 0]
+
+
+def paint_window(
+    masks: Sequence[Mask], numbers: NDArray[np.int32], rows: slice, cols: slice
+) -> NDArray[np.int32]:
+    """Paint a window of the plane; of masks that share a pixel the smallest number stays.
+
+    Parameters
+    ----------
+    masks : sequence of M Mask
+    numbers : (M,) int32
     rows, cols : slice
         With bounds inside the plane.
 
@@ -126,12 +145,6 @@ def paint_window(
     int32 array of the window's shape
     """
     canvas = np.zeros((rows.stop - rows.start, cols.stop - cols.start), np.int32)
-    if not canvas.size:
-        return canvas
-    near = overlaps.within(rows.start, cols.start, rows.stop, cols.stop)
-    near = near[numbers[near] > 0]
-    # Fetched in their own order, in which neighbours lie together.
-    masks = {index: objects.mask(index) for index in near.tolist()}
-    for index in near[np.argsort(-numbers[near])].tolist():
+    for index in np.argsort(-numbers).tolist():
         paint(canvas, (rows.start, cols.start), masks[index], int(numbers[index]))
     return canvas

@@ -1,0 +1,206 @@
+"""Models and images that other processes load and open by themselves: names travel, not arrays."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .io.atomic import replacing
+from .io.images import read_image
+from .io.zarr import is_zarr_data
+from .models.entry import LoadedModel
+from .models.registry import load_for
+from .ops.axes import ArrayLike, Image
+from .segmenter import (
+    RGB,
+    Category,
+    InputError,
+    ModelError,
+    Prediction,
+    ResizingSegmenter,
+    Rules,
+    Segmenter,
+)
+from .settings import MODEL_FIELDS, Settings
+
+#: Pixels of an image that was given as an array.
+PIXELS = "image.npy"
+_loading = Lock()
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """A `Segmenter` that each process loads when it first uses it.
+
+    Parameters
+    ----------
+    settings : Settings
+        What names the model.
+    sha256 : str
+        Of its weights.
+    resizing : bool
+        Take it as it resizes tiles by itself.
+    categories, diameter, rules, device, batch_size
+        See `Segmenter`; as they are where it was described.
+    """
+
+    settings: Settings
+    sha256: str
+    resizing: bool
+    categories: tuple[Category, ...]
+    diameter: float | None
+    rules: Rules
+    device: str
+    batch_size: int
+
+    def segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
+        """Segment tiles in this process; see `Segmenter`.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot be loaded here, or has other weights here.
+        """
+        loaded = _load(self.settings)
+        if loaded.sha256 != self.sha256:
+            raise ModelError(
+                f"{loaded.name}: expected the same weights on all machines, got "
+                f"{loaded.sha256[:12]}... instead of {self.sha256[:12]}... on one of them"
+            )
+        segmenter = loaded.segmenter
+        if self.resizing and isinstance(segmenter, ResizingSegmenter):
+            segmenter = segmenter.as_trained()
+        return segmenter.segment(tiles)
+
+
+@dataclass(frozen=True)
+class RemoteResizingModel(RemoteModel):
+    """A `RemoteModel` that can resize tiles by itself: ``trained`` does."""
+
+    trained: RemoteModel
+
+    def as_trained(self) -> RemoteModel:
+        """See `ResizingSegmenter`."""
+        return self.trained
+
+
+def describe(settings: Settings) -> LoadedModel:
+    """Load a model, and return it as one that can be sent elsewhere.
+
+    Raises
+    ------
+    ModelError
+        As of `models.registry.load`.
+    """
+    chosen = Settings(**{name: getattr(settings, name) for name in MODEL_FIELDS})
+    loaded = _load(chosen)
+    segmenter, digest = loaded.segmenter, loaded.sha256
+    model = RemoteModel(chosen, digest, False, *_facts(segmenter))
+    if isinstance(segmenter, ResizingSegmenter):
+        trained = RemoteModel(chosen, digest, True, *_facts(segmenter.as_trained()))
+        model = RemoteResizingModel(chosen, digest, False, *_facts(segmenter), trained)
+    return LoadedModel(model, loaded.name, loaded.file, digest, loaded.config_sha256)
+
+
+def _facts(model: Segmenter) -> tuple[tuple[Category, ...], float | None, Rules, str, int]:
+    return model.categories, model.diameter, model.rules, model.device, model.batch_size
+
+
+def _load(settings: Settings) -> LoadedModel:
+    # Threads of a process wait for each other, and share it.
+    with _loading:
+        return _loaded(settings)
+
+
+@lru_cache(maxsize=1)
+def _loaded(settings: Settings) -> LoadedModel:
+    return load_for(settings)
+
+
+class FilePixels:
+    """Pixels of a file that each process opens when it first reads them."""
+
+    def __init__(self, path: Path, data: ArrayLike) -> None:
+        self.path, self.shape, self.dtype = path.resolve(), tuple(data.shape), data.dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        """Read a part."""
+        try:
+            data = _opened(self.path)
+        except InputError as error:
+            raise InputError(f"{error}; expected all workers to see the same files") from error
+        if (tuple(data.shape), data.dtype) != (self.shape, self.dtype):
+            raise InputError(
+                f"{self.path}: expected {self.dtype} pixels of shape {self.shape} on all machines, "
+                f"got {data.dtype} of shape {tuple(data.shape)}"
+            )
+        return data[key]
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path) -> ArrayLike:
+    return read_image(path).data
+
+
+class DaskPixels:
+    """A dask array whose parts are computed by whoever reads them, without further tasks."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        self.shape, self.dtype, self.chunks = tuple(data.shape), data.dtype, data.chunks
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """Compute a part."""
+        # The workers' own scheduler would wait for threads that wait for this one.
+        return np.asarray(self._data[key].compute(scheduler="synchronous"))
+
+
+def is_portable(data: object) -> bool:
+    """Whether an array can be sent as a description: kept as Zarr (not in memory), or dask."""
+    if is_zarr_data(data):
+        import zarr
+
+        return not isinstance(data.store, zarr.storage.MemoryStore)  # type: ignore[attr-defined]
+    return _is_dask(data)
+
+
+def _is_dask(data: object) -> bool:
+    dask = sys.modules.get("dask.array")
+    return dask is not None and isinstance(data, dask.Array)
+
+
+def portable(image: Image, path: Path | None, folder: Path) -> Image:
+    """Return an image that can be sent to other processes without its pixels.
+
+    Parameters
+    ----------
+    image : Image
+    path : Path, optional
+        The file that it was read from.
+    folder : Path
+        Where the pixels are written if there is no other way; all processes must see it.
+
+    Returns
+    -------
+    Image
+        Zarr arrays stay as they are. The others are opened where they are read: files by their
+        path, dask arrays by their graph, arrays in memory from a file in ``folder``.
+    """
+    data: Any = image.data
+    if _is_dask(data):
+        data = DaskPixels(data)
+    elif not is_portable(data):
+        if path is None:
+            path = folder / PIXELS
+            with replacing(path) as partial, partial.open("wb") as stream:
+                np.save(stream, np.asarray(data[...]), allow_pickle=False)
+        data = FilePixels(path, data)
+    return Image(data, image.axes, image.spacing, image.name)
