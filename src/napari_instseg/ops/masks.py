@@ -12,7 +12,10 @@ from ..instances import Instances, Mask
 
 
 def paint_labels(
-    instances: Instances, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)
+    instances: Instances,
+    shape: tuple[int, int],
+    origin: tuple[int, int] = (0, 0),
+    which: NDArray[np.intp] | None = None,
 ) -> NDArray[np.int32]:
     """Paint objects 1..N into a window of their plane, the best score (the first) on top.
 
@@ -21,6 +24,8 @@ def paint_labels(
     instances : Instances
     shape, origin : (int, int)
         Size of the window and where it begins, px.
+    which : (N,) int, optional
+        Index of the objects to paint; all if not given.
 
     Returns
     -------
@@ -28,8 +33,9 @@ def paint_labels(
         0 is nothing, n the n-th object.
     """
     labels = np.zeros(shape, np.int32)
-    for i in np.argsort(-instances.scores, kind="stable")[::-1]:
-        mask = instances.masks[i]
+    chosen = np.arange(len(instances)) if which is None else which
+    for i in np.argsort(-instances.scores[chosen], kind="stable")[::-1].tolist():
+        mask = instances.masks[chosen[i]]
         top, left = mask.origin[0] - origin[0], mask.origin[1] - origin[1]
         height, width = mask.pixels.shape
         rows = slice(max(top, 0), min(top + height, shape[0]))

@@ -15,22 +15,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from ..instances import Instances, Mask
-from .masks import corners, overlap_area, paint_labels, paint_visible, union
+from .masks import overlap_area, union
+from .nesting import touching
+from .strips import CUT_MARGIN, Seen, Strip, compare
 from .tiling import Tile
 
-#: Objects of two tiles are one if they share this much of their union inside the strip.
-MIN_IOU = 0.5
 #: Of two versions, the lesser goes if this much of it lies under the other.
 MAX_COVERED = 0.5
-#: An object that ends this close (px) to an edge of its tile counts as cut by it: a model's
-#: mask often stops just short of the edge.
-CUT_MARGIN = 1
 #: How much the score of an object that every tile cuts counts against those seen whole.
 CUT_TRUST = 0.5
 
@@ -69,141 +66,76 @@ def merge_tiles(
         In an order that does not depend on the order of the tiles' neighbours; the result
         for a single tile is that tile's objects, unchanged.
     """
-    if not tiles:
-        return Merged(Instances.empty(plane_shape))
-    if len(tiles) == 1:
-        return Merged(parts[0])
-    parts = [_uncovered(part, tile, min_visible) for part, tile in zip(parts, tiles, strict=True)]
-    everything = Instances.concatenate(parts)
-    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    first = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-    depth = _depths(everything, owner, tiles, plane_shape)
-    cut = depth <= CUT_MARGIN
-    joined = _Groups(owner, cut)
-    alike: list[tuple[float, int, int]] = []
-    conflicts: set[tuple[int, int]] = set()
-    refuted = np.zeros(len(everything), bool)
-    loose = np.zeros(len(everything), bool)
-    for a, b in _neighbours(tiles):
-        strip = tiles[a].intersection(tiles[b])
-        if strip is None:
-            continue
-        ids = [_touching(everything, range(first[t], first[t + 1]), strip) for t in (a, b)]
-        table = _cross_table(everything, ids[0], ids[1], strip)
-        beyond = [_beyond(everything, members, strip) for members in ids]
-        iou = _iou(table, beyond, [cut[members] for members in ids])
-        pairs = _match(iou)
-        alike += [(-iou[i, j], ids[0][i], ids[1][j]) for i, j in pairs]
-        shared = zip(*np.nonzero(table[1:, 1:]), strict=True)
-        conflicts.update((ids[0][i], ids[1][j]) for i, j in shared)
-        matched = ({i for i, _ in pairs}, {j for _, j in pairs})
-        for side, other in ((0, b), (1, a)):
-            seen = table.sum(axis=1 - side)[1:]
-            for k, index in enumerate(ids[side]):
-                if k in matched[side] or not cut[index] or seen[k] == 0:
-                    continue
-                inside = tiles[other].contains(_bounds(everything, index))
-                (refuted if inside else loose)[index] = True
-    for _, i, j in sorted(alike):
-        joined.join(i, j)
-    return _resolve(everything, depth, joined, conflicts, refuted, loose, shown)
+    return TileMerger(plane_shape, tiles, min_visible)(parts, shown)
 
 
-def _uncovered(part: Instances, tile: Tile, min_visible: float) -> Instances:
-    """Leave out what better objects of the same tile mostly hide: other views of them."""
-    rank = np.empty(len(part), np.int32)
-    rank[np.argsort(-part.scores, kind="stable")] = np.arange(1, len(part) + 1)
-    masks = [mask.shift(-tile.top, -tile.left) for mask in part.masks]
-    visible, area = paint_visible(np.zeros(tile.shape, np.int32), masks, rank, min_visible)
-    kept = visible >= min_visible * area
-    return part if kept.all() else part.take(kept)
+class TileMerger:
+    """Joins what was found in each tile, again and again: see `merge_tiles`.
+
+    What two tiles say of their strip is compared anew only where one of them brings another
+    `Instances` than the last time.
+    """
+
+    def __init__(
+        self, plane_shape: tuple[int, int], tiles: Sequence[Tile], min_visible: float = 0.5
+    ) -> None:
+        self._shape, self._tiles, self._min_visible = plane_shape, tiles, min_visible
+        self._seen: list[Seen | None] = [None] * len(tiles)
+        self._neighbours = _neighbours(tiles)
+        self._strips: list[Strip | None] = [None] * len(self._neighbours)
+
+    def __call__(self, parts: Sequence[Instances], shown: float = 0.0) -> Merged:
+        """Join the tiles' objects."""
+        if not parts:
+            return Merged(Instances.empty(self._shape))
+        if len(parts) == 1:
+            return Merged(parts[0])
+        seen = self._look(parts)
+        everything = Instances.concatenate([one.instances for one in seen])
+        counts = [len(one.instances) for one in seen]
+        owner = np.repeat(np.arange(len(seen)), counts)
+        first = [0, *np.cumsum(counts).tolist()]
+        depth = np.concatenate([one.depth for one in seen])
+        joined = _Groups(owner, depth <= CUT_MARGIN)
+        alike: list[tuple[float, int, int]] = []
+        conflicts: set[tuple[int, int]] = set()
+        refuted, loose = np.zeros((2, len(everything)), bool)
+        for (a, b), strip in zip(self._neighbours, self._compare(seen), strict=True):
+            if strip.empty:
+                continue
+            at_a, at_b = first[a], first[b]
+            alike += [(-iou, at_a + i, at_b + j) for iou, i, j in strip.alike]
+            conflicts.update((at_a + i, at_b + j) for i, j in strip.conflicts)
+            for begin, side in ((at_a, 0), (at_b, 1)):
+                refuted[[begin + i for i in strip.refuted[side]]] = True
+                loose[[begin + i for i in strip.loose[side]]] = True
+        for _, i, j in sorted(alike):
+            joined.join(i, j)
+        return _resolve(everything, depth, joined, conflicts, refuted, loose, shown)
+
+    def _look(self, parts: Sequence[Instances]) -> list[Seen]:
+        for number, part in enumerate(parts):
+            last = self._seen[number]
+            if last is None or last.part is not part:
+                self._seen[number] = Seen.of(
+                    part, self._tiles[number], self._shape, self._min_visible
+                )
+        return cast(list[Seen], self._seen)
+
+    def _compare(self, seen: Sequence[Seen]) -> list[Strip]:
+        for number, (a, b) in enumerate(self._neighbours):
+            last = self._strips[number]
+            if last is None or last.a is not seen[a] or last.b is not seen[b]:
+                self._strips[number] = compare(seen[a], seen[b])
+        return cast(list[Strip], self._strips)
 
 
 def _neighbours(tiles: Sequence[Tile]) -> list[tuple[int, int]]:
-    """Pairs of tiles that share pixels; tiles are sorted by row, so the search stops early."""
+    """Pairs of tiles that share pixels, in order of their first pixels."""
     order = sorted(range(len(tiles)), key=lambda t: (tiles[t].top, tiles[t].left))
-    pairs = []
-    for position, a in enumerate(order):
-        for b in order[position + 1 :]:
-            if tiles[b].top >= tiles[a].bottom:
-                break
-            if tiles[a].intersection(tiles[b]) is not None:
-                pairs.append((a, b))
-    return pairs
-
-
-def _bounds(instances: Instances, index: int) -> Tile:
-    rows, cols = instances.masks[index].slices
-    return Tile(rows.start, cols.start, rows.stop, cols.stop)
-
-
-def _depths(
-    instances: Instances,
-    owner: NDArray[np.intp],
-    tiles: Sequence[Tile],
-    plane_shape: tuple[int, int],
-) -> NDArray[np.float64]:
-    """Distance (px) of each object to the nearest edge of its tile that cuts the plane.
-
-    Zero for an object that such an edge cuts; infinite in a tile without such edges.
-    """
-    bounds = corners(instances.masks)
-    frame = np.array([tile.edges for tile in tiles])[owner]
-    height, width = plane_shape
-    inner = np.stack(
-        [frame[:, 0] > 0, frame[:, 1] > 0, frame[:, 2] < height, frame[:, 3] < width], axis=1
-    )
-    distance = np.abs(bounds - frame).astype(np.float64)
-    distance[~inner] = np.inf
-    return np.asarray(distance.min(axis=1, initial=np.inf), np.float64)
-
-
-def _touching(instances: Instances, members: range, strip: Tile) -> list[int]:
-    """Members whose crop reaches into the strip."""
-    return [i for i in members if _bounds(instances, i).intersection(strip) is not None]
-
-
-def _cross_table(
-    instances: Instances, ids_a: list[int], ids_b: list[int], strip: Tile
-) -> NDArray[np.int64]:
-    """Pixels shared by each pair inside the strip; row and column 0 stand for nothing."""
-    origin, shape = (strip.top, strip.left), strip.shape
-    labels_a = paint_labels(instances.take(ids_a), shape, origin)
-    labels_b = paint_labels(instances.take(ids_b), shape, origin)
-    rows, cols = len(ids_a) + 1, len(ids_b) + 1
-    codes = labels_a.ravel().astype(np.int64) * cols + labels_b.ravel()
-    return np.bincount(codes, minlength=rows * cols).reshape(rows, cols)
-
-
-def _beyond(instances: Instances, ids: list[int], strip: Tile) -> NDArray[np.int64]:
-    """Pixels of each object outside the strip, which the other tile cannot see."""
-    (top, left), shape = (strip.top, strip.left), strip.shape
-    inside = Mask((top, left), np.ones(shape, bool))
-    masks = [instances.masks[i] for i in ids]
-    return np.array([m.area - overlap_area(m, inside) for m in masks], np.int64)
-
-
-def _iou(
-    table: NDArray[np.int64],
-    beyond: Sequence[NDArray[np.int64]],
-    cut: Sequence[NDArray[np.bool_]],
-) -> NDArray[np.float64]:
-    """IoU of each pair inside the strip.
-
-    What lies beyond it counts, too, for a pair whose other object is not cut: that one ends
-    inside its tile.
-    """
-    shared = table[1:, 1:]
-    total = table[1:].sum(axis=1)[:, np.newaxis] + table[:, 1:].sum(axis=0)[np.newaxis] - shared
-    total = total + beyond[0][:, np.newaxis] * ~cut[1] + beyond[1] * ~cut[0][:, np.newaxis]
-    return np.asarray(shared / np.maximum(total, 1), np.float64)
-
-
-def _match(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """One-to-one pairs with the largest total IoU, each at least `MIN_IOU`."""
-    iou = np.where(iou < MIN_IOU, 0, iou)
-    pairs = zip(*linear_sum_assignment(iou, maximize=True), strict=True)
-    return [(int(i), int(j)) for i, j in pairs if iou[i, j] > 0]
+    frames = np.array([tiles[t].edges for t in order], np.int64).reshape(-1, 4)
+    pairs = sorted(zip(*(side.tolist() for side in touching(frames)), strict=True))
+    return [(order[i], order[j]) for i, j in pairs]
 
 
 class _Groups:

@@ -20,6 +20,8 @@ SMALL = 4096
 #: Of masks whose boxes overlap by more than this IoU, and that are about as large, only those
 #: are kept that another one does not outdo in all respects.
 SAME_BOX, SAME_AREA = 0.9, 0.9
+#: As in Segment Anything, a box goes from its first to its last pixel.
+OUTER_EDGE = (0, 0, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,16 +136,11 @@ class PictureMasks:
         (K,) intp
             By falling predicted IoU.
         """
-        area = self.areas * px
-        good = (self.predicted_iou > wanted.min_predicted_iou) & (
-            self.stability >= wanted.min_stability
-        )
-        good &= (area >= wanted.min_area) & (area <= (wanted.max_area or np.inf))
+        good = good_enough(wanted, self.predicted_iou, self.stability, self.areas * px)
         index = np.flatnonzero(good)
         scores = self.predicted_iou[index]
         if wanted.nms_by == BOXES:
-            # As in Segment Anything, a box goes from its first to its last pixel.
-            kept = suppress_boxes(self.bounds[index] - (0, 0, 1, 1), scores, wanted.nms)
+            kept = suppress_boxes(self.bounds[index] - OUTER_EDGE, scores, wanted.nms)
         else:
             kept = suppress_masks([self.mask(int(i)) for i in index], scores, wanted.nms)
         return index[kept]
@@ -166,6 +163,18 @@ class PictureMasks:
             order = order[~twin]
         stays[self.choose(wanted, px)] = True
         return self.take(np.flatnonzero(stays))
+
+
+def good_enough(
+    wanted: EverythingSettings,
+    predicted_iou: NDArray[np.float32],
+    stability: NDArray[np.float32],
+    areas: NDArray[np.floating],
+) -> NDArray[np.bool_]:
+    """Whether masks, with areas in px of the plane, are within the limits."""
+    good = (predicted_iou > wanted.min_predicted_iou) & (stability >= wanted.min_stability)
+    good &= (areas >= wanted.min_area) & (areas <= (wanted.max_area or np.inf))
+    return np.asarray(good, np.bool_)
 
 
 def _compact(mask: Mask) -> Mask | PackedMask:
