@@ -241,7 +241,7 @@ def adaptive(points: np.ndarray, features: np.ndarray) -> AdaptiveSearch:
     return AdaptiveSearch(points, strides_of(side), features.astype(np.float32))
 
 
-def test_fast_mode_asks_at_no_point_twice_and_at_half_at_most():
+def test_fast_mode_asks_at_no_point_twice_and_at_three_quarters_at_most():
     points = grid(16, (160, 160))
     search = adaptive(points, np.zeros((256, 3)))
     asked = []
@@ -252,7 +252,7 @@ def test_fast_mode_asks_at_no_point_twice_and_at_half_at_most():
         good = Candidates((160, 160), none, none, np.ones(len(batch)), np.ones(len(batch)), masks)
         search.tell(good)
     every = np.concatenate(asked)
-    assert len(np.unique(every, axis=0)) == len(every) <= 128
+    assert len(np.unique(every, axis=0)) == len(every) <= 192
     assert search.done == 256
 
 
@@ -269,11 +269,11 @@ def test_fast_mode_learns_where_nothing_is():
         ones = np.ones(len(good))
         search.tell(Candidates((320, 320), good, good, ones, ones, spots))
     later = np.concatenate(asked)[256:]
-    assert len(later) == 256
+    assert len(later) == 384
     assert (later[:, 1] < 160).all()
 
 
-def test_fast_mode_asks_less_where_good_masks_lie():
+def test_fast_mode_asks_last_where_many_good_masks_lie():
     points = grid(16, (160, 160))
     search = adaptive(points, np.zeros((256, 1)))
     covered = Mask((0, 0), np.ones((160, 80), bool))
@@ -284,7 +284,8 @@ def test_fast_mode_asks_less_where_good_masks_lie():
         ones = np.ones(len(batch))
         search.tell(Candidates((160, 160), good, good, ones, ones, (covered,) * len(batch)))
     later = np.concatenate(asked)[64:]
-    assert (later[:, 1] >= 80).all()
+    assert len(later) < 128
+    assert (later[:96, 1] >= 80).all()
 
 
 def test_a_small_region_is_asked_all_over():
