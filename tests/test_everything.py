@@ -274,18 +274,18 @@ def test_fast_mode_learns_where_nothing_is():
 
 
 def test_fast_mode_asks_last_where_many_good_masks_lie():
-    points = grid(16, (160, 160))
-    search = adaptive(points, np.zeros((256, 1)))
-    covered = Mask((0, 0), np.ones((160, 80), bool))
+    points = grid(32, (320, 320))
+    search = adaptive(points, np.zeros((1024, 1)))
+    covered = Mask((0, 0), np.ones((320, 160), bool))
     asked = []
     while len(batch := search.next(16)):
         asked.append(batch)
         good = np.arange(len(batch))
         ones = np.ones(len(batch))
-        search.tell(Candidates((160, 160), good, good, ones, ones, (covered,) * len(batch)))
-    later = np.concatenate(asked)[64:]
-    assert len(later) < 128
-    assert (later[:96, 1] >= 80).all()
+        search.tell(Candidates((320, 320), good, good, ones, ones, (covered,) * len(batch)))
+    later = np.concatenate(asked)[256:]
+    assert (later[:384, 1] >= 160).all()
+    assert len(later) == 384
 
 
 def test_a_small_region_is_asked_all_over():
