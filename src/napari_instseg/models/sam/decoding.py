@@ -176,7 +176,7 @@ class FastDecoder:
         rows, row = prompts.unique(return_inverse=True)
         columns, column = kept.unique(return_inverse=True)
         if len(rows) < len(cells):
-            tokens, points, cells = tokens[rows], points[rows], cells[rows]
+            tokens, points, cells = tokens[rows], points[rows], _moved_up(cells, rows)
         at = 1 + columns
         seen = self._look(tokens[:, at], points[:, at], cells)
         networks = self._decoder.output_hypernetworks_mlps
@@ -187,6 +187,16 @@ class FastDecoder:
     def _look(self, tokens: Tensor, points: Tensor, cells: Tensor) -> Tensor:
         seen: Tensor = self._norm(tokens + self._last(tokens + points, cells))
         return seen
+
+
+def _moved_up(cells: Tensor, rows: Tensor) -> Tensor:
+    """Select rows, ascending; on a CPU in the memory where they are."""
+    if cells.device.type != "cpu":
+        return cells[rows]
+    for place, row in enumerate(rows.tolist()):
+        if place < row:
+            cells[place] = cells[row]
+    return cells[: len(rows)]
 
 
 def above(predicted: Tensor, least: float | None) -> Tensor:
