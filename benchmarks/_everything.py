@@ -26,8 +26,6 @@ NO_NMS = 1.0
 QUANTILES = (0.8, 0.5)
 #: Points along a side at which a random network is asked to find these limits.
 ASKED = 8
-#: About what Python's objects around a mask's pixels take, bytes.
-OBJECT = 400
 
 
 # ------------------------------------------------------------------------- pictures and limits
@@ -258,15 +256,9 @@ def ask_tiles(meter: Meter, size: int, side: int) -> dict[str, Any]:
         "pictures": raw.details["pictures"],
         "masks": len(raw),
         "peak": peak,
-        "kept": sum(map(_bytes, raw.pictures)) / mib,
+        "kept": sum(picture.nbytes for picture in raw.pictures) / mib,
         "filter": again,
     }
-
-
-def _bytes(picture: Any) -> int:
-    """About what the masks of a picture take."""
-    crops = [crop.bits if hasattr(crop, "bits") else crop.pixels for crop in picture.crops]
-    return sum(pixels.nbytes + OBJECT for pixels in crops)
 
 
 # --------------------------------------------------------------------------------------- parts

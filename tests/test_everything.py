@@ -8,6 +8,7 @@ from prompters import BrightnessPrompter
 
 from napari_instseg.instances import Mask
 from napari_instseg.models.prompters import LoadedPrompter
+from napari_instseg.ops.tiling import Tile
 from napari_instseg.promptable import Candidates, Embedding, Prompts
 from napari_instseg.prompting import PromptSession
 from napari_instseg.prompting.everything import EverythingRun, everything
@@ -20,7 +21,8 @@ from napari_instseg.prompting.everything_points import (
     strides_of,
 )
 from napari_instseg.prompting.everything_settings import EverythingSettings
-from napari_instseg.prompting.picture_masks import PackedMask, PictureMasks
+from napari_instseg.prompting.picture_masks import PictureMasks
+from napari_instseg.prompting.views import View
 from napari_instseg.segmenter import DeviceMemoryError, InputError
 
 DISCS = [(20, 20, 7), (45, 64, 9), (115, 105, 36), (100, 20, 8), (25, 130, 6)]
@@ -315,10 +317,19 @@ def test_pixels_in_a_mask():
 
 def test_packed_masks_come_back():
     random = np.random.default_rng(0)
-    mask = Mask((4, 7), random.random((65, 71)) > 0.5)
-    back = PackedMask.of(mask).unpack()
-    assert back.origin == mask.origin
-    assert np.array_equal(back.pixels, mask.pixels)
+    masks = [Mask((4, n), random.random((9 + n, 7)) > 0.5) for n in range(3)]
+    none = Mask((0, 0), np.zeros((3, 3), bool))
+    numbers, worth = np.zeros(4, np.int64), np.arange(4, dtype=np.float32) / 4
+    view = View((), 0, Tile(10, 20, 40, 60))
+    found = Candidates((30, 40), numbers, numbers, worth, worth, (masks[0], none, *masks[1:]))
+    kept = PictureMasks.of(view, found)
+    assert kept.predicted_iou.tolist() == [0, 0.5, 0.75]
+    for picture, order in ((kept, [0, 1, 2]), (kept.take([2, 0]), [2, 0])):
+        joined = PictureMasks.join(view, [picture, kept])
+        for back, n in zip(joined.masks(range(len(joined))), [*order, 0, 1, 2], strict=True):
+            expected = masks[n].tight().shift(10, 20)
+            assert back.origin == expected.origin
+            assert np.array_equal(back.pixels, expected.pixels)
 
 
 def test_twins_go_but_not_what_is_chosen():

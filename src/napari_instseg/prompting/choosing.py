@@ -65,7 +65,7 @@ class Choosing:
 
     @cached_property
     def _masks(self) -> Rivals:
-        masks = [picture.mask(i) for picture in self._pictures for i in range(len(picture))]
+        masks = [mask for p in self._pictures for mask in p.masks(range(len(p)))]
         return Rivals.of_masks(masks, self._scores, self._owner)
 
     @cached_property

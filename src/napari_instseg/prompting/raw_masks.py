@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -218,7 +218,9 @@ class RawMasks:
             if np.array_equal(last.index, index):
                 return last.shown
             known = dict(zip(last.index.tolist(), last.masks, strict=True))
-        masks = tuple(known.get(i) or self._mask(picture, i, wanted) for i in index.tolist())
+        new = [i for i in index.tolist() if i not in known]
+        known |= dict(zip(new, self._unpacked(picture, new, wanted), strict=True))
+        masks = tuple(known[i] for i in index.tolist())
         scores = np.clip(picture.predicted_iou[index], 0, 1)
         shown = Instances.create(shape, masks, scores=scores)
         if not wanted.overlapping:
@@ -226,11 +228,12 @@ class RawMasks:
         self._last[picture.view] = _Chosen(wanted.overlapping, index, masks, shown)
         return shown
 
-    def _mask(self, picture: PictureMasks, index: int, wanted: EverythingSettings) -> Mask:
-        mask = picture.mask(index)
-        if self.session.prompter.habits.leaves_crumbs and not wanted.overlapping:
-            return solid(mask).tight() or mask
-        return mask
+    def _unpacked(
+        self, picture: PictureMasks, which: Sequence[int], wanted: EverythingSettings
+    ) -> Iterator[Mask]:
+        cleaned = self.session.prompter.habits.leaves_crumbs and not wanted.overlapping
+        for mask in picture.masks(which):
+            yield (solid(mask).tight() or mask) if cleaned else mask
 
     def _to_plane(self, frame: View, masks: Sequence[Mask]) -> list[Mask]:
         """Move masks of a level to the plane, but those that were moved there the last time."""
