@@ -332,6 +332,24 @@ def test_packed_masks_come_back():
             assert np.array_equal(back.pixels, expected.pixels)
 
 
+def test_masks_of_many_pictures_stay_the_same_in_one_piece(monkeypatch):
+    plain = EverythingRun(session_of(discs(), tile_size=64, overlap=24), small())
+    list(plain)
+    monkeypatch.setattr("napari_instseg.prompting.everything.TOGETHER", 4)
+    run = EverythingRun(session_of(discs(), tile_size=64, overlap=24), small())
+    list(run)
+    raw, expected = run.raw(), plain.raw()
+    assert len(raw.pictures) > 8
+    assert len({id(picture.bits.base) for picture in raw.pictures[:8]}) == 2
+    for picture, other in zip(raw.pictures, expected.pictures, strict=True):
+        assert picture.view == other.view
+        assert np.array_equal(picture.predicted_iou, other.predicted_iou)
+        assert np.array_equal(picture.bounds, other.bounds)
+        for a, b in zip(*(one.masks(range(len(one))) for one in (picture, other)), strict=True):
+            assert np.array_equal(a.pixels, b.pixels)
+    assert np.array_equal(raw.filter().instances, expected.filter().instances)
+
+
 def test_twins_go_but_not_what_is_chosen():
     session = session_of(discs(), tile_size=256)
     run = EverythingRun(session, small(points_per_side=32, mode="exact"))

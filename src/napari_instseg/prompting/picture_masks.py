@@ -165,6 +165,34 @@ class PictureMasks:
         return self.take(np.flatnonzero(stays))
 
 
+def side_by_side(pictures: Sequence[PictureMasks]) -> list[PictureMasks]:
+    """Move the masks of some pictures into one piece of memory, each picture a part of it.
+
+    Many small arrays would lie between what comes and goes, so that ever more is needed.
+    """
+    if not pictures:
+        return []
+    whole = PictureMasks.join(pictures[0].view, pictures)
+    found: list[PictureMasks] = []
+    mask = byte = 0
+    for picture in pictures:
+        masks = slice(mask, mask + len(picture))
+        bits = slice(byte, byte + len(picture.bits))
+        found.append(
+            PictureMasks(
+                picture.view,
+                whole.predicted_iou[masks],
+                whole.stability[masks],
+                whole.areas[masks],
+                whole.bounds[masks],
+                whole.sizes[masks],
+                whole.bits[bits],
+            )
+        )
+        mask, byte = masks.stop, bits.stop
+    return found
+
+
 def good_enough(
     wanted: EverythingSettings,
     predicted_iou: NDArray[np.float32],
