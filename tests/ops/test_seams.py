@@ -258,14 +258,16 @@ def test_one_tile_is_no_tiling() -> None:
 def test_merging_again_knows_what_changed() -> None:
     rng = np.random.default_rng(0)
     shape, tiles = (60, 60), plan_tiles((60, 60), 30, 12)
-    merger = TileMerger(shape, tiles)
-    parts = [Instances.empty(shape)] * len(tiles)
-    for _ in range(30):
-        changed = int(rng.integers(len(tiles)))
-        tile = tiles[changed]
-        first = rng.integers((tile.top, tile.left), (tile.bottom - 8, tile.right - 8), (4, 2))
+    merger, pools = TileMerger(shape, tiles), []
+    for tile in tiles:
+        first = rng.integers((tile.top, tile.left), (tile.bottom - 8, tile.right - 8), (6, 2))
         boxes = [(*corner, *(corner + rng.integers(2, 9, 2)), rng.random()) for corner in first]
-        parts[changed] = boxes_instances(shape, *boxes[: rng.integers(5)])
+        pools.append(boxes_instances(shape, *boxes))
+    parts = [Instances.empty(shape)] * len(tiles)
+    for _ in range(60):
+        changed = int(rng.integers(len(tiles)))
+        # Some objects stay the very same.
+        parts[changed] = pools[changed].take(rng.random(6) < 0.7)
         again, anew = merger(parts), merge_tiles(shape, tiles, parts)
         assert again.loose == anew.loose
         np.testing.assert_array_equal(again.instances.scores, anew.instances.scores)

@@ -73,7 +73,7 @@ class TileMerger:
     """Joins what was found in each tile, again and again: see `merge_tiles`.
 
     What two tiles say of their strip is compared anew only where one of them brings another
-    `Instances` than the last time.
+    objects there than the last time.
     """
 
     def __init__(
@@ -101,14 +101,15 @@ class TileMerger:
         conflicts: set[tuple[int, int]] = set()
         refuted, loose = np.zeros((2, len(everything)), bool)
         for (a, b), strip in zip(self._neighbours, self._compare(seen), strict=True):
-            if strip.empty:
+            said = strip.said
+            if said is None:
                 continue
-            at_a, at_b = first[a], first[b]
-            alike += [(-iou, at_a + i, at_b + j) for iou, i, j in strip.alike]
-            conflicts.update((at_a + i, at_b + j) for i, j in strip.conflicts)
-            for begin, side in ((at_a, 0), (at_b, 1)):
-                refuted[[begin + i for i in strip.refuted[side]]] = True
-                loose[[begin + i for i in strip.loose[side]]] = True
+            at_a, at_b = (strip.ids[0] + first[a]).tolist(), (strip.ids[1] + first[b]).tolist()
+            alike += [(-iou, at_a[i], at_b[j]) for iou, i, j in said.alike]
+            conflicts.update((at_a[i], at_b[j]) for i, j in said.conflicts)
+            for ids, side in ((at_a, 0), (at_b, 1)):
+                refuted[[ids[i] for i in said.refuted[side]]] = True
+                loose[[ids[i] for i in said.loose[side]]] = True
         for _, i, j in sorted(alike):
             joined.join(i, j)
         return _resolve(everything, depth, joined, conflicts, refuted, loose, shown)
@@ -126,7 +127,7 @@ class TileMerger:
         for number, (a, b) in enumerate(self._neighbours):
             last = self._strips[number]
             if last is None or last.a is not seen[a] or last.b is not seen[b]:
-                self._strips[number] = compare(seen[a], seen[b])
+                self._strips[number] = compare(seen[a], seen[b], last)
         return cast(list[Strip], self._strips)
 
 

@@ -22,6 +22,7 @@ CUT_MARGIN = 1
 NOWHERE = Tile(0, 0, 0, 0)
 #: Index of two tiles' objects.
 Ids: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
+NONE: Ids = (np.empty(0, np.intp), np.empty(0, np.intp))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,34 +60,46 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Strip:
-    """What two tiles say of the pixels that they share, by the number of an object in its tile.
+class Said:
+    """What two tiles say of objects, by number among those of each that reach into their strip.
 
     ``alike`` are IoU and pairs; of cut objects without a pair, the other tile either shows that
     they are none (``refuted``) or does not (``loose``), the first tile's and the second's.
     """
 
+    alike: Sequence[tuple[float, int, int]]
+    conflicts: Sequence[tuple[int, int]]
+    refuted: tuple[list[int], list[int]]
+    loose: tuple[list[int], list[int]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strip:
+    """What two tiles say of the pixels that they share; None if neither has objects there."""
+
     a: Seen
     b: Seen
-    alike: tuple[tuple[float, int, int], ...] = ()
-    conflicts: tuple[tuple[int, int], ...] = ()
-    refuted: tuple[list[int], list[int]] = ([], [])
-    loose: tuple[list[int], list[int]] = ([], [])
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is said."""
-        return not (self.alike or self.conflicts or any(self.refuted) or any(self.loose))
+    ids: Ids = NONE
+    said: Said | None = None
 
 
-def compare(a: Seen, b: Seen) -> Strip:
-    """Compare what two tiles show of the strip that they share."""
+def compare(a: Seen, b: Seen, last: Strip | None = None) -> Strip:
+    """Compare what two tiles show of the strip that they share.
+
+    What they said the last time holds as long as the same objects reach into it.
+    """
     strip = a.tile.intersection(b.tile)
     if strip is None or not (a.reach.intersection(strip) or b.reach.intersection(strip)):
         return Strip(a, b)
     sides, ids = (a, b), (a.touching(strip), b.touching(strip))
     if not (len(ids[0]) or len(ids[1])):
         return Strip(a, b)
+    if last is not None:
+        then = zip((last.a, last.b), last.ids, strict=True)
+        if all(
+            _same(*now, *old) for now, old in zip(zip(sides, ids, strict=True), then, strict=True)
+        ):
+            return Strip(a, b, ids, last.said)
     table = _cross_table(sides, ids, strip)
     pairs = _pairs(table, sides, ids, strip)
     refuted: tuple[list[int], list[int]] = ([], [])
@@ -96,19 +109,19 @@ def compare(a: Seen, b: Seen) -> Strip:
         matched = {pair[1 + side] for pair in pairs}
         for k in np.flatnonzero(one.cut[ids[side]] & (seen > 0)).tolist():
             if k not in matched:
-                index = int(ids[side][k])
-                inside = other.tile.contains(Tile(*one.bounds[index].tolist()))
-                (refuted if inside else loose)[side].append(index)
-    first, second = ids[0].tolist(), ids[1].tolist()
-    shared = np.argwhere(table[1:, 1:]).tolist()
-    return Strip(
-        a,
-        b,
-        tuple((value, first[i], second[j]) for value, i, j in pairs),
-        tuple((first[i], second[j]) for i, j in shared),
-        refuted,
-        loose,
-    )
+                bounds = one.bounds[ids[side][k]].tolist()
+                (refuted if other.tile.contains(Tile(*bounds)) else loose)[side].append(k)
+    conflicts = [(i, j) for i, j in np.argwhere(table[1:, 1:]).tolist()]
+    return Strip(a, b, ids, Said(pairs, conflicts, refuted, loose))
+
+
+def _same(now: Seen, ids: NDArray[np.intp], then: Seen, old: NDArray[np.intp]) -> bool:
+    """Whether objects are the very same."""
+    if len(ids) != len(old):
+        return False
+    masks, known = now.instances.masks, then.instances.masks
+    same = all(masks[i] is known[j] for i, j in zip(ids.tolist(), old.tolist(), strict=True))
+    return same and np.array_equal(now.instances.scores[ids], then.instances.scores[old])
 
 
 def _pairs(
