@@ -243,7 +243,7 @@ def adaptive(points: np.ndarray, features: np.ndarray) -> AdaptiveSearch:
     return AdaptiveSearch(points, strides_of(side), features.astype(np.float32))
 
 
-def test_fast_mode_asks_at_no_point_twice_and_at_three_quarters_at_most():
+def test_fast_mode_asks_at_no_point_twice_and_at_few_more_than_half():
     points = grid(16, (160, 160))
     search = adaptive(points, np.zeros((256, 3)))
     asked = []
@@ -254,7 +254,7 @@ def test_fast_mode_asks_at_no_point_twice_and_at_three_quarters_at_most():
         good = Candidates((160, 160), none, none, np.ones(len(batch)), np.ones(len(batch)), masks)
         search.tell(good)
     every = np.concatenate(asked)
-    assert len(np.unique(every, axis=0)) == len(every) <= 192
+    assert len(np.unique(every, axis=0)) == len(every) <= 154
     assert search.done == 256
 
 
@@ -271,7 +271,7 @@ def test_fast_mode_learns_where_nothing_is():
         ones = np.ones(len(good))
         search.tell(Candidates((320, 320), good, good, ones, ones, spots))
     later = np.concatenate(asked)[256:]
-    assert len(later) == 384
+    assert len(later) == 358
     assert (later[:, 1] < 160).all()
 
 
@@ -286,8 +286,8 @@ def test_fast_mode_asks_last_where_many_good_masks_lie():
         ones = np.ones(len(batch))
         search.tell(Candidates((320, 320), good, good, ones, ones, (covered,) * len(batch)))
     later = np.concatenate(asked)[256:]
-    assert (later[:384, 1] >= 160).all()
-    assert len(later) == 384
+    assert (later[:, 1] >= 160).all()
+    assert len(later) == 358
 
 
 def test_a_small_region_is_asked_all_over():

@@ -14,7 +14,7 @@ from ..promptable import Candidates, Embedding
 #: before the others.
 STRIDES = (4, 2, 1)
 #: Of the points of a picture, fast mode asks at most at this share.
-BUDGET = 0.75
+BUDGET = 0.6
 #: No picture, or part of one, has so few points that they are worth sparing.
 FEW = 64
 #: A point that is worth less than this is not asked at: the chance that a good mask comes of it.
