@@ -152,7 +152,7 @@ def _tiled_row(name: str, found: Measured, reference: bool) -> Row:
     note = (
         f"{extras['pictures']} pictures, {extras['objects']} objects; kept: {extras['masks']} "
         f"masks, {extras['kept']:.0f} MiB; another "
-        f"limit takes {1000 * extras['filter']:.0f} ms"
+        f"limit takes {1000 * extras['filter']:.0f} ms (CPU)"
     )
     memory = extras["peak"] - extras["kept"]
     return Row(name, found.seconds, found.cpu_seconds, memory, note, reference)

@@ -8,6 +8,7 @@ from prompters import BrightnessPrompter
 
 from napari_instseg.instances import Mask
 from napari_instseg.models.prompters import LoadedPrompter
+from napari_instseg.ops.tiling import Tile
 from napari_instseg.promptable import Candidates, Embedding, Prompts
 from napari_instseg.prompting import PromptSession
 from napari_instseg.prompting.everything import EverythingRun, everything
@@ -20,7 +21,8 @@ from napari_instseg.prompting.everything_points import (
     strides_of,
 )
 from napari_instseg.prompting.everything_settings import EverythingSettings
-from napari_instseg.prompting.picture_masks import PackedMask, PictureMasks
+from napari_instseg.prompting.picture_masks import PictureMasks
+from napari_instseg.prompting.views import View
 from napari_instseg.segmenter import DeviceMemoryError, InputError
 
 DISCS = [(20, 20, 7), (45, 64, 9), (115, 105, 36), (100, 20, 8), (25, 130, 6)]
@@ -241,7 +243,7 @@ def adaptive(points: np.ndarray, features: np.ndarray) -> AdaptiveSearch:
     return AdaptiveSearch(points, strides_of(side), features.astype(np.float32))
 
 
-def test_fast_mode_asks_at_no_point_twice_and_at_half_at_most():
+def test_fast_mode_asks_at_no_point_twice_and_at_few_more_than_half():
     points = grid(16, (160, 160))
     search = adaptive(points, np.zeros((256, 3)))
     asked = []
@@ -252,7 +254,7 @@ def test_fast_mode_asks_at_no_point_twice_and_at_half_at_most():
         good = Candidates((160, 160), none, none, np.ones(len(batch)), np.ones(len(batch)), masks)
         search.tell(good)
     every = np.concatenate(asked)
-    assert len(np.unique(every, axis=0)) == len(every) <= 128
+    assert len(np.unique(every, axis=0)) == len(every) <= 154
     assert search.done == 256
 
 
@@ -269,22 +271,23 @@ def test_fast_mode_learns_where_nothing_is():
         ones = np.ones(len(good))
         search.tell(Candidates((320, 320), good, good, ones, ones, spots))
     later = np.concatenate(asked)[256:]
-    assert len(later) == 256
+    assert len(later) == 358
     assert (later[:, 1] < 160).all()
 
 
-def test_fast_mode_asks_less_where_good_masks_lie():
-    points = grid(16, (160, 160))
-    search = adaptive(points, np.zeros((256, 1)))
-    covered = Mask((0, 0), np.ones((160, 80), bool))
+def test_fast_mode_asks_last_where_many_good_masks_lie():
+    points = grid(32, (320, 320))
+    search = adaptive(points, np.zeros((1024, 1)))
+    covered = Mask((0, 0), np.ones((320, 160), bool))
     asked = []
     while len(batch := search.next(16)):
         asked.append(batch)
         good = np.arange(len(batch))
         ones = np.ones(len(batch))
-        search.tell(Candidates((160, 160), good, good, ones, ones, (covered,) * len(batch)))
-    later = np.concatenate(asked)[64:]
-    assert (later[:, 1] >= 80).all()
+        search.tell(Candidates((320, 320), good, good, ones, ones, (covered,) * len(batch)))
+    later = np.concatenate(asked)[256:]
+    assert (later[:, 1] >= 160).all()
+    assert len(later) == 358
 
 
 def test_a_small_region_is_asked_all_over():
@@ -314,10 +317,37 @@ def test_pixels_in_a_mask():
 
 def test_packed_masks_come_back():
     random = np.random.default_rng(0)
-    mask = Mask((4, 7), random.random((65, 71)) > 0.5)
-    back = PackedMask.of(mask).unpack()
-    assert back.origin == mask.origin
-    assert np.array_equal(back.pixels, mask.pixels)
+    masks = [Mask((4, n), random.random((9 + n, 7)) > 0.5) for n in range(3)]
+    none = Mask((0, 0), np.zeros((3, 3), bool))
+    numbers, worth = np.zeros(4, np.int64), np.arange(4, dtype=np.float32) / 4
+    view = View((), 0, Tile(10, 20, 40, 60))
+    found = Candidates((30, 40), numbers, numbers, worth, worth, (masks[0], none, *masks[1:]))
+    kept = PictureMasks.of(view, found)
+    assert kept.predicted_iou.tolist() == [0, 0.5, 0.75]
+    for picture, order in ((kept, [0, 1, 2]), (kept.take([2, 0]), [2, 0])):
+        joined = PictureMasks.join(view, [picture, kept])
+        for back, n in zip(joined.masks(range(len(joined))), [*order, 0, 1, 2], strict=True):
+            expected = masks[n].tight().shift(10, 20)
+            assert back.origin == expected.origin
+            assert np.array_equal(back.pixels, expected.pixels)
+
+
+def test_masks_of_many_pictures_stay_the_same_in_one_piece(monkeypatch):
+    plain = EverythingRun(session_of(discs(), tile_size=64, overlap=24), small())
+    list(plain)
+    monkeypatch.setattr("napari_instseg.prompting.everything.TOGETHER", 4)
+    run = EverythingRun(session_of(discs(), tile_size=64, overlap=24), small())
+    list(run)
+    raw, expected = run.raw(), plain.raw()
+    assert len(raw.pictures) > 8
+    assert len({id(picture.bits.base) for picture in raw.pictures[:8]}) == 2
+    for picture, other in zip(raw.pictures, expected.pictures, strict=True):
+        assert picture.view == other.view
+        assert np.array_equal(picture.predicted_iou, other.predicted_iou)
+        assert np.array_equal(picture.bounds, other.bounds)
+        for a, b in zip(*(one.masks(range(len(one))) for one in (picture, other)), strict=True):
+            assert np.array_equal(a.pixels, b.pixels)
+    assert np.array_equal(raw.filter().instances, expected.filter().instances)
 
 
 def test_twins_go_but_not_what_is_chosen():

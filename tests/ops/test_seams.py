@@ -10,6 +10,7 @@ from napari_instseg.instances import Instances, Mask
 from napari_instseg.ops.axes import Image
 from napari_instseg.ops.masks import paint_labels
 from napari_instseg.ops.merging import merge_tiles
+from napari_instseg.ops.remerging import TileMerger
 from napari_instseg.ops.tiling import Tile, plan_tiles
 from napari_instseg.pipeline import Run
 from napari_instseg.settings import Settings
@@ -253,6 +254,25 @@ def test_what_is_seen_whole_but_hardly_believed_does_not_beat_a_cut_object() -> 
 def test_one_tile_is_no_tiling() -> None:
     part = boxes_instances((20, 40), (5, 20, 12, 24, 0.99), (5, 21, 12, 25, 0.5))
     assert merge_tiles((20, 40), [Tile(0, 0, 20, 40)], [part]).instances is part
+
+
+def test_merging_again_knows_what_changed() -> None:
+    rng = np.random.default_rng(0)
+    shape, tiles = (60, 60), plan_tiles((60, 60), 30, 12)
+    merger, pools = TileMerger(shape, tiles), []
+    for tile in tiles:
+        first = rng.integers((tile.top, tile.left), (tile.bottom - 8, tile.right - 8), (6, 2))
+        boxes = [(*corner, *(corner + rng.integers(2, 9, 2)), rng.random()) for corner in first]
+        pools.append(boxes_instances(shape, *boxes))
+    parts = [Instances.empty(shape)] * len(tiles)
+    for _ in range(60):
+        changed = int(rng.integers(len(tiles)))
+        # Some objects stay the very same.
+        parts[changed] = pools[changed].take(rng.random(6) < 0.7)
+        again, anew = merger(parts), merge_tiles(shape, tiles, parts)
+        assert again.loose == anew.loose
+        np.testing.assert_array_equal(again.instances.scores, anew.instances.scores)
+        np.testing.assert_array_equal(again.instances.boxes, anew.instances.boxes)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -10,7 +10,7 @@ from torchvision.ops import nms
 
 from napari_instseg.instances import Mask
 from napari_instseg.ops.masks import mask_iou
-from napari_instseg.ops.suppression import iou_with, suppress_boxes, suppress_masks
+from napari_instseg.ops.suppression import Rivals, iou_with, suppress_boxes, suppress_masks
 
 
 def random_boxes(seed: int, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +69,33 @@ def test_masks_are_kept_as_one_by_one(seed, max_iou):
         if all(mask_iou(masks[i], masks[k]) <= max_iou for k in kept):
             kept.append(int(i))
     assert suppress_masks(masks, scores, max_iou).tolist() == kept
+
+
+def kept_by_group(suppress, things, scores, groups, good, max_iou) -> list[int]:
+    """What is kept if each group's good ones are looked at alone."""
+    kept: list[int] = []
+    for group in np.unique(groups):
+        mine = np.flatnonzero((groups == group) & good)
+        kept += mine[suppress([things[i] for i in mine], scores[mine], max_iou)].tolist()
+    return sorted(kept)
+
+
+@given(
+    st.integers(0, 1 << 16),
+    st.sampled_from([0, 1, 2, 90]),
+    st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]),
+)
+def test_rivals_are_kept_as_if_all_were_compared_anew(seed, count, max_iou):
+    boxes, scores = random_boxes(seed, count, 40)
+    random = np.random.default_rng(seed)
+    groups, good = random.integers(0, 3, count), random.random(count) > 0.2
+    kept = Rivals.of_boxes(boxes, scores, groups).suppress(good, max_iou)
+    expected = kept_by_group(suppress_boxes, boxes, scores, groups, good, max_iou)
+    assert np.flatnonzero(kept).tolist() == expected
+    masks = [Mask(tuple(box[:2]), random.random(box[2:] - box[:2] + 1) > 0.3) for box in boxes]
+    kept = Rivals.of_masks(masks, scores, groups).suppress(good, max_iou)
+    expected = kept_by_group(suppress_masks, masks, scores, groups, good, max_iou)
+    assert np.flatnonzero(kept).tolist() == expected
 
 
 def test_no_masks():

@@ -47,6 +47,27 @@ class Comparison:
     refuted: tuple[NDArray[np.int64], NDArray[np.int64]]
     loose: tuple[NDArray[np.int64], NDArray[np.int64]]
 
+    @classmethod
+    def empty(cls) -> Comparison:
+        """Nothing to say."""
+        pairs, none = np.empty((0, 2), np.int64), np.empty(0, np.int64)
+        return cls(pairs, np.empty(0), pairs, np.empty(0), (none, none), (none, none))
+
+    def renumbered(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> Comparison:
+        """Return it with other numbers: those that stand in ``a`` and ``b`` at the present ones."""
+
+        def pairs(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.stack([a[numbers[:, 0]], b[numbers[:, 1]]], axis=1)
+
+        return Comparison(
+            pairs(self.alike),
+            self.iou,
+            pairs(self.conflicts),
+            self.conflict_iou,
+            (a[self.refuted[0]], b[self.refuted[1]]),
+            (a[self.loose[0]], b[self.loose[1]]),
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
@@ -165,7 +186,9 @@ def compare(
     if strip is None:
         raise ValueError(f"expected two tiles that overlap, got {tiles[0]} and {tiles[1]}")
     bounds = [corners(part.masks) for part in parts]
-    ids = [_touching(b, strip) for b in bounds]
+    ids = [touching(b, strip) for b in bounds]
+    if not len(ids[0]) and not len(ids[1]):
+        return Comparison.empty()
     near = [part.take(i) for part, i in zip(parts, ids, strict=True)]
     cut = [
         depths(b[i], np.array([tile.edges]), plane_shape) <= CUT_MARGIN
@@ -193,8 +216,8 @@ def compare(
     )
 
 
-def _touching(bounds: NDArray[np.int64], strip: Tile) -> NDArray[np.int64]:
-    """Objects whose crop reaches into the strip."""
+def touching(bounds: NDArray[np.int64], strip: Tile) -> NDArray[np.intp]:
+    """Numbers of the objects whose crop, of these ``bounds``, reaches into the strip."""
     top, left, bottom, right = bounds.T
     rows = (top < strip.bottom) & (bottom > strip.top)
     return np.flatnonzero(rows & (left < strip.right) & (right > strip.left))

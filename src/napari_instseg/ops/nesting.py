@@ -19,6 +19,8 @@ from .masks import corners, overlap_area
 
 #: A mask lies in another one if that has this much of it.
 INSIDE = 0.8
+#: About how many pairs of boxes are looked at at a time.
+PAIRS = 1 << 18
 
 
 def flatten(masks: Sequence[Mask], scores: NDArray[np.floating]) -> NDArray[np.intp]:
@@ -81,11 +83,18 @@ def touching(bounds: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.in
     # In order of their first rows, those that begin before one ends follow it directly.
     stop = np.searchsorted(first, last, side="left")
     count = np.maximum(stop - np.arange(1, len(order) + 1), 0)
-    i = np.repeat(np.arange(len(order)), count)
-    j = i + 1 + np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
-    i, j = order[i], order[j]
-    beside = (bounds[i, 1] < bounds[j, 3]) & (bounds[j, 1] < bounds[i, 3])
-    return i[beside], j[beside]
+    total = np.cumsum(count)
+    # Not all at once: most of them do not touch.
+    parts = np.searchsorted(total, np.arange(PAIRS, total.max(initial=0), PAIRS))
+    found = []
+    for part in np.split(np.arange(len(order)), parts):
+        i = np.repeat(part, count[part])
+        j = i + 1 + np.arange(len(i)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
+        i, j = order[i], order[j]
+        beside = (bounds[i, 1] < bounds[j, 3]) & (bounds[j, 1] < bounds[i, 3])
+        found.append((i[beside], j[beside]))
+    i, j = (np.concatenate(side) for side in zip(*found, strict=True))
+    return i, j
 
 
 def meeting(

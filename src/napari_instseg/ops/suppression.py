@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..instances import Mask
 from .masks import corners, mask_iou
+from .nesting import touching
 
 #: Boxes that are settled among themselves before they are held against all others.
 BLOCK = 64
@@ -73,11 +75,16 @@ def _alike(a: NDArray[np.float32], b: NDArray[np.float32], max_iou: float) -> ND
     shared = _shared(a, b)
     alike = shared > 0
     i, j = np.nonzero(alike)
-    both = shared[i, j]
-    iou = both / (_area(a)[i] + _area(b)[j] - both)
     # As a plain number, the limit would be rounded to float32.
-    alike[i, j] = iou > np.float64(max_iou)
+    alike[i, j] = _iou(a[:, i], b[:, j], shared[i, j]) > np.float64(max_iou)
     return alike
+
+
+def _iou(
+    a: NDArray[np.float32], b: NDArray[np.float32], shared: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """IoU of (4, P) corners with as many that share so much area."""
+    return np.asarray(shared / (_area(a) + _area(b) - shared), np.float32)
 
 
 def _shared(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -125,3 +132,81 @@ def suppress_masks(masks: Sequence[Mask], scores: ArrayLike, max_iou: float) -> 
         alike = [k for k in near if mask_iou(masks[best], masks[order[k]]) > max_iou]
         order = np.delete(order, alike)
     return np.array(kept, np.intp)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rivals:
+    """Pairs that overlap, found once: afterwards, any limits choose in milliseconds.
+
+    Parameters
+    ----------
+    better, worse : (P,) int32
+        Index of the one that comes first, and of the one that goes if both are too alike.
+    iou : (P,) float
+    """
+
+    better: NDArray[np.int32]
+    worse: NDArray[np.int32]
+    iou: NDArray[np.floating]
+
+    @classmethod
+    def of_boxes(
+        cls, boxes: NDArray[np.int64], scores: ArrayLike, groups: NDArray[np.intp]
+    ) -> Rivals:
+        """Compare (N, 4) boxes of a group, rows and columns, by the area that they share."""
+        better, worse = _pairs(boxes, scores, groups)
+        edges = np.ascontiguousarray(boxes.T, np.float32)
+        a, b = edges[:, better], edges[:, worse]
+        height, width = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+        meet = (height > 0) & (width > 0)
+        shared = (height * width)[meet]
+        return cls(better[meet], worse[meet], _iou(a[:, meet], b[:, meet], shared))
+
+    @classmethod
+    def of_masks(cls, masks: Sequence[Mask], scores: ArrayLike, groups: NDArray[np.intp]) -> Rivals:
+        """Compare masks of a group by the pixels that they share."""
+        better, worse = _pairs(corners(masks), scores, groups)
+        pairs = zip(better.tolist(), worse.tolist(), strict=True)
+        iou = np.fromiter((mask_iou(masks[i], masks[j]) for i, j in pairs), float, len(better))
+        return cls(better, worse, iou)
+
+    def suppress(self, good: NDArray[np.bool_], max_iou: float) -> NDArray[np.bool_]:
+        """Keep those that are good unless a better one that is kept is too much like them.
+
+        Parameters
+        ----------
+        good : (N,) bool
+        max_iou : float
+            In [0, 1].
+
+        Returns
+        -------
+        (N,) bool
+            The same as `suppress_boxes` or `suppress_masks` keep of those that are good.
+        """
+        kept = good.copy()
+        alike = self.iou > np.float64(max_iou)
+        alike &= good[self.better] & good[self.worse]
+        better, worse = self.better[alike], self.worse[alike]
+        while len(better):
+            waits, gone = np.zeros((2, len(good)), np.bool_)
+            waits[worse] = True
+            # Nobody who could drive these out is left.
+            gone[worse[~waits[better]]] = True
+            kept &= ~gone
+            open_ = ~(gone[better] | gone[worse])
+            better, worse = better[open_], worse[open_]
+        return kept
+
+
+def _pairs(
+    boxes: NDArray[np.int64], scores: ArrayLike, groups: NDArray[np.intp]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Pairs of boxes of one group that share pixels, the better of each first."""
+    rank = np.empty(len(boxes), np.int64)
+    rank[np.argsort(-np.asarray(scores, np.float32), kind="stable")] = np.arange(len(boxes))
+    # Groups stand below one another: boxes of different ones cannot meet.
+    apart = groups * boxes[:, 2].max(initial=0)
+    i, j = touching(boxes + apart[:, np.newaxis] * (1, 0, 1, 0))
+    better, worse = np.where(rank[i] < rank[j], (i, j), (j, i)).astype(np.int32)
+    return better, worse

@@ -25,12 +25,15 @@ from .everything_points import (
     strides_of,
 )
 from .everything_settings import EXACT, EverythingSettings
-from .picture_masks import PictureMasks
+from .picture_masks import PictureMasks, side_by_side
 from .raw_masks import RawMasks
 from .views import View
 
 if TYPE_CHECKING:
     from .session import PromptSession
+
+#: The masks of so many pictures are kept in one piece of memory.
+TOGETHER = 32
 
 
 class EverythingRun:
@@ -204,6 +207,8 @@ class EverythingRun:
         if self._current is not None:
             self._pictures.append(self._join(*self._current))
             self._current = None
+            if len(self._pictures) % TOGETHER == 0:
+                self._pictures[-TOGETHER:] = side_by_side(self._pictures[-TOGETHER:])
 
     def _join(self, view: View, parts: Sequence[PictureMasks]) -> PictureMasks:
         px = self.session.pyramid.px(view.level)

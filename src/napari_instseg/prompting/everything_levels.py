@@ -47,18 +47,20 @@ def seen_whole(
         Height and width of the level, px.
     """
     bounds = corners(instances.masks)
-    whole = np.zeros(len(bounds), bool)
-    height, width = shape
-    for tile in tiles:
-        first = (0 if edge == 0 else edge + CUT_MARGIN + 1 for edge in (tile.top, tile.left))
-        last = (
-            edge if edge == end else edge - CUT_MARGIN - 1
-            for edge, end in ((tile.bottom, height), (tile.right, width))
-        )
-        whole |= (bounds[:, :2] >= tuple(first)).all(axis=1) & (bounds[:, 2:] <= tuple(last)).all(
-            axis=1
-        )
-    return whole
+    frames = np.array([tile.edges for tile in tiles], np.int64).reshape(-1, 4)
+    inside, spans = [], []
+    for axis, end in enumerate(shape):
+        # Tiles stand in rows and columns: there are few different spans along each axis.
+        span, number = np.unique(frames[:, [axis, axis + 2]], axis=0, return_inverse=True)
+        first = np.where(span[:, 0] == 0, 0, span[:, 0] + CUT_MARGIN + 1)
+        last = np.where(span[:, 1] == end, end, span[:, 1] - CUT_MARGIN - 1)
+        within = bounds[:, axis, np.newaxis] >= first
+        within &= bounds[:, axis + 2, np.newaxis] <= last
+        inside.append(within.astype(np.float32))
+        spans.append(number.ravel())
+    there = np.zeros((inside[0].shape[1], inside[1].shape[1]), np.float32)
+    there[spans[0], spans[1]] = 1
+    return np.asarray(((inside[0] @ there) * inside[1]).any(axis=1), np.bool_)
 
 
 def larger_than(bounds: NDArray[np.int64], extent: float) -> NDArray[np.bool_]:

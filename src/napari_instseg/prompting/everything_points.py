@@ -14,12 +14,14 @@ from ..promptable import Candidates, Embedding
 #: before the others.
 STRIDES = (4, 2, 1)
 #: Of the points of a picture, fast mode asks at most at this share.
-BUDGET = 0.5
+BUDGET = 0.6
 #: No picture, or part of one, has so few points that they are worth sparing.
 FEW = 64
-#: A point that is worth less than this is not asked at: the chance that a good mask comes of it,
-#: halved where one other point's mask has it already, divided by three where two have, ...
-LEAST_WORTH = 0.1
+#: A point that is worth less than this is not asked at: the chance that a good mask comes of it.
+LEAST_WORTH = 0.15
+#: Where so many other points' masks lie, a further one is worth half: in a very large object. With
+#: fewer it must not matter, for the best of many masks may come of any of an object's points.
+CROWD = 32
 #: After this many answers, chances are estimated anew.
 ANSWERS = 64
 #: How much the estimate is drawn to the mean, in answers.
@@ -96,8 +98,8 @@ class AdaptiveSearch:
     """Asks at a part of the points, then where it is worth most.
 
     What the encoder says of the points asked at, and whether good masks came of them, tells
-    what to expect of the others: most of a picture's background is never asked at. Where good
-    masks lie already, a further one is worth less.
+    what to expect of the others: most of a picture's background is never asked at, nor all of a
+    very large object.
 
     Parameters
     ----------
@@ -154,7 +156,7 @@ class AdaptiveSearch:
 
     def _best(self, count: int) -> NDArray[np.intp]:
         """The open points that are worth most."""
-        worth = self._chance() / (1 + self._covers)
+        worth = self._chance() / (1 + self._covers / CROWD)
         worth[self._asked] = 0
         order = np.argsort(-worth, kind="stable")[: max(count, 0)]
         return order[worth[order] >= LEAST_WORTH]
@@ -165,11 +167,13 @@ class AdaptiveSearch:
         if self._chances is not None and known - self._chances[0] < ANSWERS:
             return self._chances[1].copy()
         x, y = self._features[self._asked], self._answered[self._asked].astype(np.float64)
-        mean = y.mean() if known else 1.0
+        # Where good masks come of most points asked at, these are not like the others.
+        middle, mean = (x.mean(axis=0), y.mean()) if known else (0.0, 1.0)
+        x, features = x - middle, self._features - middle
         inverse = np.linalg.inv(x.T @ x + CAUTION * np.eye(x.shape[1]))
-        expected = mean + self._features @ (inverse @ (x.T @ (y - mean)))
+        expected = mean + features @ (inverse @ (x.T @ (y - mean)))
         # 1 for a point unlike all that were asked at, 0 for one like many.
-        new = CAUTION * np.einsum("ij,jk,ik->i", self._features, inverse, self._features)
+        new = CAUTION * np.einsum("ij,jk,ik->i", features, inverse, features, optimize=True)
         chance: NDArray[np.float64] = np.clip(expected, 0, 1) + CURIOSITY * np.clip(new, 0, 1)
         self._chances = known, chance
         return chance.copy()

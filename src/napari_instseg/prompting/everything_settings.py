@@ -32,8 +32,8 @@ class EverythingSettings(Checked):
     nms_by : {"boxes", "masks"}
         What overlaps: boxes, as in Segment Anything, or the masks themselves.
     mode : {"fast", "exact"}
-        "exact" asks at every point of the grid; "fast" leaves out points that lie in a good
-        mask already.
+        "exact" asks at every point of the grid; "fast" leaves out points where no good mask is
+        to be expected.
     levels : int, optional
         How many levels of the image to look at, the finest first; None for all, up to the one
         where the image is a single picture.

@@ -76,7 +76,7 @@ def _diameters(view: View, embedding: Embedding, prompter: PromptSegmenter) -> l
         max_area=LARGEST * height * width,
     )
     chosen = found.choose(wanted, 1.0)
-    masks = [found.mask(int(i)) for i in chosen]
+    masks = [*found.masks(chosen.tolist())]
     whole = flatten(masks, found.predicted_iou[chosen])
     bounds = found.bounds[chosen[whole]]
     # What an edge cuts is not seen whole.

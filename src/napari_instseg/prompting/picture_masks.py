@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..instances import Mask
+from ..ops.arrays import joined
 from ..ops.masks import corners
 from ..ops.suppression import iou_with, suppress_boxes, suppress_masks
 from ..promptable import Candidates
 from .everything_settings import BOXES, EverythingSettings
 from .views import View
 
-#: Masks whose crop is smaller than this (px) are kept as they are.
-SMALL = 4096
 #: Of masks whose boxes overlap by more than this IoU, and that are about as large, only those
 #: are kept that another one does not outdo in all respects.
 SAME_BOX, SAME_AREA = 0.9, 0.9
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PackedMask:
-    """A mask with eight pixels a byte."""
-
-    origin: tuple[int, int]
-    shape: tuple[int, int]
-    bits: NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, mask: Mask) -> PackedMask:
-        """Pack a mask."""
-        height, width = mask.pixels.shape
-        return cls(mask.origin, (height, width), np.packbits(mask.pixels))
-
-    def unpack(self) -> Mask:
-        """Return the mask."""
-        count = self.shape[0] * self.shape[1]
-        pixels = np.unpackbits(self.bits, count=count).view(np.bool_)
-        return Mask(self.origin, pixels.reshape(self.shape))
+#: As in Segment Anything, a box goes from its first to its last pixel.
+OUTER_EDGE = (0, 0, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +35,11 @@ class PictureMasks:
     areas : (M,) int64
     bounds : (M, 4) int64
         First row and column, last row and column (half-open).
-    crops : tuple of M Mask or PackedMask
+    sizes : (M,) int64
+        Bytes of each mask's pixels.
+    bits : (sum of sizes,) uint8
+        The pixels inside the bounds, mask by mask, eight a byte: in one piece, since many small
+        ones would keep the memory around them from being used again.
     """
 
     view: View
@@ -63,27 +47,25 @@ class PictureMasks:
     stability: NDArray[np.float32]
     areas: NDArray[np.int64]
     bounds: NDArray[np.int64]
-    crops: tuple[Mask | PackedMask, ...]
+    sizes: NDArray[np.int64]
+    bits: NDArray[np.uint8]
 
     @classmethod
     def join(cls, view: View, parts: Sequence[PictureMasks]) -> PictureMasks:
         """Put the masks of several batches together."""
-        none = cls.empty(view)
-        every = [none, *parts]
+        none = np.empty(0, np.float32)
+        whole = np.empty(0, np.int64)
+        empty = cls(view, none, none, whole, whole.reshape(0, 4), whole, np.empty(0, np.uint8))
+        every = [empty, *parts]
         return cls(
             view,
             np.concatenate([part.predicted_iou for part in every]),
             np.concatenate([part.stability for part in every]),
             np.concatenate([part.areas for part in every]),
             np.concatenate([part.bounds for part in every]),
-            tuple(crop for part in every for crop in part.crops),
+            np.concatenate([part.sizes for part in every]),
+            np.concatenate([part.bits for part in every]),
         )
-
-    @classmethod
-    def empty(cls, view: View) -> PictureMasks:
-        """No masks."""
-        none = np.empty(0, np.float32)
-        return cls(view, none, none, np.empty(0, np.int64), np.empty((0, 4), np.int64), ())
 
     @classmethod
     def of(cls, view: View, candidates: Candidates) -> PictureMasks:
@@ -91,33 +73,53 @@ class PictureMasks:
         tight = [mask.tight() for mask in candidates.masks]
         index = [i for i, mask in enumerate(tight) if mask is not None]
         masks = [mask.shift(view.tile.top, view.tile.left) for mask in tight if mask is not None]
+        bits = [np.packbits(mask.pixels) for mask in masks]
         return cls(
             view,
             candidates.predicted_iou[index],
             candidates.stability[index],
             np.array([mask.area for mask in masks], np.int64),
             corners(masks),
-            tuple(_compact(mask) for mask in masks),
+            np.array([len(own) for own in bits], np.int64),
+            joined(bits, np.uint8),
         )
 
     def __len__(self) -> int:
-        return len(self.crops)
+        return len(self.areas)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays, bytes."""
+        arrays = (self.predicted_iou, self.stability, self.areas, self.bounds, self.sizes)
+        return sum(array.nbytes for array in arrays) + self.bits.nbytes
 
     def mask(self, index: int) -> Mask:
         """Return one mask."""
-        crop = self.crops[index]
-        return crop if isinstance(crop, Mask) else crop.unpack()
+        return next(self.masks([index]))
+
+    def masks(self, which: Sequence[int]) -> Iterator[Mask]:
+        """Unpack some masks."""
+        ends = np.cumsum(self.sizes)
+        for index in which:
+            top, left, bottom, right = self.bounds[index].tolist()
+            shape, end = (bottom - top, right - left), ends[index]
+            bits = self.bits[end - self.sizes[index] : end]
+            pixels = np.unpackbits(bits, count=shape[0] * shape[1]).view(np.bool_)
+            yield Mask((top, left), pixels.reshape(shape))
 
     def take(self, which: ArrayLike) -> PictureMasks:
         """Select masks by index, in that order."""
         index = np.asarray(which, np.intp)
+        ends = np.cumsum(self.sizes)
+        bits = (self.bits[ends[i] - self.sizes[i] : ends[i]] for i in index)
         return PictureMasks(
             self.view,
             self.predicted_iou[index],
             self.stability[index],
             self.areas[index],
             self.bounds[index],
-            tuple(self.crops[i] for i in index),
+            self.sizes[index],
+            joined(bits, np.uint8),
         )
 
     def choose(self, wanted: EverythingSettings, px: float) -> NDArray[np.intp]:
@@ -134,18 +136,13 @@ class PictureMasks:
         (K,) intp
             By falling predicted IoU.
         """
-        area = self.areas * px
-        good = (self.predicted_iou > wanted.min_predicted_iou) & (
-            self.stability >= wanted.min_stability
-        )
-        good &= (area >= wanted.min_area) & (area <= (wanted.max_area or np.inf))
+        good = good_enough(wanted, self.predicted_iou, self.stability, self.areas * px)
         index = np.flatnonzero(good)
         scores = self.predicted_iou[index]
         if wanted.nms_by == BOXES:
-            # As in Segment Anything, a box goes from its first to its last pixel.
-            kept = suppress_boxes(self.bounds[index] - (0, 0, 1, 1), scores, wanted.nms)
+            kept = suppress_boxes(self.bounds[index] - OUTER_EDGE, scores, wanted.nms)
         else:
-            kept = suppress_masks([self.mask(int(i)) for i in index], scores, wanted.nms)
+            kept = suppress_masks([*self.masks(index.tolist())], scores, wanted.nms)
         return index[kept]
 
     def pruned(self, wanted: EverythingSettings, px: float) -> PictureMasks:
@@ -168,8 +165,41 @@ class PictureMasks:
         return self.take(np.flatnonzero(stays))
 
 
-def _compact(mask: Mask) -> Mask | PackedMask:
-    if mask.pixels.size >= SMALL:
-        return PackedMask.of(mask)
-    # A crop may be a window into something larger, which would stay in memory with it.
-    return Mask(mask.origin, mask.pixels.copy())
+def side_by_side(pictures: Sequence[PictureMasks]) -> list[PictureMasks]:
+    """Move the masks of some pictures into one piece of memory, each picture a part of it.
+
+    Many small arrays would lie between what comes and goes, so that ever more is needed.
+    """
+    if not pictures:
+        return []
+    whole = PictureMasks.join(pictures[0].view, pictures)
+    found: list[PictureMasks] = []
+    mask = byte = 0
+    for picture in pictures:
+        masks = slice(mask, mask + len(picture))
+        bits = slice(byte, byte + len(picture.bits))
+        found.append(
+            PictureMasks(
+                picture.view,
+                whole.predicted_iou[masks],
+                whole.stability[masks],
+                whole.areas[masks],
+                whole.bounds[masks],
+                whole.sizes[masks],
+                whole.bits[bits],
+            )
+        )
+        mask, byte = masks.stop, bits.stop
+    return found
+
+
+def good_enough(
+    wanted: EverythingSettings,
+    predicted_iou: NDArray[np.float32],
+    stability: NDArray[np.float32],
+    areas: NDArray[np.floating],
+) -> NDArray[np.bool_]:
+    """Whether masks, with areas in px of the plane, are within the limits."""
+    good = (predicted_iou > wanted.min_predicted_iou) & (stability >= wanted.min_stability)
+    good &= (areas >= wanted.min_area) & (areas <= (wanted.max_area or np.inf))
+    return np.asarray(good, np.bool_)

@@ -17,7 +17,7 @@ from ..segmenter import RGB
 from .views import Pyramid, View
 
 #: A coarse picture is made from blocks of about this edge (px of level 0), one at a time.
-BLOCK = 2048
+BLOCK = 1024
 #: Changes when the same pixels begin to give another picture.
 SCHEMA = 1
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from ..instances import Instances, Mask
 from ..ops.arrays import joined
 from ..ops.masks import corners, solid
-from ..ops.merging import merge_tiles
 from ..ops.nesting import flatten
+from ..ops.remerging import TileMerger
 from ..ops.tiling import Tile
 from ..segmentation import Segmentation
+from .choosing import Choosing
 from .everything_levels import Level, join_levels, larger_than, seen_whole
 from .everything_settings import EverythingSettings
 from .picture_masks import PictureMasks
@@ -24,21 +26,18 @@ from .views import View
 if TYPE_CHECKING:
     from .session import PromptSession
 
-#: A mask with more of its picture than this, or that reaches all of the picture's edges, is
-#: what lies around objects.
-BACKGROUND = 0.5
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chosen:
     """What was chosen in a picture: masks by their index, and those of them that are shown."""
 
     overlapping: bool
-    masks: dict[int, Mask]
+    index: NDArray[np.intp]
+    masks: tuple[Mask, ...]
     shown: Instances
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class RawMasks:
     """What a model answered everywhere; sliders choose from it in milliseconds.
 
@@ -63,6 +62,7 @@ class RawMasks:
     #: What was chosen last, by picture; and masks that were moved to the plane, by level.
     _last: dict[View, _Chosen] = field(default_factory=dict, repr=False)
     _moved: dict[View, dict[Mask, Mask]] = field(default_factory=dict, repr=False)
+    _mergers: dict[View, TileMerger] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return sum(len(picture) for picture in self.pictures)
@@ -141,38 +141,62 @@ class RawMasks:
             complete=self.complete,
         )
 
+    @cached_property
+    def _choosing(self) -> Choosing:
+        px = self.session.pyramid.px
+        return Choosing(self.pictures, [px(picture.view.level) for picture in self.pictures])
+
+    @cached_property
+    def _levels(self) -> dict[tuple[int, ...], dict[int, list[int]]]:
+        """Numbers of the pictures of each plane and level, the finest first."""
+        found: dict[tuple[int, ...], dict[int, list[int]]] = {}
+        for number, view in sorted(
+            enumerate(p.view for p in self.pictures), key=lambda entry: entry[1].level
+        ):
+            found.setdefault(view.plane, {}).setdefault(view.level, []).append(number)
+        return found
+
     def _choose(self, wanted: EverythingSettings) -> tuple[Instances, ...]:
-        by_plane: dict[tuple[int, ...], dict[int, list[PictureMasks]]] = {}
-        for picture in self.pictures:
-            levels = by_plane.setdefault(picture.view.plane, {})
-            levels.setdefault(picture.view.level, []).append(picture)
+        chosen = self._choosing(wanted)
         return tuple(
-            self._choose_plane(by_plane.get(plane, {}), wanted) for plane in self.session.planes
+            self._choose_plane(self._levels.get(plane, {}), chosen, wanted)
+            for plane in self.session.planes
         )
 
     def _choose_plane(
-        self, levels: dict[int, list[PictureMasks]], wanted: EverythingSettings
+        self,
+        levels: dict[int, list[int]],
+        chosen: Sequence[NDArray[np.intp]],
+        wanted: EverythingSettings,
     ) -> Instances:
-        found = [
-            self._choose_level(pictures, wanted, number > 0)
-            for number, (_, pictures) in enumerate(sorted(levels.items()))
-        ]
+        found = []
+        for coarse, numbers in enumerate(levels.values()):
+            frame = self._frame(self.pictures[numbers[0]].view)
+            parts = [
+                self._choose_picture(self.pictures[n], chosen[n], wanted, frame.tile.shape)
+                for n in numbers
+            ]
+            found.append(self._join_pictures(frame, numbers, parts, coarse > 0))
         return join_levels(found) if found else Instances.empty(self.session.plane_shape)
 
-    def _choose_level(
-        self, pictures: Sequence[PictureMasks], wanted: EverythingSettings, coarse: bool
+    def _frame(self, view: View) -> View:
+        """All of a picture's level."""
+        shape = self.session.pyramid.shape(view.level)
+        return View(view.plane, view.level, Tile(0, 0, *shape))
+
+    def _join_pictures(
+        self, frame: View, numbers: Sequence[int], parts: Sequence[Instances], coarse: bool
     ) -> Level:
-        """Choose in each picture of a level, and bring the pictures together."""
-        plane, level = pictures[0].view.plane, pictures[0].view.level
-        shape = self.session.pyramid.shape(level)
-        tiles = [picture.view.tile for picture in pictures]
-        parts = [self._choose_picture(picture, wanted, shape) for picture in pictures]
-        merged = merge_tiles(shape, tiles, parts).instances
+        """Bring the pictures of a level together."""
+        shape = frame.tile.shape
+        tiles = [self.pictures[n].view.tile for n in numbers]
+        merger = self._mergers.get(frame) or TileMerger(shape, tiles)
+        self._mergers[frame] = merger
+        merged = merger(parts).instances
         whole = seen_whole(merged, tiles, shape)
         if coarse:
             large = larger_than(corners(merged.masks), self.session.settings.overlap / 2)
             merged, whole = merged.take(large), whole[large]
-        frame = View(plane, level, Tile(0, 0, *shape))
         masks = self._to_plane(frame, merged.masks)
         kept = [i for i, mask in enumerate(masks) if mask.pixels.size]
         instances = Instances.create(
@@ -183,30 +207,33 @@ class RawMasks:
     def _choose_picture(
         self,
         picture: PictureMasks,
+        index: NDArray[np.intp],
         wanted: EverythingSettings,
         shape: tuple[int, int],
     ) -> Instances:
-        """Choose in one picture; what was chosen there last is kept, to be chosen again."""
-        index = picture.choose(wanted, self.session.pyramid.px(picture.view.level))
-        if not wanted.overlapping:
-            index = index[~_is_background(picture, index)]
+        """Show what is chosen in one picture; what was shown there last is kept."""
+        known: dict[int, Mask] = {}
         last = self._last.get(picture.view)
-        known = last.masks if last is not None and last.overlapping == wanted.overlapping else {}
-        if last is not None and known is last.masks and [*known] == index.tolist():
-            return last.shown
-        masks = {i: known.get(i) or self._mask(picture, i, wanted) for i in index.tolist()}
+        if last is not None and last.overlapping == wanted.overlapping:
+            if np.array_equal(last.index, index):
+                return last.shown
+            known = dict(zip(last.index.tolist(), last.masks, strict=True))
+        new = [i for i in index.tolist() if i not in known]
+        known |= dict(zip(new, self._unpacked(picture, new, wanted), strict=True))
+        masks = tuple(known[i] for i in index.tolist())
         scores = np.clip(picture.predicted_iou[index], 0, 1)
-        shown = Instances.create(shape, masks.values(), scores=scores)
+        shown = Instances.create(shape, masks, scores=scores)
         if not wanted.overlapping:
-            shown = shown.take(flatten(shown.masks, scores))
-        self._last[picture.view] = _Chosen(wanted.overlapping, masks, shown)
+            shown = shown.take(flatten(masks, scores))
+        self._last[picture.view] = _Chosen(wanted.overlapping, index, masks, shown)
         return shown
 
-    def _mask(self, picture: PictureMasks, index: int, wanted: EverythingSettings) -> Mask:
-        mask = picture.mask(index)
-        if self.session.prompter.habits.leaves_crumbs and not wanted.overlapping:
-            return solid(mask).tight() or mask
-        return mask
+    def _unpacked(
+        self, picture: PictureMasks, which: Sequence[int], wanted: EverythingSettings
+    ) -> Iterator[Mask]:
+        cleaned = self.session.prompter.habits.leaves_crumbs and not wanted.overlapping
+        for mask in picture.masks(which):
+            yield (solid(mask).tight() or mask) if cleaned else mask
 
     def _to_plane(self, frame: View, masks: Sequence[Mask]) -> list[Mask]:
         """Move masks of a level to the plane, but those that were moved there the last time."""
@@ -214,10 +241,3 @@ class RawMasks:
         moved = {mask: known.get(mask) or self.session.to_plane(frame, [mask])[0] for mask in masks}
         self._moved[frame] = moved
         return [moved[mask] for mask in masks]
-
-
-def _is_background(picture: PictureMasks, index: NDArray[np.intp]) -> NDArray[np.bool_]:
-    tile = picture.view.tile
-    height, width = tile.shape
-    filling = picture.areas[index] > BACKGROUND * height * width
-    return np.asarray(filling | (picture.bounds[index] == tile.edges).all(axis=1), np.bool_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +135,12 @@ class PromptSession(ImageViews):
         }
         if self._diameter is not None:
             resolved["diameter_px"] = self._diameter
-        return {"model": self.loaded.identity, "resolved": resolved, "versions": versions()}
+        return {"model": self.loaded.identity, "resolved": resolved, "versions": self._versions}
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        # Read from many files: too slow for each answer to other limits.
+        return versions()
 
     @property
     def warnings(self) -> tuple[str, ...]:

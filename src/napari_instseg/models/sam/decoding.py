@@ -6,6 +6,7 @@ is made cheap; and a mask is made only once its predicted IoU is known to be goo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -45,7 +46,11 @@ class _Block:
         self.tell = CellsToTokens(block.cross_attn_image_to_token, positions)
 
     def __call__(
-        self, tokens: Tensor, points: Tensor, cells: Tensor | SharedCells
+        self,
+        tokens: Tensor,
+        points: Tensor,
+        cells: Tensor | SharedCells,
+        room: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         block = self.block
         if block.first:
@@ -62,10 +67,8 @@ class _Block:
         tokens = block.norm3(tokens + block.mlp(tokens))
         at = tokens + points
         if isinstance(cells, SharedCells):
-            told = self.tell.shared(at, tokens, cells.cells, cells.queries)
-        else:
-            told = self.tell(at, tokens, cells)
-        return tokens, block.norm4(told)
+            return tokens, self.tell.shared(at, tokens, cells, block.norm4, room)
+        return tokens, self.tell(at, tokens, cells, block.norm4, room)
 
 
 class FastDecoder:
@@ -87,6 +90,7 @@ class FastDecoder:
         self._last = TokensToCells(transformer.final_attn_token_to_image, placed)
         self._norm = transformer.norm_final_attn
         self._own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+        self._kept = threading.local()
         self._upscaling = Upscaling(decoder.output_upscaling, positions.shape[-1])
 
     def share(self, cells: Tensor) -> SharedCells:
@@ -119,7 +123,8 @@ class FastDecoder:
         -------
         Decoded
         """
-        tokens, points, seen = self._talk(cells, sparse)
+        room = self._room(len(sparse)) if sparse.device.type == "cpu" else None
+        tokens, points, seen = self._talk(cells, sparse, room)
         predicted = self._predicted_iou(tokens, points, seen)[:, outputs]
         keep = above(predicted, min_predicted_iou)
         prompts, columns = keep.nonzero(as_tuple=True)
@@ -127,8 +132,18 @@ class FastDecoder:
         logits = self._masks(tokens, points, seen, prompts, kept)
         return Decoded(prompts, kept, predicted[keep], logits)
 
-    def _talk(self, cells: SharedCells | Tensor, sparse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Let prompts and the picture look at each other.
+    def _room(self, count: int) -> Tensor:
+        """Memory for the cells of some prompts, used again by the next ones of a thread."""
+        kept: Tensor | None = getattr(self._kept, "cells", None)
+        if kept is None or len(kept) < count:
+            kept = self._own.new_empty(count, *self._last.positions.shape)
+            self._kept.cells = kept
+        return kept[:count]
+
+    def _talk(
+        self, cells: SharedCells | Tensor, sparse: Tensor, room: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Let prompts and the picture look at each other; the cells go into ``room``.
 
         Returns
         -------
@@ -140,7 +155,7 @@ class FastDecoder:
         points = torch.cat([self._own.expand(len(sparse), -1, -1), sparse], dim=1)
         tokens = points
         for block in self._blocks:
-            tokens, cells = block(tokens, points, cells)
+            tokens, cells = block(tokens, points, cells, room)
         if isinstance(cells, SharedCells):
             raise ValueError("expected a decoder with at least one block")
         return tokens, points, cells
@@ -161,7 +176,7 @@ class FastDecoder:
         rows, row = prompts.unique(return_inverse=True)
         columns, column = kept.unique(return_inverse=True)
         if len(rows) < len(cells):
-            tokens, points, cells = tokens[rows], points[rows], cells[rows]
+            tokens, points, cells = tokens[rows], points[rows], _moved_up(cells, rows)
         at = 1 + columns
         seen = self._look(tokens[:, at], points[:, at], cells)
         networks = self._decoder.output_hypernetworks_mlps
@@ -172,6 +187,16 @@ class FastDecoder:
     def _look(self, tokens: Tensor, points: Tensor, cells: Tensor) -> Tensor:
         seen: Tensor = self._norm(tokens + self._last(tokens + points, cells))
         return seen
+
+
+def _moved_up(cells: Tensor, rows: Tensor) -> Tensor:
+    """Select rows, ascending; on a CPU in the memory where they are."""
+    if cells.device.type != "cpu":
+        return cells[rows]
+    for place, row in enumerate(rows.tolist()):
+        if place < row:
+            cells[place] = cells[row]
+    return cells[: len(rows)]
 
 
 def above(predicted: Tensor, least: float | None) -> Tensor:

@@ -22,8 +22,8 @@ from .recent import Recent
 from .reordered import SharedCells
 from .upsampling import Upsampling, resized_shape
 
-#: Bytes of cells at a time; on a CPU so that what a prompt needs stays in the cache.
-CELL_BYTES = {"cpu": 4 << 20}
+#: Bytes of cells at a time; on a CPU so that they stay in the outer cache.
+CELL_BYTES = {"cpu": 8 << 20}
 OTHER_CELL_BYTES = 256 << 20
 #: Number of prompts that a caller should give at once.
 BATCH = {"cpu": 16, "cuda": 256}
