@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from . import (
-    cluster,
     detectron2_painting,
     detectron2_predictor,
     detectron2_sahi,
@@ -24,7 +23,7 @@ MODULES = (
     *(painting, overhead, sahi_peer, linking),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
-    *(scaling, cluster, startup),
+    *(scaling, startup),
 )
 
 
