@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from . import (
     batch,
-    cluster,
     detectron2_painting,
     detectron2_predictor,
     detectron2_sahi,
@@ -26,7 +25,7 @@ MODULES = (
     *(painting, overhead, batch, sahi_peer, linking, tracking),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
-    *(scaling, cluster, startup),
+    *(scaling, startup),
 )
 
 

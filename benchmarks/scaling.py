@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> Result:
     rows, first = [], None
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
-            path = write_picture(Path(folder) / f"{size}.zarr", size)
+            path = _write(Path(folder) / f"{size}.zarr", size)
             found = measure(segment, path=str(path), output=str(Path(folder) / str(size)))
             first = first or found
             rows.append(Row.of(f"{size}²", found, _notes(found, size, first), size == sizes[0]))
@@ -43,8 +43,7 @@ def run(options: argparse.Namespace) -> Result:
     return Result("a run that writes as it goes", rows, [remark])
 
 
-def write_picture(path: Path, size: int) -> Path:
-    """Write a square picture as Zarr."""
+def _write(path: Path, size: int) -> Path:
     import zarr
 
     picture = Mosaic(size)
