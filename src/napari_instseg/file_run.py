@@ -8,14 +8,16 @@ from typing import Any, Self
 
 from .io.atomic import sweep
 from .io.results import check_format
-from .io.run_folder import Existing, RunFolder
+from .io.run_folder import Existing, RunFolder, read_about
 from .models.entry import LoadedModel
 from .ops.axes import Image
 from .ops.identity import sample_sha256
+from .ops.results import Watch
 from .pipeline import Run
 from .progress import Progress
 from .provenance import versions
 from .segmentation import Result
+from .segmenter import InputError
 from .settings import ZARR, Settings
 
 
@@ -40,6 +42,8 @@ class FileRun:
         See `Segmentation.save`.
     existing : {"refuse", "resume", "replace"}
         What to do about an unfinished run that is there.
+    watch : callable, optional
+        See `Run`.
 
     Raises
     ------
@@ -67,6 +71,7 @@ class FileRun:
         format: str | None = None,
         *,
         existing: Existing = "refuse",
+        watch: Watch | None = None,
     ) -> None:
         self._output, self._stem, self._format = output, stem, check_format(format, image)
         self._streams = self._format == ZARR and not settings.link
@@ -75,7 +80,12 @@ class FileRun:
         try:
             sweep(output, f"{stem}_" if stem else "")
             self._run = Run(
-                image, model.segmenter, settings, model=model.identity, shelf=self._folder
+                image,
+                model.segmenter,
+                settings,
+                model=model.identity,
+                shelf=self._folder,
+                watch=watch,
             )
         except BaseException:
             self._folder.close()
@@ -116,6 +126,14 @@ def run_folder(output: Path, stem: str) -> Path:
     '.cells.run'
     """
     return output / f".{stem}.run"
+
+
+def unfinished(output: Path, stem: str) -> dict[str, Any] | None:
+    """Read what identifies a run that is not finished, see `identify`; None if there is none."""
+    try:
+        return read_about(run_folder(output, stem))
+    except InputError:
+        return None
 
 
 def identify(image: Image, model: LoadedModel, settings: Settings) -> dict[str, Any]:

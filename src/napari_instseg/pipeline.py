@@ -11,7 +11,7 @@ import numpy as np
 from .instances import Instances
 from .ops.axes import Image
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
-from .ops.results import MemoryShelf, Shelf
+from .ops.results import MemoryShelf, Shelf, Watch
 from .ops.scaling import Resampling
 from .ops.tiling import Tile, cores_of, plan_tiles, tile_of
 from .ops.volumes import DEPTH
@@ -66,6 +66,9 @@ class Run:
     shelf : Shelf, optional
         Where results of tiles are kept; what is there already is not done again. Memory by
         default.
+    watch : callable, optional
+        Called after each batch with the plane and what was found in its tiles; of a plane that was
+        done before, once, with all its objects.
 
     Raises
     ------
@@ -88,6 +91,7 @@ class Run:
         region: tuple[slice, slice] | None = None,
         planes: Sequence[tuple[int, ...]] | None = None,
         shelf: Shelf | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.image, self.segmenter, self.settings = image, _resizing(segmenter, settings), settings
         self.region = _region(image, region)
@@ -95,6 +99,7 @@ class Run:
         self._planes = _planes(image, planes)
         self._model = model or {"name": settings.model}
         self._shelf = MemoryShelf() if shelf is None else shelf
+        self._watch = watch
         #: Tiles of each plane that were put together.
         self._found: dict[tuple[int, ...], list[Tile]] = {p: [] for p in image.planes()}
         self._current: tuple[_Plane, TileWork] | None = None
@@ -225,6 +230,8 @@ class Run:
             return False
         self._found[plane] = [Tile(*edges) for edges in about["tiles"]]
         self._remarks[plane] = Remarks.from_json(about["remarks"])
+        if self._watch is not None:
+            self._watch(plane, (self._shelf.objects(plane, tile) for tile in self._found[plane]))
         return True
 
     def _message(self, plane: tuple[int, ...], done: int, total: int) -> str:
@@ -258,6 +265,8 @@ class Run:
                 cap, weakest = result.capped
                 state.remarks.capped[cap].append(weakest)
         state.done += len(results)
+        if self._watch is not None:
+            self._watch(state.index, map(work.to_image, results))
 
     def _store_plane(self) -> None:
         """Merge the tiles done so far and move them to the image's own grid."""

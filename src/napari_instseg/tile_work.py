@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -127,9 +127,13 @@ class TileWork:
         self, result: TileResult, objects: Objects, joined: Joined, chosen: range
     ) -> TileResult:
         """Move the objects that begin in a tile, and its own part of the stuff, to the image."""
+        return self.to_image(replace(result, instances=joined.build(objects, chosen)))
+
+    def to_image(self, result: TileResult) -> TileResult:
+        """Move a tile's result from the grid of the tiles to that of the image."""
         height, width = self.image.label_shape[-2:]
         top, left = self.region.top, self.region.left
-        found = self.resampling.restore(joined.build(objects, chosen))
+        found = self.resampling.restore(result.instances)
         own = self.resampling.origin_of(result.core)
         semantic = result.semantic
         if semantic is not None:

@@ -69,12 +69,11 @@ class RunFolder:
             raise
 
     def _begin(self, identity: Mapping[str, Any], existing: Existing) -> None:
-        about = self.path / ABOUT
         if existing == "replace":
             self._clear()
         wanted = json.loads(json.dumps({"schema": SCHEMA, **identity}))
-        if about.is_file():
-            there = _read(about)
+        there = read_about(self.path)
+        if there is not None:
             if existing == "refuse":
                 raise InputError(
                     f"{self.path}: holds an unfinished run; go on with it (--resume), or begin "
@@ -87,7 +86,7 @@ class RunFolder:
                     "resume with the same ones, or begin anew (--overwrite)"
                 )
             return
-        write_text(about, json.dumps(wanted, indent=2) + "\n")
+        write_text(self.path / ABOUT, json.dumps(wanted, indent=2) + "\n")
 
     def __enter__(self) -> Self:
         """Return the folder; it is given back at the end."""
@@ -175,6 +174,18 @@ class RunFolder:
 
     def _plane_path(self, plane: Sequence[int]) -> Path:
         return self.path / f"{_plane_name(plane)}.json"
+
+
+def read_about(path: Path) -> dict[str, Any] | None:
+    """Read what identifies the run in a folder; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    about = path / ABOUT
+    return _read(about) if about.is_file() else None
 
 
 def _plane_name(plane: Sequence[int]) -> str:
