@@ -14,7 +14,7 @@ from .ops.axes import Image
 from .ops.identity import sample_sha256
 from .ops.results import Watch
 from .pipeline import Run
-from .progress import Progress
+from .progress import Listener, Progress, ignore
 from .provenance import versions
 from .segmentation import Result
 from .segmenter import InputError
@@ -103,8 +103,13 @@ class FileRun:
         """Do the work, one batch of tiles a step."""
         return iter(self._run)
 
-    def save(self) -> tuple[Result, list[Path]]:
+    def save(self, report: Listener = ignore) -> tuple[Result, list[Path]]:
         """Write the results; return them, and the files that were written.
+
+        Parameters
+        ----------
+        report : callable
+            See `Segmentation.save`; if it raises, what was found stays.
 
         Raises
         ------
@@ -112,7 +117,7 @@ class FileRun:
             If they cannot be written; nothing that was found is lost.
         """
         result: Result = self._run.stored() if self._streams else self._run.result()
-        files = result.save(self._output, self._stem, self._format)
+        files = result.save(self._output, self._stem, self._format, report=report)
         self._folder.remove()
         return result, files
 

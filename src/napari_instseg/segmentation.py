@@ -17,6 +17,7 @@ from .ops.axes import Image
 from .ops.linking import LinkRules
 from .ops.rendering import Rendering, add_stuff, render
 from .ops.volumes import DEPTH, Volumes, step_of, voxel_of
+from .progress import Listener, ignore
 from .segmenter import USUAL_RULES, Category, Rules
 from .settings import Settings
 
@@ -71,7 +72,14 @@ class Result:
             "complete": self.complete,
         }
 
-    def save(self, folder: str | Path, stem: str = "", format: str | None = None) -> list[Path]:
+    def save(
+        self,
+        folder: str | Path,
+        stem: str = "",
+        format: str | None = None,
+        *,
+        report: Listener = ignore,
+    ) -> list[Path]:
         """Write label images, table and recipe into a folder.
 
         Parameters
@@ -82,6 +90,8 @@ class Result:
         format : {"tiff", "zarr"}, optional
             Of the label images; "zarr" is OME-Zarr, chunked, at several resolutions. None: Zarr
             for an image in Zarr, else TIFF.
+        report : callable
+            Hears of each part of an OME-Zarr, before it is written.
 
         Returns
         -------
@@ -98,7 +108,7 @@ class Result:
         # File formats are imported when a file is written.
         from .io.results import save_segmentation
 
-        return save_segmentation(self, Path(folder), stem, format)
+        return save_segmentation(self, Path(folder), stem, format, report)
 
 
 @dataclass(frozen=True, eq=False)

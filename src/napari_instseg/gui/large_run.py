@@ -11,9 +11,11 @@ from ..io.run_folder import Existing
 from ..io.zarr import read_label_pyramid
 from ..models.entry import LoadedModel
 from ..ops.preview import Preview
+from ..progress import Progress
 from ..segmentation import Result
 from ..settings import ZARR
 from .on_disk import folder_of, stem_of_image
+from .tasks import CancelledError
 from .worker import Job, ModelHolder, SegmentWorker
 
 
@@ -83,18 +85,22 @@ class LargeWorker(SegmentWorker):
             existing=job.existing,
             watch=job.preview.add,
         ) as run:
-            for step in run:
-                self.signals.progress.emit(step.done, step.total, step.message)
-                if self.cancelled():
-                    break
-            if self.cancelled():
+            try:
+                for step in run:
+                    self._tell(step)
+                result, files = run.save(self._tell)
+            except CancelledError:
                 self.signals.aborted.emit(None)
                 return None
-            self.signals.progress.emit(0, 0, "writing label images")
-            result, files = run.save()
         # Computed by the GUI's thread otherwise.
         _ = result.table
         return SavedRun(result, folder, _open(result, files))
+
+    def _tell(self, step: Progress) -> None:
+        """Pass on how far it is, and stop if that is wanted."""
+        self.signals.progress.emit(step.done, step.total, step.message)
+        if self.cancelled():
+            raise CancelledError
 
 
 def _open(result: Result, files: list[Path]) -> dict[str, tuple[list[Any], str]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..ops.axes import ArrayLike
 from ..ops.lazy import LazyLabels
 from ..ops.pyramid import halve, level_shapes
+from ..progress import Listener, Progress, ignore
 from . import ngff
 from .atomic import replacing_folder
 from .labels import check_labels
@@ -26,6 +27,7 @@ def write_label_zarr(
     axes: str,
     spacing: Mapping[str, float],
     image_label: Mapping[str, Any],
+    report: Listener = ignore,
 ) -> Path:
     """Write a label image as OME-Zarr.
 
@@ -41,6 +43,8 @@ def write_label_zarr(
         µm per pixel by axis letter, where known.
     image_label : mapping
         As `ngff.describe_labels` makes it.
+    report : callable
+        Called before each part that is written; if it raises, ``path`` stays as it was.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def write_label_zarr(
     order = ngff.order_of(axes)
     axes = "".join(axes[i] for i in order)
     with replacing_folder(path) as partial:
-        count = _write_levels(partial, labels.transpose(order), axes)
+        count = _write_levels(partial, labels.transpose(order), axes, report)
         # Last, so that a folder without all levels is no image.
         _open(partial).attrs["ome"] = {
             "version": ngff.VERSION,
@@ -81,13 +85,18 @@ def _open(folder: Path) -> Any:
     return zarr.open_group(str(folder), mode="a", zarr_format=3)
 
 
-def _write_levels(folder: Path, labels: NDArray[np.integer[Any]] | LazyLabels, axes: str) -> int:
+def _write_levels(
+    folder: Path, labels: NDArray[np.integer[Any]] | LazyLabels, axes: str, report: Listener
+) -> int:
     """Write all levels; return their number."""
     from zarr.codecs import ZstdCodec
 
     group = _open(folder)
     finer: ArrayLike = labels
     shapes = level_shapes(labels.shape, CHUNK)
+    blocks = [_quarter(shape) if level else _chunk(shape) for level, shape in enumerate(shapes)]
+    parts = [list(_parts(shape, block)) for shape, block in zip(shapes, blocks, strict=True)]
+    done, total = 0, sum(map(len, parts))
     for level, shape in enumerate(shapes):
         array = group.create_array(
             str(level),
@@ -98,10 +107,10 @@ def _write_levels(folder: Path, labels: NDArray[np.integer[Any]] | LazyLabels, a
             fill_value=0,
             dimension_names=list(axes.lower()),
         )
-        for part in _parts(shape, _chunk(shape)) if level == 0 else ():
-            array[part] = finer[part]
-        for part in _parts(shape, _quarter(shape)) if level else ():
-            array[part] = _halved(finer, part)
+        for part in parts[level]:
+            report(Progress(done, total, "writing label images"))
+            array[part] = _halved(finer, part) if level else finer[part]
+            done += 1
         finer = array
     return len(shapes)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..ops.axes import Image
 from ..ops.lazy import LazyLabels
 from ..ops.rendering import rows_of
+from ..progress import Listener, ignore
 from ..segmenter import InputError
 from ..settings import FORMATS, TIFF, ZARR
 from . import ngff
@@ -65,7 +66,11 @@ def check_format(format: str | None, image: Image) -> str:
 
 
 def save_segmentation(
-    segmentation: Result, folder: Path, stem: str = "", format: str | None = None
+    segmentation: Result,
+    folder: Path,
+    stem: str = "",
+    format: str | None = None,
+    report: Listener = ignore,
 ) -> list[Path]:
     """Write label images, table and recipe.
 
@@ -78,6 +83,8 @@ def save_segmentation(
         Names become ``<stem>_instances.tif`` and so on; ``instances.tif`` if it is empty.
     format : {"tiff", "zarr"}, optional
         See `write_labels` and `write_label_zarr`; None: as of `check_format`.
+    report : callable
+        See `write_label_zarr`.
 
     Returns
     -------
@@ -100,7 +107,7 @@ def save_segmentation(
         labels: NDArray[np.integer[Any]] | LazyLabels = getattr(segmentation, output)
         if format == ZARR:
             about = _image_label(segmentation, output, path)
-            write_label_zarr(path, labels, image.label_axes, image.spacing, about)
+            write_label_zarr(path, labels, image.label_axes, image.spacing, about, report)
         else:
             write_labels(path, np.asarray(labels), image.label_axes, image.spacing)
     with replacing(table) as partial:
