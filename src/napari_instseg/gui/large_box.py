@@ -61,12 +61,15 @@ class LargeBox(QWidget):
         self.note = text_label()
         self.anew = QPushButton("Start anew")
         self.anew.setToolTip(ANEW_TIP)
+        below = QHBoxLayout()
+        below.setSpacing(8)
+        below.addWidget(self.note, 1)
+        below.addWidget(self.anew)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addLayout(line)
-        column.addWidget(self.note)
-        column.addWidget(self.anew)
+        column.addLayout(below)
         self.hide()
 
     @property
@@ -113,7 +116,7 @@ class LargeBox(QWidget):
 
     def _show_folder(self) -> None:
         text = self.folder.fontMetrics().elidedText(
-            str(self._root), Qt.TextElideMode.ElideMiddle, max(60, self.folder.width())
+            str(self._root), Qt.TextElideMode.ElideLeft, max(60, self.folder.width())
         )
         self.folder.setText(text)
         self.folder.setToolTip(f"{self._root}\n\n{FOLDER_TIP}")

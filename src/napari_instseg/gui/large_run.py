@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..file_run import FileRun
-from ..io.run_folder import Existing
-from ..io.zarr import read_label_pyramid
 from ..models.entry import LoadedModel
 from ..ops.preview import Preview
 from ..progress import Progress
@@ -17,6 +14,9 @@ from ..settings import ZARR
 from .on_disk import folder_of, stem_of_image
 from .tasks import CancelledError
 from .worker import Job, ModelHolder, SegmentWorker
+
+if TYPE_CHECKING:
+    from ..io.run_folder import Existing
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,6 +73,9 @@ class LargeWorker(SegmentWorker):
         super().__init__(job, models)
 
     def _segment(self, model: LoadedModel) -> SavedRun | None:
+        # Brings the file formats, which opening the dock does not need.
+        from ..file_run import FileRun
+
         job = self._job
         folder, stem = folder_of(job.root, job.image), stem_of_image(job.image)
         with FileRun(
@@ -104,7 +107,7 @@ class LargeWorker(SegmentWorker):
 
 
 def _open(result: Result, files: list[Path]) -> dict[str, tuple[list[Any], str]]:
-    # Brings dask, which is not needed before.
+    from ..io.zarr import read_label_pyramid
     from .reader import lazy_levels
 
     found = {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import napari.layers
 import napari.viewer
 
-from ..io.run_folder import Existing
 from ..ops.preview import Preview
 from .geometry import Origin
 from .large_box import LargeBox
@@ -14,7 +15,10 @@ from .live_labels import LiveLabels
 from .stored_layers import add_saved
 from .worker import Job
 
-CANCELLED = "Cancelled. What was found is kept: Resume goes on."
+if TYPE_CHECKING:
+    from ..io.run_folder import Existing
+
+CANCELLED = "Cancelled. What was found is kept."
 
 
 class LargeRuns:

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..file_run import run_folder, unfinished
 from ..io.atomic import write_text
-from ..io.run_folder import TILES
 from ..models.library import data_folder
 from ..ops.axes import Image
 from ..ops.identity import sample_sha256
@@ -92,6 +90,10 @@ def find_unfinished(root: Path, image: Image, settings: Settings) -> Unfinished 
     No pixels are read, which may take long: images of one name, shape and pixel size are not told
     apart. The run itself does.
     """
+    # Brings the file formats, which small images do not need.
+    from ..file_run import run_folder, unfinished
+    from ..io.run_folder import TILES
+
     stem = stem_of_image(image)
     wanted = json.loads(json.dumps(settings.to_json()))
     found = []

@@ -73,6 +73,8 @@ class SegmentWidget(RunDock):
         self.form.threshold_changed.connect(lambda _: self._follow())
         self.form.model_changed.connect(self._show_state)
         self.form.layer_choice.layer_changed.connect(self._show_state)
+        # Which level it is decides how large the results are; the score is a setting of the run.
+        self.form.more.level_choice.currentIndexChanged.connect(lambda _: self._look_at_disk())
         self.form.threshold_changed.connect(lambda _: self._look_at_disk())
         self.large.moved.connect(self._show_state)
         self.large.anew.clicked.connect(lambda: self._try_to_start(partial(self._start, anew=True)))
@@ -207,6 +209,7 @@ class SegmentWidget(RunDock):
 
     def _refresh(self) -> None:
         self.form.model.refresh()
+        self._look_at_disk()
 
     def _exchange(self, layer: napari.layers.Image, *, hidden: bool) -> list[napari.layers.Layer]:
         return self.shown.repaint(layer, round(self.form.threshold.value(), 3), hidden=hidden)
