@@ -25,6 +25,9 @@ from napari_instseg.file_run import FileRun
 from napari_instseg.io.run_folder import run_folder
 from napari_instseg.models.entry import LoadedModel
 from napari_instseg.ops.axes import Image
+from napari_instseg.ops.preview import Preview
+from napari_instseg.progress import Progress
+from napari_instseg.segmentation import Result
 from napari_instseg.segmenter import RGB, InputError, Prediction
 from napari_instseg.settings import Settings
 
@@ -169,6 +172,59 @@ def test_a_chunk_that_cannot_be_read_is_an_error_and_what_is_done_stays(tmp_path
     chunks = [name for name in expected if "/c/" in name]
     assert chunks
     assert all(resumed[name] == expected[name] for name in chunks)
+
+
+def test_writing_can_be_stopped_and_goes_on(tmp_path: Path) -> None:
+    data = picture((2, 150, 130))
+    expected = finish(file_run(tmp_path / "whole", data, format="zarr"))
+    heard: list[Progress] = []
+
+    def stop(progress: Progress) -> None:
+        heard.append(progress)
+        if progress.done:
+            interrupt()
+
+    output = tmp_path / "stopped"
+    with file_run(output, data, format="zarr") as run:
+        for _ in run:
+            pass
+        with pytest.raises(KeyboardInterrupt):
+            run.save(stop)
+    assert [(progress.done, progress.total) for progress in heard] == [(0, 2), (1, 2)]
+    assert [path.name for path in output.iterdir()] == [".a.run"]
+    rest = Counting()
+    assert finish(file_run(output, data, rest, format="zarr", existing="resume")) == expected
+    assert rest.count == 0
+
+
+@pytest.mark.parametrize("diameter", [None, 10.0])
+def test_what_is_found_is_told_in_the_pixels_of_the_image(
+    diameter: float | None, tmp_path: Path
+) -> None:
+    data = picture((2, 150, 130))
+    settings = {"score_threshold": 0.0, "diameter": diameter, "tile_size": 512, "overlap": 0}
+
+    def told(existing: str, stop_at: int = -1) -> tuple[Preview, Result | None]:
+        preview, model = Preview(data.shape, 0.0), ComponentSegmenter(diameter=20.0)
+        with file_run(
+            *(tmp_path, data, model),
+            existing=existing,
+            settings=settings,
+            watch=preview.add,
+        ) as run:
+            for number, _ in enumerate(run):
+                if number == stop_at:
+                    return preview, None
+            return preview, run.save()[0]
+
+    first, _ = told("refuse", 1)
+    assert first.labels[0].any()
+    assert not first.labels[1].any()
+    # What was there before is told again.
+    second, result = told("resume")
+    assert result is not None
+    np.testing.assert_array_equal(first.labels[0], second.labels[0])
+    np.testing.assert_array_equal(second.labels > 0, np.asarray(result.instances) > 0)
 
 
 # ----------------------------------------------------------------------- processes that end

@@ -9,17 +9,19 @@ from typing import Any, Self
 from .hands import OWN_HANDS, Hands
 from .io.atomic import sweep
 from .io.results import check_format, check_tracks
-from .io.run_folder import Existing, RunFolder, run_folder
+from .io.run_folder import Existing, RunFolder, read_about, run_folder
 from .models.entry import LoadedModel
 from .ops.axes import Image
 from .ops.identity import sample_sha256
 from .ops.lapses import TIME
+from .ops.results import Watch
 from .ortho import new_run
 from .pipeline import Run
-from .progress import Progress
+from .progress import Listener, Progress, ignore
 from .provenance import versions
 from .remote import portable
 from .segmentation import Result
+from .segmenter import InputError
 from .settings import CSV, ZARR, Settings
 
 
@@ -51,6 +53,8 @@ class FileRun:
     hands : Hands
         Who does the work, such as `cluster.DaskHands`; ``model`` must be one that they can use,
         and they must see the output folder and the image's file.
+    watch : callable, optional
+        See `Run`.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class FileRun:
         existing: Existing = "refuse",
         path: Path | None = None,
         hands: Hands = OWN_HANDS,
+        watch: Watch | None = None,
     ) -> None:
         if settings.track and TIME in image.plane_axes:
             check_tracks(tracks, image)
@@ -98,6 +103,7 @@ class FileRun:
                 model=model.identity,
                 shelf=self._folder,
                 hands=hands,
+                watch=watch,
             )
         except BaseException:
             self._folder.close()
@@ -121,8 +127,13 @@ class FileRun:
         """Do the work, one batch of tiles a step."""
         return iter(self._run)
 
-    def save(self) -> tuple[Result, list[Path]]:
+    def save(self, report: Listener = ignore) -> tuple[Result, list[Path]]:
         """Write the results; return them, readable until `close`, and what was written.
+
+        Parameters
+        ----------
+        report : callable
+            See `Segmentation.save`; if it raises, what was found stays.
 
         Raises
         ------
@@ -137,9 +148,17 @@ class FileRun:
             result = run.stored()
         else:
             result = run.result()
-        files = result.save(self._output, self._stem, self._format, self._tracks)
+        files = result.save(self._output, self._stem, self._format, self._tracks, report=report)
         self._saved = True
         return result, files
+
+
+def unfinished(output: Path, stem: str) -> dict[str, Any] | None:
+    """Read what identifies a run that is not finished, see `identify`; None if there is none."""
+    try:
+        return read_about(run_folder(output, stem))
+    except InputError:
+        return None
 
 
 def identify(image: Image, model: LoadedModel, settings: Settings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .hands import OWN_HANDS, Hands
 from .ops.axes import Image
 from .ops.consensus import Agreement, agree
 from .ops.rendering import Rendering
-from .ops.results import MemoryShelf, Shelf, TileResult
+from .ops.results import MemoryShelf, Shelf, TileResult, Watch
 from .ops.tiling import Tile
 from .ops.volumes import voxel_of
 from .pipeline import Run
@@ -39,10 +39,12 @@ def new_run(
     model: dict[str, Any] | None = None,
     shelf: Shelf | None = None,
     hands: Hands = OWN_HANDS,
+    watch: Watch | None = None,
 ) -> Run | OrthoRun:
-    """Begin the kind of run that the settings ask for; see `Run`."""
-    kind = OrthoRun if settings.ortho else Run
-    return kind(image, segmenter, settings, model=model, shelf=shelf, hands=hands)
+    """Begin the kind of run that the settings ask for; see `Run`. Of three sides none is shown."""
+    if settings.ortho:
+        return OrthoRun(image, segmenter, settings, model=model, shelf=shelf, hands=hands)
+    return Run(image, segmenter, settings, model=model, shelf=shelf, hands=hands, watch=watch)
 
 
 class OrthoRun:

@@ -14,7 +14,7 @@ from .instances import Instances
 from .ops.axes import Image
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
 from .ops.lapses import TIME, reach_of
-from .ops.results import MemoryShelf, Shelf
+from .ops.results import MemoryShelf, Shelf, Watch
 from .ops.scaling import Resampling
 from .ops.seams import Seams
 from .ops.tiling import Tile, cores_of, plan_tiles, tile_of
@@ -33,7 +33,15 @@ from .settings import AS_TRAINED, Settings
 from .sizing import find_diameter, median_diameter, zoom_to
 from .stored import StoredSegmentation
 from .stored_planes import read_planes
-from .tile_work import Batch, Report, TileWork, find_objects, merge_plane, segment_batch
+from .tile_work import (
+    Batch,
+    Report,
+    TileWork,
+    find_objects,
+    merge_plane,
+    result_of,
+    segment_batch,
+)
 
 #: Tiles begin at multiples of this (px), which networks' strides divide.
 GRID = 32
@@ -87,6 +95,9 @@ class Run:
     hands : Hands
         Who works on tiles and planes. Others than one's own need an image and a segmenter that
         can be pickled, and a shelf in files.
+    watch : callable, optional
+        Called after each batch with the plane and what was found in its tiles; of a plane that was
+        done before, once, with all its objects.
 
     Raises
     ------
@@ -110,6 +121,7 @@ class Run:
         planes: Sequence[tuple[int, ...]] | None = None,
         shelf: Shelf | None = None,
         hands: Hands = OWN_HANDS,
+        watch: Watch | None = None,
     ) -> None:
         self.image, self.segmenter, self.settings = image, _resizing(segmenter, settings), settings
         self.region = _region(image, region)
@@ -118,6 +130,7 @@ class Run:
         self._model = model or {"name": settings.model}
         self._shelf = MemoryShelf() if shelf is None else shelf
         self._hands = hands
+        self._watch = watch
         #: Tiles of each plane that were put together.
         self._found: dict[tuple[int, ...], list[Tile]] = {p: [] for p in image.planes()}
         self._current: tuple[Sequence[_Plane], TileWork] | None = None
@@ -255,6 +268,8 @@ class Run:
             return False
         self._found[plane] = [Tile(*edges) for edges in about["tiles"]]
         self._remarks[plane] = Remarks.from_json(about["remarks"])
+        if self._watch is not None:
+            self._watch(plane, (self._shelf.objects(plane, tile) for tile in self._found[plane]))
         return True
 
     def _progress(self, plane: tuple[int, ...], done: int, count: int) -> Progress:
@@ -271,12 +286,19 @@ class Run:
         function = partial(segment_batch, work, self.segmenter, self._shelf)
         for report in self._hands.map(function, self._batches(states)):
             state = of[report.plane]
+            before = state.done
             state.add(report)
+            self._show(state.index, state.tiles[before : state.done], work)
             for count in report.fewer:
                 self._take_fewer(count)
             count = len(state.tiles)
             done = first * count + sum(s.done for s in states)
             yield self._progress(state.index, done, count)
+
+    def _show(self, plane: tuple[int, ...], tiles: Sequence[Tile], work: TileWork) -> None:
+        """Let whoever watches see what was found in tiles."""
+        if self._watch is not None:
+            self._watch(plane, (work.to_image(result_of(self._shelf, plane, t)) for t in tiles))
 
     def _batches(self, states: Sequence[_Plane]) -> Iterator[Batch]:
         for state in states:

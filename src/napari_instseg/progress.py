@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -12,6 +13,14 @@ class Progress:
     done: int
     total: int
     message: str
+
+
+#: Hears how far something is; raises to stop it.
+Listener = Callable[[Progress], None]
+
+
+def ignore(progress: Progress) -> None:
+    """Hear, and do nothing."""
 
 
 def how_many(count: int, noun: str) -> str:

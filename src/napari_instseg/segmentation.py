@@ -20,6 +20,7 @@ from .ops.lazy import LazyLabels
 from .ops.linking import LinkRules
 from .ops.rendering import Rendering, add_stuff, render
 from .ops.volumes import DEPTH, Volumes, step_of, voxel_of
+from .progress import Listener, ignore
 from .segmenter import USUAL_RULES, Category, Rules
 from .settings import CSV, Settings
 
@@ -109,6 +110,8 @@ class Result:
         stem: str = "",
         format: str | None = None,
         tracks: Sequence[str] = (CSV,),
+        *,
+        report: Listener = ignore,
     ) -> list[Path]:
         """Write label images, table and recipe into a folder.
 
@@ -123,6 +126,8 @@ class Result:
         tracks : sequence of {"csv", "ctc", "geff"}
             How tracks are written, if objects were tracked: ``<stem>_tracks.csv``, a folder
             ``<stem>_RES`` as the Cell Tracking Challenge has it, ``<stem>_tracks.geff``.
+        report : callable
+            Hears of each part of an OME-Zarr, before it is written.
 
         Returns
         -------
@@ -140,7 +145,7 @@ class Result:
         # File formats are imported when a file is written.
         from .io.results import save_segmentation
 
-        return save_segmentation(self, Path(folder), stem, format, tracks)
+        return save_segmentation(self, Path(folder), stem, format, tracks, report)
 
     def add_seams_to(self, viewer: napari.viewer.Viewer) -> napari.layers.Shapes:
         """Show in a napari viewer where tiles met: what was joined, and what is open there."""

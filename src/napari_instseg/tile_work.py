@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import pairwise
 
@@ -133,7 +133,7 @@ class TileWork:
         compared = hands.combine(
             partial(compare_stored, shelf, plane, target), several, Compared.joined
         )
-        parts = LazyParts(len(tiles), lambda i: tile_of(shelf, plane, tiles[i]).instances)
+        parts = LazyParts(len(tiles), lambda i: result_of(shelf, plane, tiles[i]).instances)
         objects = Objects(target, parts, compared.numbers)
         joined = join(tiles, objects, compared.evidence, shown)
         placings = (Placing.of(tiles, group.own, joined, objects) for group in several)
@@ -147,20 +147,23 @@ class TileWork:
 
         What comes of it is kept on the shelf.
         """
-        read = lru_cache(maxsize=KEPT_TILES)(partial(tile_of, shelf, plane))
-        height, width = self.image.label_shape[-2:]
-        top, left = self.region.top, self.region.left
+        read = lru_cache(maxsize=KEPT_TILES)(partial(result_of, shelf, plane))
         for tile, makeup in placing.makeups:
             made = makeup.build(
                 self.resampling.target,
                 lambda number, i: read(placing.tiles[number]).instances.masks[i],
             )
-            found = self.resampling.restore(made).shift(top, left, (height, width))
-            result = read(tile)
-            own, semantic = self.resampling.origin_of(result.core), result.semantic
-            if semantic is not None:
-                semantic = self.resampling.spread(semantic, result.core)
-            shelf.keep_objects(plane, tile, TileResult(found, own.shift(top, left), semantic))
+            shelf.keep_objects(plane, tile, self.to_image(replace(read(tile), instances=made)))
+
+    def to_image(self, result: TileResult) -> TileResult:
+        """Move a tile's result from the grid of the tiles to that of the image."""
+        height, width = self.image.label_shape[-2:]
+        top, left = self.region.top, self.region.left
+        found = self.resampling.restore(result.instances)
+        own, semantic = self.resampling.origin_of(result.core), result.semantic
+        if semantic is not None:
+            semantic = self.resampling.spread(semantic, result.core)
+        return TileResult(found.shift(top, left, (height, width)), own.shift(top, left), semantic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,11 +278,11 @@ def compare_stored(
     shelf: Shelf, plane: Plane, plane_shape: tuple[int, int], group: Group
 ) -> Compared:
     """Compare the tiles of a group, whose results are on a shelf, with their neighbours."""
-    read = lru_cache(maxsize=KEPT_TILES)(partial(tile_of, shelf, plane))
+    read = lru_cache(maxsize=KEPT_TILES)(partial(result_of, shelf, plane))
     return compare_group(group, lambda number: read(group.tiles[number]).instances, plane_shape)
 
 
-def tile_of(shelf: Shelf, plane: Plane, tile: Tile) -> TileResult:
+def result_of(shelf: Shelf, plane: Plane, tile: Tile) -> TileResult:
     """Return the result of a tile that is done.
 
     Raises

@@ -14,7 +14,7 @@ from qtpy.QtCore import QSignalBlocker
 from ..models.entry import ModelEntry
 from ..ops.axes import Image
 from ..progress import how_many
-from ..segmentation import Segmentation
+from ..segmentation import Result, Segmentation
 from ..segmenter import InputError, ModelError
 from .everything_form import EverythingForm
 from .everything_worker import Detector, EverythingJob, EverythingWorker
@@ -215,7 +215,7 @@ class EverythingWidget(RunDock):
         result = cut(last.found.choose(last.limits), last.request.job)
         return self.shown.exchange(layer, result, hidden=hidden)
 
-    def _say(self, result: Segmentation) -> None:
+    def _say(self, result: Result) -> None:
         last = self._last_of_layer()
         if last is None:
             return

@@ -24,11 +24,14 @@ class Origin:
         Of a multiscale layer; 0 is the finest.
     plane : mapping of str to int
         Index, in pixels of that level, along each plane axis that was held fixed.
+    step : int
+        The label image has one row and column for each ``step`` of that level.
     """
 
     axes: str
     level: int = 0
     plane: Mapping[str, int] = field(default_factory=dict)
+    step: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Placement:
         self._drop = int(letters[0] == "C" and not _couples_first_axis(layer))
         axes = []
         for letter, full, size in zip(letters, fine, coarse, strict=True):
-            factor = full / size
+            factor = full / size * (origin.step if letter in "YX" else 1)
             if letter == "C":
                 axes.append(_Axis(letter, full, (full - 1) / 2, True))
             elif letter in origin.plane:

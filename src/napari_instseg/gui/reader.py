@@ -87,11 +87,16 @@ def read_layers(path: str) -> list[LayerData]:
 
 def _data(pyramid: LabelPyramid) -> Any:
     """Levels as they are; a small image that has only one in memory, where it can be painted on."""
-    # Of a Zarr array as such napari would read all planes to show one.
-    levels = [da.from_zarr(level) for level in pyramid.levels]
+    levels = lazy_levels(pyramid)
     if len(levels) > 1:
         return levels
     return levels[0].compute() if levels[0].nbytes <= LAZY_BYTES else levels[0]
+
+
+def lazy_levels(pyramid: LabelPyramid) -> list[Any]:
+    """Give each level as a dask array."""
+    # Of a Zarr array as such napari would read all planes to show one.
+    return [da.from_zarr(level) for level in pyramid.levels]
 
 
 def _listed(pyramid: LabelPyramid) -> pd.DataFrame:

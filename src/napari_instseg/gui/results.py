@@ -177,14 +177,18 @@ def describe(layer: napari.layers.Layer, segmentation: Segmentation) -> None:
         return
     if link.output == BOXES:
         describe_boxes(layer, segmentation)
-        return
-    if link.output == TRACKS:
+    elif link.output == TRACKS:
         describe_tracks(layer, segmentation)
-        return
+    else:
+        describe_labels(layer, segmentation, link.output)
+
+
+def describe_labels(layer: napari.layers.Labels, result: Result, output: str) -> None:
+    """Give a Labels layer of an output a result's table, colours and recipe."""
     layer.events.data(value=layer.data)
-    layer.features = rows_of(segmentation.table, link.output)
-    layer.metadata = {**layer.metadata, RECIPE_KEY: segmentation.recipe}
-    colormap = _colormap(segmentation, link.output)
+    layer.features = rows_of(result.table, output)
+    layer.metadata = {**layer.metadata, RECIPE_KEY: result.recipe}
+    colormap = _colormap(result, output)
     if colormap is not None and not _same_colors(layer.colormap, colormap):
         layer.colormap = colormap
 
@@ -241,11 +245,9 @@ def _whole(source: napari.layers.Image, segmentation: Result) -> Origin:
     return Origin(image.axes, shapes.index(tuple(image.data.shape)))
 
 
-def _colormap(
-    segmentation: Segmentation, output: str
-) -> CyclicLabelColormap | DirectLabelColormap | None:
+def _colormap(result: Result, output: str) -> CyclicLabelColormap | DirectLabelColormap | None:
     """Class colours; None leaves napari's own, one for each object."""
-    categories = segmentation.categories
+    categories = result.categories
     if output == "instances":
         return None
     if output == "semantic":
@@ -256,7 +258,7 @@ def _colormap(
             colors=np.vstack([np.zeros(4), shades(categories[0])]), background_value=0
         )
     of = {c.id: shades(c) if c.is_thing else np.array([(*c.color, 1.0)]) for c in categories}
-    table = segmentation.table
+    table = result.table
     return direct_colors(
         (int(index), of[category][index % len(of[category])])
         for index, category in zip(table["index"], table["category_id"], strict=True)

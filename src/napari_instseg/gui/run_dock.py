@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QPushButton, QWidget
 from superqt.utils import qdebounced, qthrottled
 
 from ..models.entry import ModelEntry
-from ..segmentation import Segmentation
+from ..segmentation import Result
 from ..segmenter import DeviceMemoryError, InstsegError
 from .details_form import DetailsForm
 from .docks import is_taken_away
@@ -118,7 +118,7 @@ class RunDock(QWidget):
         """Show what a cancelled run has found, None for nothing."""
         raise NotImplementedError
 
-    def _say(self, result: Segmentation) -> None:
+    def _say(self, result: Result) -> None:
         """Say what is shown."""
         raise NotImplementedError
 
@@ -205,7 +205,7 @@ class RunDock(QWidget):
         # Last: napari's bars let other events in, the end of this run among them.
         self.progress.update_to(done, total)
 
-    def _report_on(self, result: Segmentation, level: int) -> None:
+    def _report_on(self, result: Result, level: int) -> None:
         """Say what a run has found on a level of the layer, on which device, and what to know."""
         self.form.more.show_device(device(result))
         self._say(result)

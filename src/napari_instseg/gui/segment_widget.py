@@ -8,13 +8,16 @@ from functools import partial
 
 import napari.layers
 import napari.viewer
+from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from ..models.entry import ModelEntry
-from ..segmentation import Segmentation
-from ..segmenter import InputError, ModelError
+from ..segmentation import Result, Segmentation
+from ..segmenter import InputError, InstsegError, ModelError
 from .form_rows import fill_dock
 from .geometry import Origin
+from .large_run import LargeWorker, SavedRun
+from .large_runs import CANCELLED, LargeRuns
 from .layers import visible_part
 from .result_text import ran
 from .results import add_segmentation
@@ -26,6 +29,7 @@ from .worker import Job, ModelHolder, SegmentWorker
 #: Above so many pixels the labels follow the threshold when it rests, not while it moves.
 LIVE_PIXELS = 3000 * 3000
 RUN_TIP = "Segment the whole layer, all planes"
+RESUME_TIP = "Go on with the unfinished run; what was found is not searched for again"
 VIEW_TIP = (
     "Segment only what the canvas shows: the visible rows and columns of the current plane.\n"
     "The result gets layers of its own."
@@ -63,9 +67,17 @@ class SegmentWidget(RunDock):
         )
         self.models = models
         self._request: _Request | None = None
+        self.large_runs = LargeRuns(napari_viewer)
+        self.large = self.large_runs.box
         self._build()
         self.form.threshold_changed.connect(lambda _: self._follow())
         self.form.model_changed.connect(self._show_state)
+        self.form.layer_choice.layer_changed.connect(self._show_state)
+        # Which level it is decides how large the results are; the score is a setting of the run.
+        self.form.more.level_choice.currentIndexChanged.connect(lambda _: self._look_at_disk())
+        self.form.threshold_changed.connect(lambda _: self._look_at_disk())
+        self.large.moved.connect(self._show_state)
+        self.large.anew.clicked.connect(lambda: self._try_to_start(partial(self._start, anew=True)))
         self._show_state()
 
     def segment_layer(self, layer: napari.layers.Image) -> None:
@@ -84,7 +96,15 @@ class SegmentWidget(RunDock):
         line.setContentsMargins(0, 0, 0, 0)
         line.addWidget(self.run_button, 1)
         line.addWidget(self.view_button, 1)
-        parts = (self.form, self.install, buttons, self.progress, self.status, self.warnings)
+        parts = (
+            self.form,
+            self.large,
+            self.install,
+            buttons,
+            self.progress,
+            self.status,
+            self.warnings,
+        )
         fill_dock(self, parts)
 
     def _entries(self) -> tuple[ModelEntry, ...]:
@@ -95,10 +115,34 @@ class SegmentWidget(RunDock):
         super()._show_state()
         self.view_button.setEnabled(self.worker is None and not self._reason)
         self.view_button.setToolTip(sentence(self._reason) or VIEW_TIP)
+        self._look_at_disk()
 
-    def _start(self, *, view: bool = False) -> None:
+    def _look_at_disk(self) -> None:
+        """Show where results of a large image go, and offer to go on with a run that is there."""
+        image = settings = None
+        try:
+            image = self.form.image()
+            settings = self.form.settings()
+        except InstsegError:
+            pass  # Said when the button is clicked.
+        running = self.worker is not None
+        self.large.look(image, settings, running=running)
+        self.large.anew.setEnabled(not self._reason)
+        if not running:
+            self.run_button.setText("Resume" if self.large.resumable else "Run")
+        if self.large.resumable and not self._reason:
+            self.run_button.setToolTip(RESUME_TIP)
+
+    def _start(self, *, view: bool = False, anew: bool = False) -> None:
         self._request, job = self._prepare(view)
-        self._launch(SegmentWorker, job, self.models)
+        self._look_at_disk()
+        self.large_runs.clear()
+        if view or not self.large.active:
+            self._launch(SegmentWorker, job, self.models)
+            return
+        request = self._request
+        large = self.large_runs.begin(job, request.layer, request.origin, anew=anew)
+        self._launch(LargeWorker, large, self.models)
 
     def _prepare(self, view: bool) -> tuple[_Request, Job]:
         """Read the form; raise InputError if something does not fit."""
@@ -119,10 +163,15 @@ class SegmentWidget(RunDock):
             origin = replace(origin, plane=dict(zip(image.plane_axes, plane, strict=True)))
         return _Request(layer, origin, view, time.perf_counter()), job
 
-    def _show(self, result: Segmentation) -> None:
+    def _show(self, result: Segmentation | SavedRun) -> None:
         """Add or update the layers, and say what was found."""
         request = self._request
         if request is None:
+            return
+        if isinstance(result, SavedRun):
+            self.large_runs.show(result, request.layer, request.origin)
+            self.shown.forget(request.layer)
+            self._tell(result.result, request)
             return
         threshold = round(self.form.threshold.value(), 3)
         if threshold != result.score_threshold:
@@ -131,21 +180,36 @@ class SegmentWidget(RunDock):
             self.viewer, result, request.layer, origin=request.origin, view=request.view
         )
         self.shown.put(request.layer, result, layers)
+        self._tell(result, request)
+
+    def _tell(self, result: Result, request: _Request) -> None:
         self._seconds = time.perf_counter() - request.started
         self._report_on(result, request.origin.level)
 
     def _show_partial(self, result: Segmentation | None) -> None:
         """Keep what a cancelled run has found; an earlier result stays if that is nothing."""
-        if result is None or not any(len(plane) for plane in result.raw):
+        if self.large_runs.has_found:
+            self.status.setText(CANCELLED)
+        elif result is None or not any(len(plane) for plane in result.raw):
             self.status.setText("Cancelled before anything was found.")
         else:
             self._show(result)
 
-    def _say(self, result: Segmentation) -> None:
+    def _restore(self) -> None:
+        super()._restore()
+        self.large_runs.stop()
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+        """Take away what only shows a run."""
+        super().closeEvent(event)
+        self.large_runs.clear()
+
+    def _say(self, result: Result) -> None:
         self.status.setText(ran(result, self._seconds))
 
     def _refresh(self) -> None:
         self.form.model.refresh()
+        self._look_at_disk()
 
     def _exchange(self, layer: napari.layers.Image, *, hidden: bool) -> list[napari.layers.Layer]:
         return self.shown.repaint(layer, round(self.form.threshold.value(), 3), hidden=hidden)

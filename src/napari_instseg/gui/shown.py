@@ -48,6 +48,10 @@ class ShownResults:
         self._by_layer = {key: shown for key, shown in self._by_layer.items() if key in present}
         self._by_layer[layer.unique_id] = Shown(segmentation, tuple(layers))
 
+    def forget(self, layer: napari.layers.Image) -> None:
+        """Let go of a result: its layers follow no more."""
+        self._by_layer.pop(layer.unique_id, None)
+
     def repaint(
         self, layer: napari.layers.Image, threshold: float, *, hidden: bool
     ) -> list[napari.layers.Layer]:

@@ -103,7 +103,7 @@ class SegmentWorker(RunWorker):
         super().__init__()
         self._job, self._models = job, models
 
-    def work(self) -> Segmentation | None:
+    def work(self) -> Any:
         """Do the job; `WorkerBase` reports the result and errors."""
         job = self._job
         if not self._models.holds(job.settings):
@@ -116,6 +116,11 @@ class SegmentWorker(RunWorker):
         if model is None or self.cancelled():
             self.signals.aborted.emit(None)
             return None
+        return self._segment(model)
+
+    def _segment(self, model: LoadedModel) -> Any:
+        """Segment, and render."""
+        job = self._job
         run = job.run(model, job.settings)
         for step in run:
             self.signals.progress.emit(step.done, step.total, step.message)

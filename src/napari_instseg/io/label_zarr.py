@@ -14,6 +14,7 @@ from ..hands import OWN_HANDS, Hands
 from ..ops.axes import ArrayLike
 from ..ops.lazy import LazyLabels, Painter
 from ..ops.pyramid import halve, level_shapes
+from ..progress import Listener, Progress, ignore
 from . import ngff
 from .atomic import replacing_folder
 from .labels import check_labels
@@ -31,6 +32,7 @@ def write_label_zarr(
     spacing: Mapping[str, float],
     image_label: Mapping[str, Any],
     hands: Hands = OWN_HANDS,
+    report: Listener = ignore,
 ) -> Path:
     """Write a label image as OME-Zarr.
 
@@ -48,6 +50,8 @@ def write_label_zarr(
         As `ngff.describe_labels` makes it.
     hands : Hands
         Who paints and writes chunks, each of them in one piece.
+    report : callable
+        Called before each part that is written; if it raises, ``path`` stays as it was.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def write_label_zarr(
     order = ngff.order_of(axes)
     axes = "".join(axes[i] for i in order)
     with replacing_folder(path) as partial:
-        count = _write_levels(partial, labels.transpose(order), axes, hands)
+        count = _write_levels(partial, labels.transpose(order), axes, hands, report)
         # Last, so that a folder without all levels is no image.
         _open(partial).attrs["ome"] = {
             "version": ngff.VERSION,
@@ -89,7 +93,11 @@ def _open(folder: Path) -> Any:
 
 
 def _write_levels(
-    folder: Path, labels: NDArray[np.integer[Any]] | LazyLabels, axes: str, hands: Hands
+    folder: Path,
+    labels: NDArray[np.integer[Any]] | LazyLabels,
+    axes: str,
+    hands: Hands,
+    report: Listener,
 ) -> int:
     """Write all levels; return their number."""
     from zarr.codecs import ZstdCodec
@@ -97,6 +105,9 @@ def _write_levels(
     group = _open(folder)
     finer: Any = None
     shapes = level_shapes(labels.shape, CHUNK)
+    blocks = [_quarter(shape) if level else _chunk(shape) for level, shape in enumerate(shapes)]
+    parts = [list(_parts(shape, block)) for shape, block in zip(shapes, blocks, strict=True)]
+    done, total = 0, sum(map(len, parts))
     for level, shape in enumerate(shapes):
         array = group.create_array(
             str(level),
@@ -107,14 +118,15 @@ def _write_levels(
             fill_value=0,
             dimension_names=list(axes.lower()),
         )
-        parts = _parts(shape, _chunk(shape))
         if level == 0:
-            painters = ((part, _painter(labels, part)) for part in parts)
+            painters = ((part, _painter(labels, part)) for part in parts[level])
             written = hands.map(partial(_write_painted, array), painters)
         else:
-            written = hands.map(partial(_write_halved, array, finer), parts)
+            written = hands.map(partial(_write_halved, array, finer), parts[level])
+        report(Progress(done, total, "writing label images"))
         for _ in written:
-            pass
+            done += 1
+            report(Progress(done, total, "writing label images"))
         finer = array
     return len(shapes)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..ops.axes import Image
 from ..ops.lazy import LazyLabels
 from ..ops.rendering import rows_of
+from ..progress import Listener, ignore
 from ..segmenter import InputError
 from ..settings import CSV, CTC, FORMATS, GEFF, TIFF, TRACK_FORMATS, ZARR
 from . import ngff
@@ -96,6 +97,7 @@ def save_segmentation(
     stem: str = "",
     format: str | None = None,
     tracks: Sequence[str] = (CSV,),
+    report: Listener = ignore,
 ) -> list[Path]:
     """Write label images, table and recipe.
 
@@ -111,6 +113,8 @@ def save_segmentation(
     tracks : sequence of {"csv", "ctc", "geff"}
         How tracks are written, if objects were tracked: the rows of `Segmentation.tracks`; see
         `write_ctc` and `write_geff`.
+    report : callable
+        See `write_label_zarr`.
 
     Returns
     -------
@@ -137,7 +141,9 @@ def save_segmentation(
         if format == ZARR:
             about = _image_label(segmentation, output, path)
             write_label_zarr(
-                path, labels, image.label_axes, image.spacing, about, segmentation.hands
+                *(path, labels, image.label_axes, image.spacing, about),
+                hands=segmentation.hands,
+                report=report,
             )
         else:
             write_labels(path, np.asarray(labels), image.label_axes, image.spacing)

@@ -163,12 +163,11 @@ class RunFolder(RunFiles):
             raise
 
     def _begin(self, identity: Mapping[str, Any], existing: Existing) -> None:
-        about = self.path / ABOUT
         if existing == "replace":
             self._clear()
         wanted = json.loads(json.dumps({"schema": SCHEMA, **identity}))
-        if about.is_file():
-            there = _read(about)
+        there = read_about(self.path)
+        if there is not None:
             if existing == "refuse":
                 raise InputError(
                     f"{self.path}: holds an unfinished run; go on with it (--resume), or begin "
@@ -181,7 +180,7 @@ class RunFolder(RunFiles):
                     "resume with the same ones, or begin anew (--overwrite)"
                 )
             return
-        write_text(about, json.dumps(wanted, indent=2) + "\n")
+        write_text(self.path / ABOUT, json.dumps(wanted, indent=2) + "\n")
 
     def __reduce__(self) -> tuple[type[RunFiles], tuple[Path, str]]:
         """Send it without the lock."""
@@ -222,6 +221,18 @@ class RunFolder(RunFiles):
         for entry in self.path.iterdir():
             if entry.name != LOCK:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def read_about(path: Path) -> dict[str, Any] | None:
+    """Read what identifies the run in a folder; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    about = path / ABOUT
+    return _read(about) if about.is_file() else None
 
 
 def run_folder(output: Path, stem: str) -> Path:

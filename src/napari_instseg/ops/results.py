@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Protocol, overload
@@ -40,6 +40,10 @@ class TileResult:
     semantic: NDArray[np.int32] | None = None
     non_finite: int = 0
     capped: tuple[int, float] | None = None
+
+
+#: Hears of a plane's results, in the image's pixels, as soon as they are there.
+Watch = Callable[[tuple[int, ...], Iterable[TileResult]], None]
 
 
 class LazyParts(Sequence[Instances]):
