@@ -117,7 +117,9 @@ def _ended(run: Run) -> Run:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    """All files but those that tell when and where."""
+    files = (p for p in folder.rglob("*") if p.is_file() and not p.name.endswith("_status.json"))
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
 def test_a_worker_that_dies_in_the_middle_changes_nothing(

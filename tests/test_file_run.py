@@ -74,7 +74,9 @@ def finish(run: FileRun) -> dict[str, bytes]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    """All files but those that tell when and where."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    files = (path for path in found if not path.name.endswith("_status.json"))
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 

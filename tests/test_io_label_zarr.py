@@ -73,7 +73,7 @@ def small_chunks(monkeypatch):
 
 
 class TestPixels:
-    @settings(max_examples=25)
+    @settings(max_examples=10)
     @given(
         npst.arrays(
             np.int64,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .hands import OWN_HANDS, Hands
+from .heap import trim
 from .instances import Instances
 from .ops.axes import Image
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
@@ -47,6 +48,8 @@ from .tile_work import (
 GRID = 32
 #: Tiles are not made smaller than this (px) when memory runs out.
 SMALLEST_TILE = 256
+#: After so many batches, freed memory is given back to the system.
+TRIM_EVERY = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -284,7 +287,9 @@ class Run:
         """Segment the tiles of some planes; take fewer at a time if memory runs out."""
         of = {state.index: state for state in states}
         function = partial(segment_batch, work, self.segmenter, self._shelf)
-        for report in self._hands.map(function, self._batches(states)):
+        for number, report in enumerate(self._hands.map(function, self._batches(states)), start=1):
+            if number % TRIM_EVERY == 0:
+                trim()
             state = of[report.plane]
             before = state.done
             state.add(report)

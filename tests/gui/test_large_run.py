@@ -95,6 +95,9 @@ def test_labels_appear_while_the_viewer_stays_alive(
     timer.start(10)
     model.hold_at = 12
     click(qtbot, dock.run_button)
+    assert dock.worker is not None
+    steps = [time.perf_counter()]
+    dock.worker.progress.connect(lambda *_: steps.append(time.perf_counter()))
     live = viewer.layers["slide so far"]
     until_held(qtbot, model)
     qtbot.waitUntil(lambda: live.get_value((4, 4), world=True) > 0, timeout=WAIT)
@@ -121,7 +124,8 @@ def test_labels_appear_while_the_viewer_stays_alive(
     assert labels.metadata["napari_instseg"]["complete"] is True
     assert labels.get_value((4, 4), world=True)[1] == final[8, 8] > 0
     assert dock.status.text().startswith("270 nuclei")
-    gaps = np.diff([*beats, time.perf_counter()])
+    # Until the last step: then layers are added, which napari does in the window's own time.
+    gaps = np.diff([beat for beat in beats if beat <= steps[-1]])
     if os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
         pytest.skip("the machine is overloaded: its pauses are not the viewer's")
     assert gaps.max() <= 1.0, f"the event loop stood still for {gaps.max():.2f} s"

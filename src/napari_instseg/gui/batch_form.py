@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,8 @@ class BatchForm(QWidget):
         self._defaults = Settings()
         self._form = new_form()
         self.more = DetailsForm()
+        #: An image like those that are to be segmented.
+        self._sample: Image | None = None
         # Each image has its own: there is no layer whose limits would do for all.
         enable_option(self.more.intensity, LAYER_LIMITS, False)
         self._build_images()
@@ -167,8 +171,19 @@ class BatchForm(QWidget):
             self.existing_choice.choose(SKIP)
         self.set_texts([str(path) for path in record.paths])
 
+    def _show_axes(self) -> None:
+        if self._sample is not None:
+            axes = self.axes() or self._sample.axes
+            with suppress(InputError):
+                self._offer(replace(self._sample, axes=axes))
+        self._tell_soon()
+
     def show_sample(self, image: Image | None) -> None:
         """Offer what images like this one have: channels, planes along Z, axes."""
+        self._sample = image
+        self._offer(image)
+
+    def _offer(self, image: Image | None) -> None:
         if image is None:
             self.more.show_layer(None)
             self.more.axes.hide()
@@ -208,7 +223,7 @@ class BatchForm(QWidget):
         add_row(self._form, "Images", buttons, tip)
         self.axes_text = QLineEdit()
         self.axes_text.setPlaceholderText("as the files say")
-        self.axes_text.textChanged.connect(lambda _: self._tell_soon())
+        self.axes_text.textChanged.connect(lambda _: self._show_axes())
         add_row(self._form, "Axes", self.axes_text, AXES_TIP)
 
     def _build_how(self) -> None:
