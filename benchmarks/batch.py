@@ -22,7 +22,8 @@ from napari_instseg.batch.run import BatchRun
 from napari_instseg.batch.tasks import SegmentTask
 from napari_instseg.io.images import read_image
 from napari_instseg.models.registry import load
-from napari_instseg.pipeline import run_to_end
+from napari_instseg.ops.axes import Image
+from napari_instseg.pipeline import Run, run_to_end
 from napari_instseg.settings import Settings
 
 from ._common import Result, command, rows_of_turns
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> Result:
         # Whatever the order of turns, the files are in the system's cache.
         contenders = {
             **{_name(n): partial(_batch, task, paths, Path(folder) / f"{n}", n) for n in (1, 2, 4)},
-            ALONE: lambda: [run_to_end(task.begin(image)) for image in images] and None,
+            ALONE: partial(_alone, task, images),
         }
         times, _ = in_turns(contenders, options.repeats or 3)
         same = all(_same(Path(folder) / "1", Path(folder) / f"{n}") for n in (2, 4))
@@ -58,6 +59,12 @@ def run(options: argparse.Namespace) -> Result:
         f"--jobs 2 beside --jobs 1 in each run: {', '.join(ratios)}",
     ]
     return Result(f"batch of {len(paths)} files", rows_of_turns(times, _name(1)), remarks)
+
+
+def _alone(task: SegmentTask, images: list[Image]) -> None:
+    for image in images:
+        loaded = task.loaded
+        run_to_end(Run(image, loaded.segmenter, task.settings, model=loaded.identity))
 
 
 def _name(at_once: int) -> str:

@@ -20,7 +20,7 @@ from .pipeline import Run
 from .progress import Listener, Progress, ignore
 from .provenance import versions
 from .remote import portable
-from .segmentation import Result
+from .result import Result
 from .segmenter import InputError
 from .settings import CSV, ZARR, Settings
 

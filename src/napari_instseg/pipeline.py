@@ -9,28 +9,26 @@ from typing import Any
 
 import numpy as np
 
+from .asked import planes_of, region_of, resizing, unlinked
 from .hands import OWN_HANDS, Hands
 from .heap import trim
 from .instances import Instances
 from .ops.axes import Image
 from .ops.intensity import IntensityMapping, map_intensity, used_channels
-from .ops.lapses import TIME, reach_of
+from .ops.lapses import reach_of
 from .ops.results import MemoryShelf, Shelf, Watch
 from .ops.scaling import Resampling
 from .ops.seams import Seams
-from .ops.tiling import Tile, cores_of, plan_tiles, tile_of
-from .ops.volumes import DEPTH
+from .ops.tiling import Tile, cores_of, plan_tiles
 from .progress import Progress
 from .provenance import versions
 from .remarks import Remarks, describe, list_seams
 from .segmentation import Segmentation
 from .segmenter import (
     DeviceMemoryError,
-    InputError,
-    ResizingSegmenter,
     Segmenter,
 )
-from .settings import AS_TRAINED, Settings
+from .settings import Settings
 from .sizing import find_diameter, median_diameter, zoom_to
 from .stored import StoredSegmentation
 from .stored_planes import read_planes
@@ -126,10 +124,10 @@ class Run:
         hands: Hands = OWN_HANDS,
         watch: Watch | None = None,
     ) -> None:
-        self.image, self.segmenter, self.settings = image, _resizing(segmenter, settings), settings
-        self.region = _region(image, region)
+        self.image, self.segmenter, self.settings = image, resizing(segmenter, settings), settings
+        self.region = region_of(image, region)
         self._channels = used_channels(image, settings)
-        self._planes = _planes(image, planes)
+        self._planes = planes_of(image, planes)
         self._model = model or {"name": settings.model}
         self._shelf = MemoryShelf() if shelf is None else shelf
         self._hands = hands
@@ -141,7 +139,7 @@ class Run:
         self._batch = settings.batch_size or segmenter.batch_size
         self._remarks: dict[tuple[int, ...], Remarks] = {}
         reach_of(settings.track_distance, settings.track_distance_unit, image.spacing)
-        self._notes = [*image.notes, *_unlinked(image, settings)]
+        self._notes = [*image.notes, *unlinked(image, settings)]
         self._resolved: dict[str, Any] = {"device": segmenter.device}
         self._complete = False
 
@@ -378,53 +376,6 @@ class Run:
                 if edge <= SMALLEST_TILE:
                     raise
                 edge = max(SMALLEST_TILE, edge // 2)
-
-
-def _resizing(segmenter: Segmenter, settings: Settings) -> Segmenter:
-    if settings.diameter != AS_TRAINED:
-        return segmenter
-    if not isinstance(segmenter, ResizingSegmenter):
-        raise InputError(
-            f"diameter: the model {settings.model!r} was not trained on pictures of one size; "
-            "expected None (native), 'auto' or a number instead of 'as trained'"
-        )
-    return segmenter.as_trained()
-
-
-def _unlinked(image: Image, settings: Settings) -> list[str]:
-    """Say that nothing is linked or tracked where planes are not those of Z or T."""
-    axes = image.plane_axes
-    notes = []
-    if settings.link and axes and DEPTH not in axes:
-        notes.append(
-            f"link: only planes along Z are linked; those along {axes} were left as they are"
-        )
-    if settings.track and axes and TIME not in axes:
-        notes.append(
-            f"track: only planes along T are tracked; those along {axes} were left as they are"
-        )
-    return notes
-
-
-def _planes(image: Image, planes: Sequence[tuple[int, ...]] | None) -> list[tuple[int, ...]]:
-    known = image.planes()
-    if planes is None:
-        return known
-    chosen = [tuple(plane) for plane in planes]
-    unknown = sorted(set(chosen) - set(known))
-    if unknown:
-        raise InputError(
-            f"planes: expected indices along {image.plane_axes or 'no axis'} within "
-            f"{image.plane_shape}, got {unknown[0]}"
-        )
-    return chosen
-
-
-def _region(image: Image, region: tuple[slice, slice] | None) -> Tile:
-    height, width = image.label_shape[-2:]
-    if region is None:
-        return Tile(0, 0, height, width)
-    return tile_of(region, (height, width))
 
 
 def run_to_end(

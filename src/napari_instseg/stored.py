@@ -20,7 +20,7 @@ from .ops.rendering import Listing, add_rows, ranked
 from .ops.stuff import Stuff
 from .ops.tiling import plan_tiles
 from .ops.visibility import find_visible
-from .segmentation import Result
+from .result import Result
 from .segmenter import USUAL_RULES, Category, Rules
 from .settings import Settings
 from .stored_planes import Scene, StoredPlane

@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation
 
 from ..io.results import object_colors, outlines
 from ..ops.intensity import map_intensity, used_channels
-from ..segmentation import Result
+from ..result import Result
 
 #: Of larger planes the middle is shown, px: objects should still be seen.
 WINDOW = 768

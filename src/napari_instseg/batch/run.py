@@ -16,7 +16,7 @@ from ..io.results import check_format
 from ..ops.axes import Image
 from ..progress import Progress
 from ..provenance import versions
-from ..segmentation import Result
+from ..result import Result
 from ..segmenter import InputError
 from .jobs import Job
 from .status import DONE, RUNNING, STOPPED, WAITING, status_path, write_status

@@ -14,7 +14,7 @@ from ..io.run_folder import Existing
 from ..models.entry import LoadedModel
 from ..ops.axes import Image
 from ..progress import Progress
-from ..segmentation import Result
+from ..result import Result
 from ..settings import CSV, Settings
 
 

@@ -23,7 +23,7 @@ from ..batch.tasks import SegmentTask
 from ..io.images import read_image
 from ..models.entry import LoadedModel, Report
 from ..ops.axes import Image
-from ..segmentation import Result
+from ..result import Result
 from ..segmenter import InputError
 from ..settings import Settings
 from .tasks import CancelledError, WorkerSignals

@@ -14,7 +14,8 @@ from qtpy.QtCore import QSignalBlocker
 from ..models.entry import ModelEntry
 from ..ops.axes import Image
 from ..progress import how_many
-from ..segmentation import Result, Segmentation
+from ..result import Result
+from ..segmentation import Segmentation
 from ..segmenter import InputError, ModelError
 from .everything_form import EverythingForm
 from .everything_worker import Detector, EverythingJob, EverythingWorker

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..models.entry import LoadedModel
 from ..ops.preview import Preview
 from ..progress import Progress
-from ..segmentation import Result
+from ..result import Result
 from ..settings import ZARR
 from .on_disk import folder_of, stem_of_image
 from .tasks import CancelledError

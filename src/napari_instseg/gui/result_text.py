@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..segmentation import Result
+from ..result import Result
 
 PLURALS = {"nucleus": "nuclei", "bacterium": "bacteria", "mitochondrion": "mitochondria"}
 

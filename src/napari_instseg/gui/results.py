@@ -14,7 +14,8 @@ from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from ..ops.rendering import rows_of
-from ..segmentation import Result, Segmentation
+from ..result import Result
+from ..segmentation import Segmentation
 from ..segmenter import Category
 from ..settings import OUTPUTS
 from .boxes import BOXES, add_boxes, describe_boxes

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QPushButton, QWidget
 from superqt.utils import qdebounced, qthrottled
 
 from ..models.entry import ModelEntry
-from ..segmentation import Result
+from ..result import Result
 from ..segmenter import DeviceMemoryError, InstsegError
 from .details_form import DetailsForm
 from .docks import is_taken_away

@@ -7,7 +7,7 @@ import napari.viewer
 import numpy as np
 
 from ..ops.seams import AMBIGUOUS, JOINED, LOOSE
-from ..segmentation import Result
+from ..result import Result
 from .boxes import corners_of
 from .results import place_of
 

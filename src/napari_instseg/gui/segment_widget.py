@@ -12,7 +12,8 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from ..models.entry import ModelEntry
-from ..segmentation import Result, Segmentation
+from ..result import Result
+from ..segmentation import Segmentation
 from ..segmenter import InputError, InstsegError, ModelError
 from .form_rows import fill_dock
 from .geometry import Origin

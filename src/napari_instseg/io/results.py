@@ -27,7 +27,7 @@ from .labels import write_labels
 from .zarr import image_folder, is_zarr_data
 
 if TYPE_CHECKING:
-    from ..segmentation import Result
+    from ..result import Result
 
 #: Names of the table and the recipe; label images are named after what they show.
 TABLE, RECIPE = "segments.csv", "recipe.json"
