@@ -107,7 +107,7 @@ class OrthoRun:
 
     def _as_first(self) -> Settings:
         """Settings with which the other directions are seen as the first one was."""
-        found = self._runs[0].result().details["resolved"]
+        found = self._runs[0].details["resolved"]
         settings = self._settings.replace(
             ortho=False, limits=tuple((low, high) for low, high in found["limits"])
         )

@@ -184,7 +184,7 @@ class Run:
             image=image,
             categories=self.segmenter.categories,
             settings=self.settings,
-            details=self._details(),
+            details=self.details,
             stuff=None if stuff is None else stuff.reshape(image.label_shape),
             warnings=(*self._notes, *describe(self._remarks.values())),
             complete=self._complete,
@@ -201,7 +201,7 @@ class Run:
             image=self.image,
             categories=self.segmenter.categories,
             settings=self.settings,
-            details=self._details(),
+            details=self.details,
             warnings=(*self._notes, *describe(self._remarks.values())),
             complete=self._complete,
             rules=self.segmenter.rules,
@@ -209,8 +209,9 @@ class Run:
             hands=self._hands,
         )
 
-    def _details(self) -> dict[str, Any]:
-        """What was found out, for the recipe."""
+    @property
+    def details(self) -> dict[str, Any]:
+        """What was found out so far, for the recipe."""
         return {
             "model": self._model,
             "resolved": {**self._resolved, "tile_size": self._tile_size},

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..ops.axes import Image
 from ..segmentation import Segmentation
 from .geometry import Placement
-from .links import RECIPE_KEY, Link, find_fitting, link_of, set_link
+from .links import RECIPE_KEY, Link, link_of, renew, set_link
 
 BOXES = "boxes"
 #: Width of the lines, as a share of the median box's short side, and its limits, px.
@@ -42,14 +42,12 @@ def add_boxes(
     """
     placement = link.placement
     ndim = len(segmentation.image.label_axes) if placement is None else placement.ndim
-    layer = find_fitting(viewer, link, ndim)
+    layer = renew(viewer, link, ndim, transforms)
     if layer is None:
         name = f"{segmentation.image.name} {link.title}"
         layer = viewer.add_shapes(ndim=ndim, name=name, **transforms)
     else:
         layer.visible = True
-        for key, value in transforms.items():
-            setattr(layer, key, value)
     set_link(layer, replace(link, layer=layer.unique_id))
     describe_boxes(layer, segmentation)
     return layer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,11 @@ def set_link(layer: napari.layers.Layer, link: Link) -> None:
     layer.metadata = {**layer.metadata, LINK_KEY: link}
 
 
+def untie(layer: napari.layers.Layer) -> None:
+    """Leave a layer to its user."""
+    layer.metadata = {k: v for k, v in layer.metadata.items() if k != LINK_KEY}
+
+
 def edited(layer: napari.layers.Layer) -> bool:
     """Whether the layer's data are no longer those that we wrote."""
     link = link_of(layer)
@@ -110,10 +115,10 @@ def find(viewer: napari.viewer.Viewer, wanted: Link) -> napari.layers.Layer | No
     return None
 
 
-def find_fitting(
-    viewer: napari.viewer.Viewer, wanted: Link, ndim: int
+def renew(
+    viewer: napari.viewer.Viewer, wanted: Link, ndim: int, transforms: Mapping[str, Any]
 ) -> napari.layers.Layer | None:
-    """Return our layer, see `find`, if it can take new data; else let go of it.
+    """Return our layer, see `find`, with other transforms, if it can take new data.
 
     An edited one is left to its user; one with other dimensions, which napari cannot change,
     is removed.
@@ -122,11 +127,13 @@ def find_fitting(
     if layer is None:
         return None
     if edited(layer):
-        layer.metadata = {k: v for k, v in layer.metadata.items() if k != LINK_KEY}
+        untie(layer)
         return None
     if layer.ndim != ndim:
         viewer.layers.remove(layer)
         return None
+    for key, value in transforms.items():
+        setattr(layer, key, value)
     return layer
 
 

@@ -20,7 +20,7 @@ from ..segmenter import Category
 from ..settings import OUTPUTS
 from .boxes import BOXES, add_boxes, describe_boxes
 from .geometry import Origin, Placement
-from .links import RECIPE_KEY, Link, find, find_fitting, hide_others, link_of, set_link
+from .links import RECIPE_KEY, Link, find, hide_others, link_of, renew, set_link
 from .tracks import TRACKS, add_tracks, can_show_tracks, describe_tracks
 
 #: Shades of a category's colour, so that neighbouring objects can be told apart.
@@ -126,7 +126,7 @@ def _add_labels(
 ) -> napari.layers.Labels:
     """Show one output, in the layer of an earlier result if there is one unedited."""
     data = _data(segmentation, link.output, link.placement)
-    layer = find_fitting(viewer, link, data.ndim)
+    layer = renew(viewer, link, data.ndim, transforms)
     if layer is None:
         layer = viewer.add_labels(
             # The result's arrays are shared and never written to; the layer's can be painted on.
@@ -138,8 +138,6 @@ def _add_labels(
         )
     else:
         layer.data = data.copy()
-        for name, value in transforms.items():
-            setattr(layer, name, value)
         layer.visible = layer.visible or visible
     _write_link(layer, segmentation, replace(link, layer=layer.unique_id))
     describe(layer, segmentation)

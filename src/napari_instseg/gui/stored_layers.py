@@ -8,7 +8,7 @@ import napari.viewer
 from ..settings import OUTPUTS
 from .geometry import Origin, Placement
 from .large_run import SavedRun
-from .links import LINK_KEY, Link, edited, find, hide_others, link_of, set_link
+from .links import Link, edited, find, hide_others, link_of, set_link, untie
 from .results import OPACITY, describe_labels
 
 
@@ -64,4 +64,4 @@ def _give_way(viewer: napari.viewer.Viewer, wanted: Link) -> None:
     if link.written is None or not edited(layer):
         viewer.layers.remove(layer)
     else:
-        layer.metadata = {k: v for k, v in layer.metadata.items() if k != LINK_KEY}
+        untie(layer)

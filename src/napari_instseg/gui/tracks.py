@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..ops.lapses import TIME
 from ..segmentation import Segmentation
 from .geometry import Placement
-from .links import RECIPE_KEY, Link, find_fitting, link_of, set_link
+from .links import RECIPE_KEY, Link, link_of, renew, set_link
 
 TRACKS = "tracks"
 #: Number of colours that napari has for labels.
@@ -47,7 +47,7 @@ def add_tracks(
     """
     placement = link.placement
     ndim = len(segmentation.image.label_axes) if placement is None else placement.ndim
-    layer = find_fitting(viewer, link, ndim)
+    layer = renew(viewer, link, ndim, transforms)
     if layer is None:
         name = f"{segmentation.image.name} {link.title}"
         data, _ = _vertices(segmentation, placement)
@@ -63,8 +63,6 @@ def add_tracks(
         viewer.layers.selection.active = active
     else:
         layer.visible = True
-        for key, value in transforms.items():
-            setattr(layer, key, value)
     set_link(layer, replace(link, layer=layer.unique_id))
     describe_tracks(layer, segmentation)
     return layer

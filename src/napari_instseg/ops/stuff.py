@@ -32,6 +32,7 @@ class Stuff:
         self._rules, self._count = rules, count
         self._areas: dict[tuple[int, Hashable], int] = {}
         self._edges: dict[tuple[int, Hashable], Edges] = {}
+        self._segments: list[tuple[int, Category, int, Edges]] | None = None
 
     def look(
         self,
@@ -58,23 +59,31 @@ class Stuff:
                 continue
             rows, cols = (np.flatnonzero(here.any(axis=axis)) for axis in (1, 0))
             top, left = origin
-            found = Stuff((), self._rules, self._count)
-            found._areas[category.id, plane] = area
-            found._edges[category.id, plane] = (
+            edges = (
                 *(top + int(rows[0]), left + int(cols[0])),
                 *(top + int(rows[-1]) + 1, left + int(cols[-1]) + 1),
             )
-            self.include(found)
+            self._add((category.id, plane), area, edges)
 
     def include(self, other: Stuff) -> None:
         """Add what another one has counted in other windows."""
         for key, area in other._areas.items():
-            edges, before = other._edges[key], self._edges.get(key)
-            self._areas[key] = self._areas.get(key, 0) + area
-            self._edges[key] = edges if before is None else _around([before, edges])
+            self._add(key, area, other._edges[key])
+
+    def _add(self, key: tuple[int, Hashable], area: int, edges: Edges) -> None:
+        before = self._edges.get(key)
+        self._areas[key] = self._areas.get(key, 0) + area
+        self._edges[key] = edges if before is None else _around([before, edges])
+        self._segments = None
 
     def segments(self) -> list[tuple[int, Category, int, Edges]]:
         """List the segments: number, category, area (px), and bounds over all planes."""
+        # Windows ask for them one after the other, once all are counted.
+        if self._segments is None:
+            self._segments = self._list()
+        return self._segments
+
+    def _list(self) -> list[tuple[int, Category, int, Edges]]:
         found: list[tuple[int, Category, int, Edges]] = []
         for category in self._categories:
             planes = [p for i, p in self._areas if i == category.id and self._shown(i, p)]
