@@ -144,6 +144,13 @@ def test_damage_is_an_error_that_is_told_and_no_crash(
         read(path)
 
 
+def test_an_escape_that_is_none_is_an_error_that_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.pkl"
+    path.write_bytes(b"c\\collections\nOrderedDict\n.")
+    with pytest.raises(ModelError, match="expected a pickle of NumPy arrays"):
+        read_pickle(path)
+
+
 # ------------------------------------------------------------------------------- honest files
 
 numbers = st.sampled_from(["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "?", ">f4", ">i2"])

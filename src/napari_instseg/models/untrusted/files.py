@@ -25,6 +25,8 @@ DAMAGE = (
     RuntimeError,
     TypeError,
     ValueError,
+    # Of an escape that is none, where warnings are errors.
+    DeprecationWarning,
 )
 
 
