@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .hands import OWN_HANDS, Hands
+from .label_set import LabelSet
 from .ops.axes import Image
 from .ops.lazy import LazyLabels
 from .progress import Listener, ignore
@@ -40,6 +41,16 @@ class Result:
     @property
     def instances(self) -> NDArray[np.int32] | LazyLabels:
         """Label image of objects 1..N by falling score, 0 nothing."""
+        raise NotImplementedError
+
+    @property
+    def semantic(self) -> NDArray[np.int32] | LazyLabels:
+        """Label image of category ids, 0 is void."""
+        raise NotImplementedError
+
+    @property
+    def panoptic(self) -> NDArray[np.int32] | LazyLabels:
+        """Label image: objects as in `instances`, then stuff."""
         raise NotImplementedError
 
     @property
@@ -80,6 +91,23 @@ class Result:
             "warnings": list(self.warnings),
             "complete": self.complete,
         }
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Label images and table, to review, correct, measure and export."""
+        image = self.image
+        with_stuff = not self.table["is_thing"].all()
+        return LabelSet(
+            self.instances,
+            image.label_axes,
+            self.table,
+            self.categories,
+            image.name,
+            dict(image.spacing),
+            semantic=self.semantic if with_stuff else None,
+            panoptic=self.panoptic if with_stuff else None,
+            recipe=self.recipe,
+        )
 
     @property
     def tracked(self) -> bool:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .instances import Instances
+from .label_set import LabelSet
 from .ops.axes import Image
 from .ops.lapses import TIME, Lapses, Tracked, reach_of
 from .ops.linking import LinkRules
@@ -236,6 +237,19 @@ class Segmentation(Result):
         Each frame's object is in `tracks`.
         """
         return self._combined[2]
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Label images and table, to review, correct, measure and export."""
+        return replace(super().label_set, raw=self.raw, ground=self._ground)
+
+    @property
+    def _ground(self) -> NDArray[np.int32] | None:
+        """Category id of the stuff at each pixel that is listed, under objects, too."""
+        listed = self.table.loc[~self.table["is_thing"].astype(bool), "category_id"]
+        if self.stuff is None or listed.empty:
+            return None
+        return np.where(np.isin(self.stuff, listed), self.stuff, 0).astype(np.int32)
 
     def with_score_threshold(self, score_threshold: float) -> Segmentation:
         """Return the same result shown at another threshold, without the model.

@@ -17,7 +17,7 @@ from .links import AXES_KEY
 METADATA_KEYS = ("axes", "axis_labels", "dims", "dimension_names")
 
 
-def layer_axes(layer: napari.layers.Image) -> NamedAxes:
+def layer_axes(layer: napari.layers.Image | napari.layers.Labels) -> NamedAxes:
     """Name the axes of a layer by all that is known of them, and guess the rest.
 
     What the user chose in a dock comes first, then the layer's axis labels, its metadata, and
@@ -25,7 +25,7 @@ def layer_axes(layer: napari.layers.Image) -> NamedAxes:
 
     Parameters
     ----------
-    layer : napari.layers.Image
+    layer : napari.layers.Image or napari.layers.Labels
 
     Returns
     -------
@@ -40,7 +40,7 @@ def layer_axes(layer: napari.layers.Image) -> NamedAxes:
         (_in_metadata(layer), FILE),
         _in_file(layer, shape),
     )
-    return name_axes(len(shape), hints, rgb=layer.rgb)
+    return name_axes(len(shape), hints, rgb=_is_rgb(layer))
 
 
 def choose_axis(layer: napari.layers.Image, dimension: int, letter: str) -> None:
@@ -56,13 +56,17 @@ def choose_axis(layer: napari.layers.Image, dimension: int, letter: str) -> None
     layer.metadata = {**layer.metadata, AXES_KEY: tuple(chosen)}
 
 
-def _chosen(layer: napari.layers.Image) -> tuple[str, ...]:
+def _is_rgb(layer: napari.layers.Image | napari.layers.Labels) -> bool:
+    return isinstance(layer, napari.layers.Image) and bool(layer.rgb)
+
+
+def _chosen(layer: napari.layers.Image | napari.layers.Labels) -> tuple[str, ...]:
     """What was chosen, "" for each dimension of which nothing was; empty if nothing fits."""
     chosen = tuple(layer.metadata.get(AXES_KEY, ()))
     return chosen if len(chosen) == layer.ndim else ()
 
 
-def _in_metadata(layer: napari.layers.Image) -> tuple[str, ...]:
+def _in_metadata(layer: napari.layers.Image | napari.layers.Labels) -> tuple[str, ...]:
     """What a reader has kept of axes: names, one string of letters, or entries of OME-Zarr."""
     for key in METADATA_KEYS:
         names = layer.metadata.get(key)
@@ -74,7 +78,9 @@ def _in_metadata(layer: napari.layers.Image) -> tuple[str, ...]:
     return ()
 
 
-def _in_file(layer: napari.layers.Image, shape: tuple[int, ...]) -> tuple[Sequence[str], str]:
+def _in_file(
+    layer: napari.layers.Image | napari.layers.Labels, shape: tuple[int, ...]
+) -> tuple[Sequence[str], str]:
     """What the layer's file says, if it has the layer's shape, and where it says it."""
     found = _read(str(layer.source.path)) if layer.source.path else None
     if found is None:
@@ -83,7 +89,7 @@ def _in_file(layer: napari.layers.Image, shape: tuple[int, ...]) -> tuple[Sequen
     known = {a: source for a, source in named.sources.items() if source != GUESSED}
     axes = [(a if a in known else "", n) for a, n in zip(named.letters, sizes, strict=True)]
     if named.letters.endswith("S"):
-        axes = axes[:-1] if layer.rgb else [*axes[:-1], ("C", sizes[-1])]
+        axes = axes[:-1] if _is_rgb(layer) else [*axes[:-1], ("C", sizes[-1])]
     for letters, kept in _as_opened(axes):
         if kept == shape:
             return letters, next(iter(known.values()), FILE)

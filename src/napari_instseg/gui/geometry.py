@@ -121,7 +121,7 @@ def _axis_labels(layer: napari.layers.Image) -> tuple[str, ...]:
     return tuple(layer.axis_labels)
 
 
-def level_shape(layer: napari.layers.Image, level: int) -> tuple[int, ...]:
+def level_shape(layer: napari.layers.Image | napari.layers.Labels, level: int) -> tuple[int, ...]:
     """Shape of a level without RGB samples, px."""
     data = layer.data[level] if layer.multiscale else layer.data
     return tuple(data.shape[: layer.ndim])

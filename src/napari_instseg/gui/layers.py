@@ -80,7 +80,7 @@ def image_from_layer(
         level = choose_level(layer, axes)
     data = layer.data[level] if layer.multiscale else layer.data
     coarse = layer.data[-1] if layer.multiscale and level < len(layer.data) - 1 else None
-    spacing = _spacing(layer, axes, data.shape)
+    spacing = layer_spacing(layer, axes, data.shape)
     return Image(data, axes, spacing, layer.name, named.sources, coarse)
 
 
@@ -188,12 +188,14 @@ def _corners(layer: napari.layers.Image) -> Any:
     return corners * np.asarray(layer.downsample_factors[layer.data_level])
 
 
-def _shape(layer: napari.layers.Image) -> tuple[int, ...]:
+def _shape(layer: napari.layers.Image | napari.layers.Labels) -> tuple[int, ...]:
     return tuple((layer.data[0] if layer.multiscale else layer.data).shape)
 
 
-def _spacing(layer: napari.layers.Image, axes: str, shape: tuple[int, ...]) -> dict[str, float]:
-    """µm per pixel along the axes whose unit is a length."""
+def layer_spacing(
+    layer: napari.layers.Image | napari.layers.Labels, axes: str, shape: tuple[int, ...]
+) -> dict[str, float]:
+    """µm per pixel along the axes whose unit is a length, at a level of some shape."""
     spacing = {}
     for letter, scale, unit, full, size in zip(
         axes, layer.scale, layer.units, _shape(layer), shape, strict=False

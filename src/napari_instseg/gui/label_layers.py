@@ -1,0 +1,117 @@
+"""Labels layers, ours and others', read as label sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import napari.layers
+import napari.viewer
+import pandas as pd
+
+from ..label_set import COLUMNS, OBJECT, LabelSet
+from ..segmenter import Category, InputError
+from ..settings import OUTPUTS
+from .axes import layer_axes
+from .geometry import level_shape
+from .layers import layer_spacing
+from .links import RECIPE_KEY, link_of
+from .results import name_colors
+
+
+def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> LabelSet:
+    """Read a Labels layer, and those of the same result, as they are now.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    layer : napari.layers.Labels
+        Instances: of one of our results, opened from a file, or drawn. Of a multiscale layer the
+        finest level counts; lazy data stay lazy.
+
+    Returns
+    -------
+    LabelSet
+        Its arrays are the layers' own, not copies. The table has the features of the layer where
+        they are ours (column ``index`` and so on), else one row a label. Semantic and panoptic
+        label images are those that stand beside it in the viewer.
+
+    Raises
+    ------
+    InputError
+        If it is not a Labels layer.
+    """
+    if not isinstance(layer, napari.layers.Labels):
+        kind = type(layer).__name__
+        raise InputError(f"expected a Labels layer, got {kind}: choose the layer with the objects")
+    letters, table = layer_axes(layer).letters, _table(viewer, layer)
+    labels, axes = _data(layer, letters), _arranged(letters)
+    spacing = layer_spacing(layer, letters, level_shape(layer, 0))
+    if table is None:
+        return LabelSet.from_labels(
+            labels, axes, spacing=spacing, name=layer.name, source=layer.name
+        )
+    outputs = outputs_of(viewer, layer)
+    others = {name: _data(outputs[name], letters) for name in OUTPUTS[1:] if name in outputs}
+    return LabelSet(
+        labels,
+        axes,
+        table,
+        categories_in(table),
+        layer.name,
+        spacing,
+        **others,
+        recipe=dict(layer.metadata.get(RECIPE_KEY, {})),
+    )
+
+
+def outputs_of(
+    viewer: napari.viewer.Viewer, layer: napari.layers.Labels
+) -> dict[str, napari.layers.Labels]:
+    """Find the Labels layers that show the same result as a layer, by output, itself included."""
+    mine = link_of(layer)
+    if mine is None:
+        return {"instances": layer}
+    found = {}
+    for other in viewer.layers:
+        link = link_of(other)
+        if (
+            isinstance(other, napari.layers.Labels)
+            and link is not None
+            and link.output in OUTPUTS
+            and (link.source, link.view, link.made) == (mine.source, mine.view, mine.made)
+        ):
+            found[link.output] = other
+    return found
+
+
+def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
+    """List the categories of a table, with colours of their own."""
+    columns = ["category_id", "category", "is_thing"]
+    rows = table.drop_duplicates("category_id").sort_values("category_id")[columns].to_numpy()
+    if not len(rows):
+        return (OBJECT,)
+    return tuple(
+        Category(int(number), str(name), bool(is_thing), color)
+        for (number, name, is_thing), color in zip(rows, name_colors(len(rows)), strict=True)
+    )
+
+
+def _table(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> pd.DataFrame | None:
+    """The table of our layers: that of panoptic has all rows; None if there is none."""
+    outputs = outputs_of(viewer, layer)
+    for one in (outputs.get("panoptic"), layer):
+        if one is not None and {*COLUMNS} <= {*one.features.columns}:
+            table: pd.DataFrame = one.features.reset_index(drop=True)
+            return table
+    return None
+
+
+def _data(layer: napari.layers.Labels, axes: str) -> Any:
+    """Labels at the finest level, as a view whose last axes are Y and X."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    order = [axes.index(letter) for letter in _arranged(axes)]
+    return data if order == sorted(order) else data.transpose(order)
+
+
+def _arranged(axes: str) -> str:
+    return "".join(letter for letter in axes if letter not in "YX") + "YX"

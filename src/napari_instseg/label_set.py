@@ -1,0 +1,198 @@
+"""Label images of one image and their table: what is reviewed, corrected, measured, exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .instances import Instances
+from .ops.axes import ArrayLike
+from .ops.axis_names import guess_axes
+from .ops.extents import find_extents
+from .segmenter import Category, InputError
+from .settings import OUTPUTS
+
+#: Without them a table is none of ours.
+COLUMNS = ("index", "category_id", "category", "is_thing", "score", "area", "source")
+#: Of labels about which nothing else is known.
+OBJECT = Category(1, "object")
+#: What ``source`` says of objects that a user has drawn or changed.
+BY_HAND = "edited"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSet:
+    """Objects of one image as label images and a table, wherever they come from.
+
+    Parameters
+    ----------
+    instances : integer array (..., Y, X)
+        Objects 1..N, not necessarily dense; 0 is nothing. NumPy, dask, Zarr or alike; read-only
+        unless somebody edits it.
+    axes : str
+        One letter a dimension, the last two Y and X.
+    table : DataFrame
+        One row a segment of the panoptic label image; at least `COLUMNS`. ``index`` is its value
+        there, and, of things, in ``instances``.
+    categories : tuple of Category
+        All of the table's, and others that objects may be given.
+    name : str
+        Of the image.
+    spacing : mapping of str to float
+        µm per pixel by axis letter; empty where unknown.
+    semantic, panoptic : integer array, optional
+        As ``instances``: category ids, and segments. None where there is no stuff: then both
+        follow from ``instances`` and the table.
+    ground : integer array, optional
+        Category id of the stuff at each pixel, under objects, too; what a pixel is once its
+        object is gone. None: void.
+    raw : tuple of Instances, optional
+        What the model had found, one a plane, hidden and below the threshold, too.
+    recipe : mapping
+        How it came about; see `Result.recipe`. ``edits`` in it are what was changed since.
+
+    Raises
+    ------
+    InputError
+        If shapes, axes and table do not fit together.
+    """
+
+    instances: ArrayLike
+    axes: str
+    table: pd.DataFrame
+    categories: tuple[Category, ...]
+    name: str = "image"
+    spacing: Mapping[str, float] = field(default_factory=dict)
+    semantic: ArrayLike | None = None
+    panoptic: ArrayLike | None = None
+    ground: ArrayLike | None = None
+    raw: tuple[Instances, ...] | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.instances.shape)
+        if len(self.axes) != len(shape) or self.axes[-2:] != "YX":
+            raise InputError(
+                f"expected one axis letter a dimension, the last two Y and X, got {self.axes!r} "
+                f"for labels of shape {shape}"
+            )
+        if np.dtype(self.instances.dtype).kind not in "bui":
+            raise InputError(f"expected label images of integers, got {self.instances.dtype}")
+        for name in ("semantic", "panoptic", "ground"):
+            other = getattr(self, name)
+            if other is not None and tuple(other.shape) != shape:
+                raise InputError(f"{name}: expected the shape {shape}, got {tuple(other.shape)}")
+        missing = [column for column in COLUMNS if column not in self.table.columns]
+        if missing:
+            raise InputError(f"the table: expected columns {COLUMNS}, without {missing}")
+
+    @classmethod
+    def from_labels(
+        cls,
+        labels: ArrayLike,
+        axes: str | None = None,
+        *,
+        spacing: Mapping[str, float] | None = None,
+        category: Category = OBJECT,
+        name: str = "labels",
+        source: str = "labels",
+    ) -> LabelSet:
+        """Take a label image of which nothing else is known.
+
+        Parameters
+        ----------
+        labels : integer array (..., Y, X)
+            0 is nothing; may be larger than memory.
+        axes : str, optional
+            None guesses.
+        spacing : mapping of str to float, optional
+        category : Category
+            Of all objects.
+        name, source : str
+            Of the image; for the table.
+
+        Returns
+        -------
+        LabelSet
+            All scores are 1.
+        """
+        axes = guess_axes(labels.shape).letters if axes is None else axes
+        table = find_extents(labels, axes)
+        table.insert(1, "category_id", category.id)
+        table.insert(2, "category", category.name)
+        table.insert(3, "is_thing", True)
+        table.insert(4, "score", np.float32(1))
+        table["source"] = source
+        return cls(labels, axes, table, (category,), name, spacing or {})
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of each label image."""
+        return tuple(self.instances.shape)
+
+    @property
+    def plane_shape(self) -> tuple[int, ...]:
+        """Number of planes along each axis but the last two."""
+        return self.shape[:-2]
+
+    @property
+    def things(self) -> pd.DataFrame:
+        """Rows of the objects."""
+        return self.table[self.table["is_thing"].astype(bool)]
+
+    @property
+    def stuff(self) -> pd.DataFrame:
+        """Rows of the segments that are no objects."""
+        return self.table[~self.table["is_thing"].astype(bool)]
+
+    def read(self, output: str, where: Any = ...) -> NDArray[np.int32]:
+        """Read a part of a label image.
+
+        Parameters
+        ----------
+        output : {"instances", "semantic", "panoptic"}
+        where : slices, optional
+            One for each axis; all of it if it is not given.
+
+        Returns
+        -------
+        int32 array
+            A new one, that may be written to.
+
+        Raises
+        ------
+        InputError
+            If there is no such output.
+        """
+        if output not in OUTPUTS:
+            raise InputError(f"expected one of {OUTPUTS}, got {output!r}")
+        kept: ArrayLike | None = getattr(self, output)
+        if kept is not None:
+            return np.array(kept[where], np.int32)
+        objects = np.array(self.instances[where], np.int32)
+        if output == "panoptic":
+            return objects
+        return categories_of(objects, self.things["index"], self.things["category_id"])
+
+
+def categories_of(
+    labels: NDArray[np.int32], index: Sequence[int] | pd.Series, ids: Sequence[int] | pd.Series
+) -> NDArray[np.int32]:
+    """Category id of each pixel's object; 0 where there is none, and of unknown labels.
+
+    Examples
+    --------
+    >>> categories_of(np.array([[0, 7, 9]], np.int32), [7], [2])
+    array([[0, 2, 0]], dtype=int32)
+    """
+    order = np.argsort(np.asarray(index), kind="stable")
+    known, values = np.asarray(index)[order], np.asarray(ids)[order]
+    if not len(known):
+        return np.zeros(labels.shape, np.int32)
+    at = np.minimum(np.searchsorted(known, labels), len(known) - 1)
+    return np.where(known[at] == labels, values[at], 0).astype(np.int32)

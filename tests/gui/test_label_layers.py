@@ -1,0 +1,47 @@
+"""Labels layers read as label sets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gui.fakes import result_of, squares
+from napari.components import ViewerModel
+from scipy import ndimage
+
+from napari_instseg import InputError
+from napari_instseg.gui.label_layers import label_set_of
+from napari_instseg.gui.layers import add_segmentation, image_from_layer
+
+LABELS = ndimage.label(squares())[0].astype(np.int32)
+
+
+@pytest.mark.parametrize("axes", ["YX", "ZYX", "YXC"])
+def test_a_result_is_read_with_its_table_and_all_outputs(axes: str) -> None:
+    viewer = ViewerModel()
+    shape = {"YX": LABELS.shape, "ZYX": (3, *LABELS.shape), "YXC": (*LABELS.shape, 2)}[axes]
+    layer = viewer.add_image(np.zeros(shape, np.uint8), scale=[0.5] * len(shape), units="um")
+    image = image_from_layer(layer, axes=axes)
+    result = result_of(image, np.broadcast_to(LABELS, image.label_shape))
+    layers = add_segmentation(viewer, result, layer)
+    layers[0].axis_labels = [a.lower() for a in axes]
+    found = label_set_of(viewer, layers[0])
+    assert found.axes[-2:] == "YX"
+    assert found.spacing["Y"] == 0.5
+    for output in ("instances", "semantic", "panoptic"):
+        wanted = getattr(result, output)
+        np.testing.assert_array_equal(found.read(output).reshape(wanted.shape), wanted)
+    assert found.table["index"].tolist() == result.table["index"].tolist()
+    assert {c.name for c in found.categories} == set(result.table["category"])
+    # Not a copy: what is painted there is seen here.
+    layers[0].data[(0,) * layers[0].ndim] = 77
+    assert found.read("instances").max() == 77
+
+
+def test_any_labels_layer_will_do() -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_labels(LABELS, name="drawn")
+    found = label_set_of(viewer, layer)
+    assert found.table["index"].tolist() == list(range(1, LABELS.max() + 1))
+    assert set(found.table["source"]) == {"drawn"}
+    with pytest.raises(InputError, match="expected a Labels layer, got Image"):
+        label_set_of(viewer, viewer.add_image(np.zeros((4, 4))))
