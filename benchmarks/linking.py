@@ -2,8 +2,10 @@
 
 The truth are ellipsoids, drawn as in the tests: apart or cutting into each other, with near and
 with far planes, and with faults: in each plane some masks are missing, and some neighbours are
-one. Everyone gets the same label image of each plane, where an object has another number each
-time, and gives a label image of the volume. AP is TP / (TP + FP + FN) at a 3-D IoU of 0.5.
+one. Where StarDist is installed, its 3-D sample joins them: planes of its truth, without and
+with such faults, and what the built-in model finds in each of its planes. Everyone gets the same
+label image of each plane, where an object has another number each time, and gives a label image
+of the volume. AP is TP / (TP + FP + FN) at a 3-D IoU of 0.5.
 
 Plain matching of consecutive planes (best one-to-one pairs of at least an IoU) is written here;
 StarDist's `group_matching_labels` and Cellpose's `stitch3D` run where they are installed.
@@ -13,15 +15,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from napari_instseg import segment
 from napari_instseg.evaluation import match_labels
 from napari_instseg.instances import Instances
 from napari_instseg.ops.linking import LinkRules, Stack
@@ -31,6 +35,8 @@ from ._common import Result, Row, command, rows_of_turns
 from ._processes import in_turns, missing
 
 ROOT = Path(__file__).parents[1]
+#: Where the ellipsoids are drawn.
+sys.path.insert(0, str(ROOT / "tests"))
 SIZE = 256
 OURS, PLAIN = "napari-instseg", "consecutive planes, IoU ≥ 0.25"
 #: IoU that Cellpose documents for stitching, and half of what most ask of detections.
@@ -64,17 +70,32 @@ CASES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """The truth of a volume, and a label image of each plane with numbers of its own, from 1 on."""
+
+    title: str
+    truth: NDArray[np.int32]
+    planes: NDArray[np.int32]
+    step: float
+    remark: str = (
+        "where there are more objects, many are single planes at an end, of which an IoU asks "
+        "too much"
+    )
+
+
 def run(options: argparse.Namespace) -> list[Result]:
     """Link every volume in every way."""
     size = min(options.size or SIZE, 96) if options.smoke else options.size or SIZE
-    return [_compare(case, size, options.repeats or 3) for case in CASES]
+    drawn = (_draw(case, size) for case in CASES)
+    return [_compare(volume, options.repeats or 3) for volume in (*drawn, *_samples())]
 
 
-def _compare(case: Case, size: int, repeats: int) -> Result:
-    truth, planes = _volume(case, size)
+def _compare(volume: Volume, repeats: int) -> Result:
+    truth, planes, step = volume.truth, volume.planes, volume.step
     contenders: dict[str, Callable[[], NDArray[np.integer]]] = {
-        OURS: partial(link, planes, LinkRules(step=case.step)),
-        f"{OURS}, no gaps": partial(link, planes, LinkRules(max_gap=0, step=case.step)),
+        OURS: partial(link, planes, LinkRules(step=step)),
+        f"{OURS}, no gaps": partial(link, planes, LinkRules(max_gap=0, step=step)),
         PLAIN: partial(consecutive, planes),
     }
     absent = {name: missing(*modules) for name, modules in PEERS.items()}
@@ -85,24 +106,49 @@ def _compare(case: Case, size: int, repeats: int) -> Result:
         for row in rows_of_turns(times, OURS)
     ]
     rows += [Row(name, failure=reason) for name, reason in absent.items() if reason]
-    title = f"ellipsoids to 3-D, {'×'.join(map(str, truth.shape))}: {case.title}"
-    remark = (
-        f"{len(np.unique(truth)) - 1} ellipsoids; where there are more objects, many are single "
-        "planes at an end, of which an IoU asks too much"
-    )
+    title = f"objects of planes to 3-D, {'×'.join(map(str, truth.shape))}: {volume.title}"
+    remark = f"{len(np.unique(truth)) - 1} objects; {volume.remark}"
     return Result(title, rows, [remark])
 
 
-def _volume(case: Case, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The truth, and the label image of each plane with numbers of its own, from 1 on."""
-    sys.path.insert(0, str(ROOT / "tests"))
+def _draw(case: Case, size: int) -> Volume:
+    """Ellipsoids."""
     from volumes import ellipsoids, planes_of, with_faults
 
     depth = max(3, round(size / 3 / case.step))
     count = round(size**3 / 3 / (20**3 * case.touching**3))
     truth = ellipsoids((depth, size, size), count, case.step, touching=case.touching)
     found = with_faults(planes_of(truth), case.missed, case.fused)
-    return truth, np.stack([paint_labels(plane, plane.image_shape) for plane in found])
+    return Volume(f"ellipsoids, {case.title}", truth, _painted(found), case.step)
+
+
+def _samples() -> Iterator[Volume]:
+    """StarDist's 3-D sample, if it is here."""
+    folder = find_spec("stardist")
+    if folder is None or not folder.submodule_search_locations:
+        return
+    import tifffile
+    from volumes import planes_of, with_faults
+
+    images = Path(folder.submodule_search_locations[0], "data", "images")
+    image, truth = (tifffile.imread(images / f"{name}3d.tif") for name in ("img", "mask"))
+    truth = truth.astype(np.int32)
+    name = "StarDist's sample"
+    planes = planes_of(truth)
+    yield Volume(f"{name}, planes of its truth", truth, _painted(planes), 1.0)
+    faulty = with_faults(planes, 0.05, 0.05)
+    yield Volume(f"{name}, 5 % missed, 5 % fused", truth, _painted(faulty), 1.0)
+    found = segment(image, axes="ZYX", diameter="auto")
+    remark = "all get the same masks of a model that has not seen such images"
+    yield Volume(
+        f"{name}, planes as the built-in model finds them",
+        *(truth, _painted(found.raw, found.score_threshold), 1.0, remark),
+    )
+
+
+def _painted(planes: Iterable[Instances], score: float = 0.0) -> NDArray[np.int32]:
+    kept = [plane.take(np.flatnonzero(plane.scores >= score)) for plane in planes]
+    return np.stack([paint_labels(plane, plane.image_shape) for plane in kept])
 
 
 def _agreement(truth: NDArray[np.int32], found: NDArray[np.integer]) -> str:

@@ -101,7 +101,12 @@ class Segmentation(Result):
             self.raw,
             image.plane_shape,
             image.plane_axes,
-            LinkRules(settings.link_overlap, settings.link_gap, step_of(image.spacing)),
+            LinkRules(
+                settings.link_overlap,
+                settings.link_gap,
+                step_of(image.spacing),
+                cut_waists=settings.link_waists,
+            ),
             min_planes=settings.min_planes,
             fill=settings.link_fill,
             voxel=voxel_of(image.spacing),

@@ -62,6 +62,9 @@ class Settings(Checked):
     link_overlap : float
         Masks of neighbouring planes are linked from this IoU on, in (0, 1], or where one lies in
         the other; less is asked where planes lie far apart, see `ops.linking.LinkRules`.
+    link_waists : bool
+        Cut linked objects in two where their masks become smaller from both sides, as where one
+        nucleus lies on another; False for tubes that are narrow in places.
     link_gap : int
         Planes in a row that an object may be missing in, 0 or more; not farther than it is wide.
     min_planes : int
@@ -121,6 +124,7 @@ class Settings(Checked):
     diameter_unit: str = "px"
     link: bool = False
     link_overlap: float = 0.3
+    link_waists: bool = True
     link_gap: int = 1
     min_planes: int = 1
     link_fill: bool = False
@@ -174,6 +178,7 @@ class Settings(Checked):
         ("diameter_unit", lambda s: s.diameter_unit in ("px", "um"), "'px' or 'um'"),
         ("link", lambda s: isinstance(s.link, bool), "True or False"),
         ("link_overlap", lambda s: 0 < s.link_overlap <= 1, "an IoU above 0, at most 1"),
+        ("link_waists", lambda s: isinstance(s.link_waists, bool), "True or False"),
         ("link_gap", lambda s: is_whole(s.link_gap, 0), "0 planes or more"),
         ("min_planes", lambda s: is_whole(s.min_planes, 1), "1 plane or more"),
         ("link_fill", lambda s: isinstance(s.link_fill, bool), "True or False"),

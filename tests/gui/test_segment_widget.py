@@ -267,8 +267,11 @@ def test_planes_are_linked_for_images_with_z(
     stack.planes.setValue(2)
     stack.overlap.setValue(0.45)
     stack.fill.setChecked(True)
+    assert stack.waists.isChecked()
+    stack.waists.setChecked(False)
     assert stack.gap.isVisible()
     settings = dock.form.settings()
+    assert not settings.link_waists
     assert (settings.link, settings.link_overlap, settings.link_gap) == (True, 0.45, 2)
     assert (settings.min_planes, settings.link_fill) == (2, True)
     QApplication.processEvents()
@@ -297,6 +300,44 @@ def test_planes_are_linked_for_images_with_z(
     choose_axis(viewer.layers["stack"], 0, "T")
     assert not stack.isVisible()
     assert not dock.form.settings().link
+
+
+def test_a_stack_is_seen_from_three_sides(
+    viewer: napari.Viewer, dock: SegmentWidget, model: FakeModel, qtbot: Any
+) -> None:
+    volume = np.zeros((40, 64, 64), np.uint8)
+    volume[5:15, 10:20, 10:20] = volume[20:35, 30:45, 40:55] = 255
+    viewer.add_image(volume, name="stack", axis_labels=("z", "y", "x"), scale=(1, 1, 1), units="um")
+    stack = dock.form.more.stack
+    stack.link.choose(True)
+    stack.ortho.setChecked(True)
+    assert dock.form.settings().ortho
+    run(qtbot, dock)
+    labels = named(viewer, "stack instances")
+    assert len(labels.features) == 2
+    np.testing.assert_array_equal(labels.data > 0, volume > 0)
+    # Each of 40 + 64 + 64 planes once.
+    assert model.tiles == 168
+    assert labels.metadata["napari_instseg"]["settings"]["ortho"]
+
+
+def test_where_tiles_met_is_shown_on_request(
+    viewer: napari.Viewer, dock: SegmentWidget, qtbot: Any
+) -> None:
+    picture = np.zeros((100, 160), np.uint8)
+    picture[20:40, 50:80] = 255
+    viewer.add_image(picture, name="wide")
+    dock.form.more.tile_size.setValue(96)
+    dock.form.more.overlap.setValue(32)
+    run(qtbot, dock)
+    assert named(viewer, "wide instances").data.max() == 1
+    assert dock.seams_button.isVisibleTo(dock)
+    click(qtbot, dock.seams_button)
+    seams = viewer.layers["wide seams"]
+    assert seams.features["kind"].tolist() == ["joined"]
+    # A part of the image has none to show.
+    run(qtbot, dock, dock.view_button)
+    assert not dock.seams_button.isVisibleTo(dock)
 
 
 def test_layers_come_and_go(viewer: napari.Viewer, dock: SegmentWidget) -> None:

@@ -218,6 +218,28 @@ def test_a_gap_is_not_leapt_over_where_one_object_ends_and_another_begins() -> N
     )
 
 
+WAIST = """
+    AAAAAA  AAAAA.  AAAA..  AAA...  AA....  AAA...  AAAA..  AAAAA.  AAAAAA
+    AAAAAA  AAAAAA  AAAAAA  AAA...  AAA...  AAAA..  AAAAA.  AAAAAA  AAAAAA
+"""
+
+
+def test_where_both_sides_become_smaller_one_object_lies_on_another() -> None:
+    # Links to the smallest mask: 5 of 6 px from below, 5 of 7 px from above.
+    assert link(WAIST) == "A A A A A B B B B"
+    assert link(WAIST, cut_waists=False) == "A A A A A A A A A"
+
+
+def test_one_plane_that_shows_too_little_is_no_waist() -> None:
+    assert (
+        link("""
+        AAAAA  AAAAA  AAA..  AAAAA  AAAAA
+        AAAAA  AAAAA  AAA..  AAAAA  AAAAA
+    """)
+        == "A A A A A"
+    )
+
+
 def test_gaps_are_the_same_from_both_sides() -> None:
     # Two gaps with one mask between: what is linked over the first says nothing of the second.
     picture = """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..io.run_folder import Existing
 
 #: Options that say how to link planes.
-LINK_FIELDS = ("link_overlap", "link_gap", "min_planes", "link_fill", "ortho")
+LINK_FIELDS = ("link_overlap", "link_waists", "link_gap", "min_planes", "link_fill", "ortho")
 #: Options that say how to track objects.
 TRACK_FIELDS = ("track_overlap", "track_gap", "track_split", "min_frames")
 EPILOG = """\
@@ -100,6 +100,13 @@ def _add_link_options(group: Any) -> None:
         metavar="IOU",
         help="least overlap of an object's masks in neighbouring planes, above 0 to 1 "
         f"(default: {default.link_overlap})",
+    )
+    add(
+        "--link-waists",
+        action=switch,
+        default=None,
+        help="cut objects where they become narrow from both sides (default; --no-link-waists for "
+        "tubes)",
     )
     add(
         "--link-gap",

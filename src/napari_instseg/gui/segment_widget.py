@@ -23,6 +23,7 @@ from .layers import visible_part
 from .result_text import ran
 from .results import add_segmentation
 from .run_dock import RunDock
+from .seams import add_seams
 from .segment_form import SegmentForm
 from .task_row import sentence
 from .worker import Job, ModelHolder, SegmentWorker
@@ -31,6 +32,10 @@ from .worker import Job, ModelHolder, SegmentWorker
 LIVE_PIXELS = 3000 * 3000
 RUN_TIP = "Segment the whole layer, all planes"
 RESUME_TIP = "Go on with the unfinished run; what was found is not searched for again"
+SEAMS_TIP = (
+    "Add a layer with the places where tiles met: what was joined there, what is ambiguous, and\n"
+    "ends without a counterpart, each with its IoU"
+)
 VIEW_TIP = (
     "Segment only what the canvas shows: the visible rows and columns of the current plane.\n"
     "The result gets layers of its own."
@@ -68,6 +73,8 @@ class SegmentWidget(RunDock):
         )
         self.models = models
         self._request: _Request | None = None
+        #: The last result of a whole layer.
+        self._result: Result | None = None
         self.large_runs = LargeRuns(napari_viewer)
         self.large = self.large_runs.box
         self._build()
@@ -92,6 +99,10 @@ class SegmentWidget(RunDock):
         self.view_button.clicked.connect(
             lambda: self._try_to_start(partial(self._start, view=True))
         )
+        self.seams_button = QPushButton("Show seams")
+        self.seams_button.setToolTip(SEAMS_TIP)
+        self.seams_button.clicked.connect(self._show_seams)
+        self.seams_button.hide()
         buttons = QWidget()
         line = QHBoxLayout(buttons)
         line.setContentsMargins(0, 0, 0, 0)
@@ -105,6 +116,7 @@ class SegmentWidget(RunDock):
             self.progress,
             self.status,
             self.warnings,
+            self.seams_button,
         )
         fill_dock(self, parts)
 
@@ -138,6 +150,7 @@ class SegmentWidget(RunDock):
         self._request, job = self._prepare(view)
         self._look_at_disk()
         self.large_runs.clear()
+        self.seams_button.hide()
         if view or not self.large.active:
             self._launch(SegmentWorker, job, self.models)
             return
@@ -186,6 +199,13 @@ class SegmentWidget(RunDock):
     def _tell(self, result: Result, request: _Request) -> None:
         self._seconds = time.perf_counter() - request.started
         self._report_on(result, request.origin.level)
+        self._result = None if request.view else result
+        self.seams_button.setVisible(self._result is not None and len(result.seams) > 0)
+
+    def _show_seams(self) -> None:
+        request, result = self._request, self._result
+        if request is not None and result is not None and request.layer in self.viewer.layers:
+            add_seams(self.viewer, result, request.layer)
 
     def _show_partial(self, result: Segmentation | None) -> None:
         """Keep what a cancelled run has found; an earlier result stays if that is nothing."""

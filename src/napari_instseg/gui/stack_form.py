@@ -21,6 +21,14 @@ OVERLAP_TIP = (
 )
 GAP_TIP = "Planes in a row that an object may be missing in; never farther than it is wide"
 PLANES_TIP = "What is found in fewer planes than this is left out"
+WAISTS_TIP = (
+    "Where the masks become smaller from both sides, one object lies on another: they are two.\n"
+    "Not for tubes that are narrow in places, such as mitochondria."
+)
+ORTHO_TIP = (
+    "Segment planes along Y and along X, too, and keep what at least two of the three directions\n"
+    "agree on. Takes three times as long; needs about equal pixel sizes along all axes."
+)
 FILL_TIP = "Fill holes in objects, and planes that they are missing in, where nothing else is"
 
 
@@ -42,12 +50,17 @@ class StackForm(QWidget):
         self.gap.setValue(default.link_gap)
         self.planes.setRange(1, 100_000)
         self.planes.setValue(default.min_planes)
+        self.waists = QCheckBox("Cut at waists")
+        self.waists.setChecked(default.link_waists)
         self.fill = QCheckBox("Fill holes and gaps")
+        self.ortho = QCheckBox("From three sides")
         add_row(self._form, "Z planes", self.link, LINK_TIP)
         add_row(self._form, "Link IoU", self.overlap, OVERLAP_TIP)
         add_row(self._form, "Max. gap", self.gap, GAP_TIP)
         add_row(self._form, "Shortest", self.planes, PLANES_TIP)
+        add_row(self._form, "", self.waists, WAISTS_TIP)
         add_row(self._form, "", self.fill, FILL_TIP)
+        add_row(self._form, "", self.ortho, ORTHO_TIP)
         self.link.currentIndexChanged.connect(lambda _: self._show_limits())
         self._show_limits()
         self.allow(False)
@@ -59,9 +72,11 @@ class StackForm(QWidget):
         return {
             "link": True,
             "link_overlap": round(self.overlap.value(), 2),
+            "link_waists": self.waists.isChecked(),
             "link_gap": self.gap.value(),
             "min_planes": self.planes.value(),
             "link_fill": self.fill.isChecked(),
+            "ortho": self.ortho.isChecked(),
         }
 
     def allow(self, allowed: bool) -> None:
@@ -69,5 +84,6 @@ class StackForm(QWidget):
         self.setVisible(allowed)
 
     def _show_limits(self) -> None:
-        for field in (self.overlap, self.gap, self.planes, self.fill):
+        limits = (self.overlap, self.gap, self.planes, self.waists, self.fill, self.ortho)
+        for field in limits:
             show_row(self._form, field, bool(self.link.currentData()))

@@ -9,6 +9,7 @@ from typing import Any
 from ..models.entry import LoadedModel, Report
 from ..models.registry import load_for
 from ..ops.axes import Image
+from ..ortho import OrthoRun, new_run
 from ..pipeline import Run
 from ..segmentation import Segmentation
 from ..settings import Settings
@@ -46,13 +47,15 @@ class Job:
         """The planes to segment; None: all."""
         return None if self.plane is None else [self.plane]
 
-    def run(self, model: LoadedModel, settings: Settings) -> Run:
-        """Begin to segment what it names."""
+    def run(self, model: LoadedModel, settings: Settings) -> Run | OrthoRun:
+        """Begin to segment what it names; a part is seen from one side only."""
+        image, segmenter, identity = self.image, model.segmenter, model.identity
+        if self.plane is None and self.region is None:
+            return new_run(image, segmenter, settings, model=identity)
+        settings = settings.replace(ortho=False)
         return Run(
-            self.image,
-            model.segmenter,
-            settings,
-            model=model.identity,
+            *(image, segmenter, settings),
+            model=identity,
             region=self.region,
             planes=self.planes,
         )

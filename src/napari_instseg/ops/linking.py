@@ -5,8 +5,9 @@ another. They may be one object if they share enough of their union (IoU). Towar
 the bottom of a round object the masks shrink to nothing, and so does the IoU: there, the smaller
 mask has to lie in the larger one. Of all that may be, the one-to-one links with the largest total
 IoU are made, so that two objects that touch in one plane stay two, and a speck in an object takes
-it from nobody. Then ends that found no counterpart are linked over planes in which the object was
-missed.
+it from nobody. Where the masks become smaller from both sides, one object ends and another one
+begins on top of it: there the links are cut. Then ends that found no counterpart are linked over
+planes in which the object was missed.
 
 The farther apart two planes are for objects of their size, the less overlap can be expected of
 what is one object; see `LinkRules`.
@@ -47,6 +48,9 @@ class LinkRules:
       in [0, 1]: all of the overlap between planes 1 px apart, half of it where they are as far
       apart as the object is wide;
     - or if the smaller one has `nesting.INSIDE` of its pixels in the larger one;
+    - not where the masks become smaller towards each other from both sides through two planes, by
+      more than ``TAPER ** 2``, if ``cut_waists``: of neighbouring links of which that holds, those
+      with the least IoU are cut;
     - and over missing planes only if the way is not longer than the diameter, and the masks do
       not become smaller towards them from both sides (by more than `TAPER` from plane to plane):
       where they do, one object ends and another one begins.
@@ -59,11 +63,14 @@ class LinkRules:
         Planes in a row that an object may be missing in, 0 or more.
     step : float
         Distance of neighbouring planes in px of the plane, above 0.
+    cut_waists : bool
+        Right for round objects, such as nuclei; not for tubes that are narrow in places.
     """
 
     min_overlap: float = 0.3
     max_gap: int = 1
     step: float = 1.0
+    cut_waists: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +99,15 @@ class _Pairs:
     i: NDArray[np.int64]
     j: NDArray[np.int64]
     iou: NDArray[np.float64]
+
+    @classmethod
+    def join(cls, parts: Sequence[_Pairs]) -> _Pairs:
+        """Put pairs of several planes together."""
+        return cls(
+            joined((part.i for part in parts), np.int64),
+            joined((part.j for part in parts), np.int64),
+            joined((part.iou for part in parts), np.float64),
+        )
 
     def take(self, which: NDArray[np.bool_]) -> _Pairs:
         """Select some."""
@@ -151,28 +167,60 @@ class Stack:
         shown = np.ones(count, np.bool_) if shown is None else shown
         # What each is linked to below and above it; -1 for nothing.
         below, above = np.full((2, count), -1, np.int64)
-        found: list[_Pairs] = []
-        for apart in range(1, min(self.rules.max_gap + 2, self._depth)):
+        found = [self._join_neighbours(shown, below, above)]
+        for apart in range(2, min(self.rules.max_gap + 2, self._depth)):
             # As it was before this distance, so that it does not matter which plane comes first.
             ends, begins = shown & (above < 0), shown & (below < 0)
             known = below.copy(), above.copy()
             for z in range(self._depth - apart):
-                if apart == 1:
-                    candidates = self._neighbours[z].among(shown)
-                else:
-                    candidates = self._candidates(ends, begins, z, apart)
-                links = self._assign(candidates.take(~self._waist(candidates, *known)))
+                candidates = self._candidates(ends, begins, z, apart)
+                links = self._assign(candidates.take(~self._shrinks(candidates, *known)))
                 above[links.i], below[links.j] = links.j, links.i
                 found.append(links)
-        i = joined([links.i for links in found], np.int64)
-        j = joined([links.j for links in found], np.int64)
+        links = _Pairs.join(found)
+        i, j = links.i, links.j
         order = np.lexsort((j, i))
         graph = sparse.coo_array((np.ones(len(i), np.int8), (i, j)), (count, count))
         objects = np.full(count, -1, np.int64)
         _, chains = connected_components(graph, directed=False)
         objects[shown] = by_first_use(chains[shown])
-        iou = joined([links.iou for links in found], np.float64)
-        return Links(objects, np.stack([i, j], axis=1)[order], iou[order])
+        return Links(objects, np.stack([i, j], axis=1)[order], links.iou[order])
+
+    def _join_neighbours(
+        self, shown: NDArray[np.bool_], below: NDArray[np.int64], above: NDArray[np.int64]
+    ) -> _Pairs:
+        """Link neighbouring planes, and note in ``below`` and ``above`` what is linked."""
+        links = _Pairs.join([self._assign(pairs.among(shown)) for pairs in self._neighbours])
+        above[links.i], below[links.j] = links.j, links.i
+        if not self.rules.cut_waists:
+            return links
+        waists = self._waists(links, below, above)
+        gone = links.take(waists)
+        above[gone.i] = below[gone.j] = -1
+        return links.take(~waists)
+
+    def _waists(
+        self, links: _Pairs, below: NDArray[np.int64], above: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Which links are the weakest where the masks become smaller from both sides."""
+        narrow = self._narrows(links.i, below) & self._narrows(links.j, above)
+        # Between links of equal IoU the masks decide: upside down it is the same.
+        content = self._ties[0]
+        strength = links.iou + TIE * ((content[links.i] + content[links.j]) % 1009)
+        # Of the link that begins with each mask, if it may be cut; its neighbours in the chain
+        # end with mask i, and begin with mask j.
+        begun = np.full(len(self.masks), np.inf)
+        begun[links.i[narrow]] = strength[narrow]
+        before = np.where(below[links.i] >= 0, begun[below[links.i]], np.inf)
+        return np.asarray(narrow & (strength <= before) & (strength < begun[links.j]), np.bool_)
+
+    def _narrows(self, masks: NDArray[np.int64], way: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether masks are smaller than the next and the next but one that way."""
+        one = way[masks]
+        two = np.where(one >= 0, way[one], -1)
+        areas = self._areas
+        smaller = (areas[two] > areas[one]) & (areas[one] > areas[masks])
+        return (two >= 0) & smaller & (areas[two] > TAPER**2 * areas[masks])
 
     def _tie_keys(self, scores: NDArray[np.float64]) -> list[NDArray[Any]]:
         """What decides between links of equal IoU; the last first, as `np.lexsort` has it."""
@@ -223,7 +271,7 @@ class Stack:
         good = (iou >= needed) | (shared >= INSIDE * smaller)
         return np.asarray(good & (shared > 0) & ((apart == 1) | (way <= diameter)), np.bool_)
 
-    def _waist(
+    def _shrinks(
         self, pairs: _Pairs, below: NDArray[np.int64], above: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
         """Whether both get smaller towards what is between them."""
