@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     batch,
+    cluster,
     detectron2_painting,
     detectron2_predictor,
     detectron2_sahi,
@@ -25,7 +26,7 @@ MODULES = (
     *(painting, overhead, batch, sahi_peer, linking, tracking),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
-    *(scaling, startup),
+    *(scaling, cluster, startup),
 )
 
 

@@ -26,11 +26,22 @@ class Meter:
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     before: float = 0.0
+    highest: float = 0.0
 
     def start(self) -> None:
         """Count as memory what comes from here on; if not called, from the first `work` on."""
         reset_peak()
+        self.highest = 0.0
         self.before = psutil.Process().memory_info().rss / MIB
+
+    def peak(self) -> float:
+        """Largest resident memory since `start`, or since `forget`, MiB."""
+        return peak_memory()
+
+    def forget(self) -> None:
+        """Begin a new peak; that of the whole is kept in `highest`."""
+        self.highest = max(self.highest, peak_memory())
+        reset_peak()
 
     @contextmanager
     def work(self) -> Iterator[None]:

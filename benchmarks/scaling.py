@@ -3,8 +3,9 @@
 Pictures made of validation fields lie on disk as Zarr, chunked. Each is segmented with the
 built-in model in a process of its own into OME-Zarr label images, table and recipe, as
 ``napari-instseg segment FIELD.zarr --output DIR`` does. Memory is counted from when the model is
-loaded. The bare model is the time within the network's calls, tiles already read, in the same
-run: what lies beyond it is reading, merging, painting and writing.
+loaded: the peak of the run, which is the network's at work on its densest tile, and the peak of
+all that lies outside the network's calls. The bare model is the time within these calls, tiles
+already read, in the same run: what lies beyond it is reading, merging, painting and writing.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> Result:
     rows, first = [], None
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
-            path = _write(Path(folder) / f"{size}.zarr", size)
+            path = write_picture(Path(folder) / f"{size}.zarr", size)
             found = measure(segment, path=str(path), output=str(Path(folder) / str(size)))
             first = first or found
             rows.append(Row.of(f"{size}²", found, _notes(found, size, first), size == sizes[0]))
@@ -43,7 +44,8 @@ def run(options: argparse.Namespace) -> Result:
     return Result("a run that writes as it goes", rows, [remark])
 
 
-def _write(path: Path, size: int) -> Path:
+def write_picture(path: Path, size: int) -> Path:
+    """Write a picture of so many pixels a side as a chunked Zarr array."""
     import zarr
 
     picture = Mosaic(size)
@@ -63,7 +65,8 @@ def _notes(found: Measured, size: int, first: Measured) -> str:
     return (
         f"{pixels:.0f} MP, {about['objects']} objects; {per_pixel:.2f} CPU s a MP "
         f"(x {per_pixel / begin:.2f}), beyond the bare model {found.cpu_seconds / model - 1:+.1%}: "
-        f"putting together {about['save_cpu'] / pixels:.3f} s a MP"
+        f"putting together {about['save_cpu'] / pixels:.3f} s a MP; {about['own']:.0f} MiB "
+        "outside the network"
     )
 
 
@@ -72,17 +75,22 @@ def segment(meter: Meter, path: str, output: str) -> dict[str, Any]:
     import zarr
 
     from napari_instseg.file_run import FileRun
+    from napari_instseg.heap import trim
     from napari_instseg.models.registry import load
     from napari_instseg.ops.axes import Image
     from napari_instseg.settings import Settings
 
     model = load("nuclei", "cpu")
-    find, spent = model.segmenter.segment, [0.0]
+    find, spent, own = model.segmenter.segment, [0.0], [0.0]
 
     def timed(tiles: Any) -> Any:
+        own[0] = max(own[0], meter.peak())
         begin = time.process_time()
         found = find(tiles)
         spent[0] += time.process_time() - begin
+        # What the network leaves behind is its own.
+        trim()
+        meter.forget()
         return found
 
     model.segmenter.segment = timed  # type: ignore[method-assign]
@@ -99,6 +107,7 @@ def segment(meter: Meter, path: str, output: str) -> dict[str, Any]:
         result, _ = work.save()
     saved = time.process_time() - begin
     return {
+        "own": max(own[0], meter.peak()) - meter.before,
         "objects": result.count,
         "megapixels": data.size / 1e6,
         "model_cpu": spent[0],
