@@ -337,6 +337,50 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert resumed == finish(file_run(tmp_path / "whole", data, format="zarr"))
 
 
+class Share:
+    """A folder that shows another one, as a network share does, until it vanishes."""
+
+    def __init__(self, real: Path, path: Path) -> None:
+        self.path, self._real = path, real
+        path.mkdir()
+        real.mkdir(exist_ok=True)
+        self.come()
+
+    def come(self) -> None:
+        mount = ["mount", "--bind", str(self._real), str(self.path)]
+        mounted = subprocess.run(mount, check=False, capture_output=True)
+        if mounted.returncode:
+            pytest.skip(f"cannot mount a folder: {mounted.stderr.decode().strip()}")
+
+    def vanish(self) -> None:
+        # As it is in use, it goes from sight only.
+        subprocess.run(["umount", "--lazy", str(self.path)], check=True)
+
+
+@pytest.mark.parametrize("what", ["input", "output"])
+def test_a_share_that_vanishes_and_comes_back(what: str, tmp_path: Path) -> None:
+    data = picture((150, 130))
+    expected = finish(file_run(tmp_path / "whole", data, format="zarr"))
+    share = Share(tmp_path / "server", tmp_path / "share")
+    inside, local = share.path / "a", tmp_path / "local"
+    source, output = (inside, local) if what == "input" else (local, inside)
+    store = zarr.create_array(source, data=data, chunks=(75, 65))
+    first, rest = Counting(3, share.vanish), Counting()
+    with pytest.raises(InputError, match="gone while" if what == "input" else "folder of this run"):
+        finish(file_run(output, store, first, format="zarr"))
+    # Nothing has been written where the share was.
+    assert not any(share.path.iterdir())
+    share.come()
+    try:
+        resumed = finish(file_run(output, store, rest, format="zarr", existing="resume"))
+    finally:
+        share.vanish()
+    assert 0 < rest.count < 16
+    for name in expected:
+        # Of a Zarr the labels say where it is.
+        assert name.endswith(("zarr.json", "recipe.json")) or resumed[name] == expected[name]
+
+
 def test_the_recipe_of_a_resumed_run_is_complete(tmp_path: Path) -> None:
     data = picture((150, 130))
     with pytest.raises(KeyboardInterrupt):

@@ -217,8 +217,9 @@ class RunFolder(RunFiles):
         return (self.path / TILES).is_dir()
 
     def _clear(self) -> None:
-        # The lock's file stays as long as the lock is held: nobody can begin in between.
-        for entry in self.path.iterdir():
+        # The lock's file stays as long as the lock is held: nobody can begin in between. The folder
+        # may have gone with its disk.
+        for entry in self.path.iterdir() if self.path.is_dir() else ():
             if entry.name != LOCK:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import EllipsisType
 from typing import Any, Protocol
 
@@ -168,6 +169,11 @@ class Image:
         Returns
         -------
         (H, W) array without a channel axis, else (H, W, C), in the image's dtype
+
+        Raises
+        ------
+        InputError
+            If the image is a Zarr array whose folder is gone.
         """
         if channels is not None and self._far_apart(channels):
             single = [self.read(plane, rows, cols, (channel,)) for channel in channels]
@@ -179,6 +185,7 @@ class Image:
         for axis in self.axes:
             key.append(int(where[axis]) if axis in where else spans[axis])
         part = np.asarray(self.data[tuple(key)])
+        _check_there(self.data)
         kept = [a for a in self.axes if a in "YXCS"]
         order = [kept.index(a) for a in ("Y", "X", CHANNEL, SAMPLE) if a in kept]
         part = part.transpose(order)
@@ -199,3 +206,19 @@ class Image:
     def planes(self) -> list[tuple[int, ...]]:
         """Index of every plane, in C order; one empty index for a 2-D image."""
         return list(np.ndindex(*self.plane_shape))
+
+
+def _check_there(data: object) -> None:
+    """Raise an error if the folder of a Zarr array has gone, such as one on a network share.
+
+    A chunk without a file is one of background: of an array that is gone all would be.
+    """
+    root = getattr(getattr(data, "store", None), "root", None)
+    if root is None:
+        return
+    folder = Path(root, str(getattr(data, "path", "")))
+    if not any((folder / name).is_file() for name in ("zarr.json", ".zarray")):
+        raise InputError(
+            f"{folder}: expected the image there, it has gone while it was being read; bring it "
+            "back (is the disk or the network share there?), and go on with the run"
+        )
