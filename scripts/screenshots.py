@@ -5,6 +5,7 @@ Run by 'make docs-images'. Without a display: xvfb-run -a -s "-screen 0 1600x100
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dask.array as da
 import napari
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Picture
 from qtpy.QtGui import QImage, QPainter
 from qtpy.QtWidgets import QApplication
@@ -24,6 +27,7 @@ from napari_instseg.gui.batch_widget import BatchWidget
 from napari_instseg.gui.everything_widget import EverythingWidget
 from napari_instseg.gui.prompt.widget import PromptWidget
 from napari_instseg.gui.segment_widget import SegmentWidget
+from napari_instseg.models.library import HOME
 from napari_instseg.models.registry import find
 from napari_instseg.promptable import ON
 
@@ -32,6 +36,8 @@ SAMPLES = Path(__file__).parents[1] / "src" / "napari_instseg" / "data"
 SIZE = (1360, 860)
 PLUGIN = "napari-instseg"
 PATIENCE_S = 300
+#: Volumes and time-lapses with known truth, as the tests draw them.
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 
 def wait(until: Callable[[], bool], patience: float = PATIENCE_S) -> None:
@@ -82,6 +88,87 @@ def shoot(viewer: napari.Viewer, file: str, said: str) -> None:
     rest(1)
     print(f"{file}: {said}")
     viewer.screenshot(str(IMAGES / file), canvas_only=False, flash=False)
+
+
+def glowing(labels: NDArray[np.int32], seed: int = 0) -> NDArray[np.uint16]:
+    """A picture of label images' objects: blurred, some brighter than others, with noise."""
+    random = np.random.default_rng(seed)
+    light = np.append(0, random.uniform(0.5, 1, labels.max()))[labels]
+    light = ndimage.gaussian_filter(light, [0] * (labels.ndim - 2) + [1.5, 1.5])
+    return np.uint16(random.poisson(40 + 900 * light))
+
+
+def open_dock(data: Any, **options: Any) -> tuple[napari.Viewer, SegmentWidget]:
+    """Open napari with an image and the Segment dock."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.add_image(data, **options)
+    dock = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Segment", area="right")
+    return viewer, dock
+
+
+def stack(file: str) -> None:
+    """Linked objects of a z-stack, in 3-D."""
+    from volumes import ellipsoids
+
+    truth = ellipsoids((24, 192, 192), 60, step=4.0, radius=(12, 20), touching=1.1)
+    axes = ("z", "y", "x")
+    viewer, dock = open_dock(
+        glowing(truth), name="stack", axis_labels=axes, scale=(2.0, 0.5, 0.5), units="um"
+    )
+    dock.form.more.expand(animate=False)
+    dock.form.more.stack.link.choose(True)
+    run_twice(dock)
+    viewer.dims.ndisplay = 3
+    viewer.layers["stack"].rendering = "attenuated_mip"
+    for layer in viewer.layers[1:]:
+        layer.visible = layer.name.endswith("instances")
+    viewer.layers["stack instances"].opacity = 1
+    viewer.reset_view()
+    viewer.camera.angles = (20, 35, 130)
+    viewer.camera.zoom *= 1.3
+    shoot(viewer, file, dock.status.text())
+    close(viewer)
+
+
+def movie(file: str) -> None:
+    """Tracks of a time-lapse."""
+    from lapses import lapse
+
+    found = lapse(256, 24, 30, speed=3.0, turning=0.3, radius=(8, 12), division=0.02)
+    viewer, dock = open_dock(glowing(found.labels), name="movie", axis_labels=("t", "y", "x"))
+    dock.form.more.expand(animate=False)
+    dock.form.more.time.track.choose(True)
+    dock.form.more.time.split.setChecked(True)
+    run_twice(dock)
+    viewer.dims.set_point(0, 23)
+    viewer.reset_view()
+    shoot(viewer, file, dock.status.text())
+    close(viewer)
+
+
+def large(file: str) -> None:
+    """A lazy image of 16384 x 16384 px while it is segmented: labels appear tile by tile."""
+    pixels = np.asarray(Picture.open(SAMPLES / "fluorescence.png").convert("L"))
+    repeats = -(-16384 // pixels.shape[0]), -(-16384 // pixels.shape[1])
+    fine = da.tile(da.from_array(pixels), repeats)[:16384, :16384].rechunk(1024)
+    levels = [fine, fine[::8, ::8].persist()]
+    with TemporaryDirectory() as folder:
+        os.environ[HOME] = folder
+        viewer, dock = open_dock(levels, name="slide", multiscale=True, contrast_limits=(0, 90))
+        dock.form.more.level_choice.choose(0)
+        dock.run_button.click()
+        wait(lambda: len(viewer.layers) == 2)
+        preview = viewer.layers[1]
+        wait(lambda: np.count_nonzero(preview.data) > 60_000)
+        viewer.reset_view()
+        viewer.camera.zoom *= 5
+        viewer.camera.center = (0, 1700, 2000)
+        shoot(viewer, file, dock.status.text())
+        dock.run_button.click()
+        wait(lambda: dock.worker is None)
+        close(viewer)
 
 
 def close(viewer: napari.Viewer) -> None:
@@ -204,6 +291,9 @@ def main() -> None:
     prompts("prompts.png")
     everything("fluorescence", "everything.png")
     batch("batch.png")
+    stack("stack.png")
+    movie("tracks.png")
+    large("large.png")
 
 
 if __name__ == "__main__":

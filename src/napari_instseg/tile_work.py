@@ -292,5 +292,7 @@ def result_of(shelf: Shelf, plane: Plane, tile: Tile) -> TileResult:
     """
     result = shelf.tile(plane, tile)
     if result is None:
-        raise InputError(f"the result of {tile} is gone or damaged; run again with --resume")
+        raise InputError(
+            f"the result of {tile} is gone or damaged; resume the run (--resume) to make it anew"
+        )
     return result

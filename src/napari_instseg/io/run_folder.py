@@ -72,7 +72,9 @@ class RunFiles:
         except (FileNotFoundError, InputError) as error:
             # So that the plane is put together again.
             self._plane_path(plane).unlink(missing_ok=True)
-            raise InputError(f"{path}: is gone or damaged; run again with --resume") from error
+            raise InputError(
+                f"{path}: is gone or damaged; resume the run (--resume) to make it anew"
+            ) from error
 
     def keep_objects(self, plane: Sequence[int], tile: Tile, result: TileResult) -> None:
         """Write the objects of a plane that begin in a tile."""
