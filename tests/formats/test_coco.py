@@ -39,7 +39,7 @@ def test_pycocotools_sees_the_same_pixels(tmp_path: Path, masks: str) -> None:
     assert [c["name"] for c in coco.cats.values()] == ["Zellkern 核"]
     assert coco.imgs[1]["file_name"] == "größe 核.tif"
     for annotation in coco.anns.values():
-        mask = LABELS == annotation["instance_id"]
+        mask = np.equal(LABELS, annotation["instance_id"])
         np.testing.assert_array_equal(coco.annToMask(annotation), mask)
         assert annotation["area"] == mask.sum()
         assert isinstance(annotation["segmentation"], list) == (

@@ -231,7 +231,7 @@ def _read(path: Path, *, palette: bool = True) -> Found:
     if suffix in (".tif", ".tiff"):
         return read_tiff(path, palette=palette)
     if suffix in (".png", ".jpg", ".jpeg"):
-        array = _read_picture(path, palette=palette)
+        array = read_picture(path, palette=palette)
         letters = "YX" if array.ndim == 2 else "YXS"
         return Found(array, NamedAxes(letters, dict.fromkeys(letters, FILE)))
     if suffix == ".npy":
@@ -258,7 +258,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
     return array
 
 
-def _read_picture(path: Path, *, palette: bool = True) -> NDArray[Any]:
+def read_picture(path: Path, *, palette: bool = True) -> NDArray[Any]:
     """Read PNG or JPEG with Pillow, which cuts 16-bit colour to 8: that goes elsewhere."""
     from PIL import Image as Pillow
 
