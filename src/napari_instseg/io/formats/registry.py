@@ -38,8 +38,8 @@ class Format:
     overlaps, stuff, stack : bool
         Whether it has room for pixels that two objects share, for segments of stuff, and for
         more than two dimensions. Users are told what is lost.
-    options : mapping of str to str
-        Options that ``write`` takes, and what they are for.
+    options, reading : mapping of str to str
+        Options that ``write`` and ``read`` take, and what they are for.
     extra : str, optional
         The package's extra that is needed.
     """
@@ -55,6 +55,7 @@ class Format:
     stuff: bool = False
     stack: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    reading: Mapping[str, str] = field(default_factory=dict)
     extra: str | None = None
 
     def function(self, role: str) -> Callable[..., Any]:
@@ -90,6 +91,23 @@ class Format:
 #: Where several have an ending, the first one is written, and the first that knows a file reads it.
 FORMATS: tuple[Format, ...] = (
     Format(
+        *("divisor", "category x divisor + number in a pixel, with a JSON", (".divisor.tif",)),
+        write="divisor:write",
+        read="divisor:read",
+        stuff=True,
+        stack=True,
+        options={"divisor": "a number (default: 1000, or the next power of ten with room for all)"},
+        reading={"divisor": "of a map without its JSON"},
+    ),
+    Format(
+        *("cityscapes", "Cityscapes, 16-bit instanceIds and 8-bit labelIds"),
+        write="cityscapes:write",
+        read="cityscapes:read",
+        knows="cityscapes:knows",
+        several=True,
+        stuff=True,
+    ),
+    Format(
         *("result", "a folder as of 'napari-instseg segment'; read: plain label images, too"),
         write="result:write",
         read="result:read",
@@ -98,6 +116,7 @@ FORMATS: tuple[Format, ...] = (
         stuff=True,
         stack=True,
         options={"labels": "tiff (default) or zarr"},
+        reading={"axes": "of a label image, instead of what its file says"},
     ),
     Format(
         *("coco", "COCO instances, JSON", (".json",)),
@@ -110,6 +129,25 @@ FORMATS: tuple[Format, ...] = (
             "masks": "rle (default) or polygons; objects with holes are run lengths in any case",
             "hidden": "true: objects that better ones hide, too, as the model found them",
         },
+    ),
+    Format(
+        *("panoptic", "COCO panoptic, JSON and a folder of PNG files", (".json",)),
+        write="coco_panoptic:write",
+        read="coco_panoptic:read",
+        knows="coco_panoptic:knows",
+        several=True,
+        stuff=True,
+        reading={"folder": "the one with the PNG files"},
+    ),
+    Format(
+        *("detectron2", "Detectron2's results, JSON", (".json",)),
+        write="detectron2:write",
+        read="detectron2:read",
+        knows="detectron2:knows",
+        several=True,
+        overlaps=True,
+        options={"hidden": "as of coco"},
+        reading={"images": "a COCO file with the images and categories"},
     ),
 )
 
@@ -159,7 +197,7 @@ def for_reading(path: Path, name: str | None = None) -> Format:
     if name is not None:
         return find(name)
     for one in FORMATS:
-        if not one.read or (one.endings and not one.fits(path)):
+        if not one.read or (one.endings and not (one.fits(path) and path.exists())):
             continue
         if one.knows is None or one.function("knows")(path):
             return one
