@@ -150,7 +150,7 @@ class TestLimits:
                 export(one, tmp_path / "a", "cityscapes")
                 same(one, read_labels(tmp_path / "a"))
             else:
-                with pytest.raises(InputError, match="up to 65535 .* got 66003"):
+                with pytest.raises(InputError, match=r"up to 65535 .* got 66003"):
                     export(one, tmp_path / "b", "cityscapes")
         assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
