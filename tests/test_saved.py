@@ -227,7 +227,7 @@ class TestHostileObjects:
 
     def test_a_bomb(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(npy, "LARGEST", 10**6)
-        self.change(path, bits=np.zeros(999_000, np.uint8))
+        self.change(path, bits=np.zeros(990_000, np.uint8))
         self.refused(path, "pixels of masks")
         self.change(path, bits=np.zeros(10**6, np.uint8))
         self.refused(path, "at most 1000000 bytes")

@@ -64,7 +64,7 @@ def write_sets(
     chosen = for_writing(path, format)
     _check(options, chosen.options, chosen.name)
     write, notes = chosen.function("write"), dict[str, None]()
-    with naming(path), staging(path.parent) as stage:
+    with staging(path.parent) as stage:
         sets = _looked_at(label_sets, chosen, notes)
         if chosen.several:
             notes |= dict.fromkeys(write(stage / _named(path, chosen), sets, **options))
@@ -147,6 +147,11 @@ def _looked_at(
         said = []
         if not chosen.overlaps and hides(one):
             said.append("objects overlap: of each only what is not hidden by better ones is kept")
+        if chosen.overlaps and hides(one) and one.raw is None:
+            said.append(
+                "what overlapping objects hide of each other was not saved with the result "
+                "(segment --keep-raw)"
+            )
         if not chosen.stuff and len(one.stuff):
             names = ", ".join(one.stuff["category"].astype(str).unique())
             said.append(f"stuff is left out ({names}), since {chosen.name} holds objects only")
