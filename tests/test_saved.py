@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from formats.label_sets import CELL, DEBRIS, TISSUE, overlapping, same
+from formats.label_sets import CELL, overlapping, random_result, same
 from helpers import draw
 
 from napari_instseg import (
@@ -26,39 +26,8 @@ from napari_instseg import (
 )
 from napari_instseg.io import npy
 from napari_instseg.io.formats.result import write_one
-from napari_instseg.segmenter import Rules
 
 THRESHOLDS = (0.0, 0.3, 0.5, 0.75, 0.85, 1.0)
-
-
-def random_result(seed: int = 0, **settings: object) -> Segmentation:
-    """Many masks over each other in three planes, with stuff under them."""
-    rng = np.random.default_rng(seed)
-    planes = []
-    for count in (12, 0, 9):
-        labels = np.zeros((count, 30, 40), np.int64)
-        for i in range(count):
-            row, col, height, width = (*rng.integers(0, 25, 2), *rng.integers(1, 15, 2))
-            labels[i, row : row + height, col : col + width] = 1
-        masks = [Instances.from_labels(one).masks[0] for one in labels]
-        planes.append(
-            Instances.create(
-                (30, 40),
-                masks,
-                scores=rng.random(count),
-                category_ids=rng.choice([CELL.id, DEBRIS.id], count),
-            )
-        )
-    return Segmentation(
-        tuple(planes),
-        Image(np.zeros((3, 30, 40, 2), np.uint16), "ZYXC", {"X": 0.3, "Z": 2.0}, "größe 核"),
-        (CELL, DEBRIS, TISSUE),
-        Settings(**settings),
-        {"model": {"name": "nuclei", "sha256": "0" * 64}, "device": "CPU"},
-        stuff=rng.choice([0, TISSUE.id], (3, 30, 40), p=[0.7, 0.3]).astype(np.int32),
-        warnings=("µm",),
-        rules=Rules(min_visible=0.3, min_stuff_area=4),
-    )
 
 
 def check(saved: Segmentation, result: Segmentation) -> None:

@@ -142,9 +142,10 @@ def _files(folder: Path) -> Iterator[Path]:
 def _looked_at(
     label_sets: Iterable[LabelSet], chosen: Format, notes: dict[str, None]
 ) -> Iterator[LabelSet]:
-    """Note what a format cannot hold."""
+    """Note what a format cannot hold, and what was noted as a file was read."""
     for one in label_sets:
-        said = []
+        # Those of a run were said when it ran.
+        said = [] if "settings" in one.recipe else [*one.recipe.get("warnings", ())]
         if not chosen.overlaps and hides(one):
             said.append("objects overlap: of each only what is not hidden by better ones is kept")
         if chosen.overlaps and hides(one) and one.raw is None:
