@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import models
     from .api import load_model, segment, segment_to
+    from .exporting import export, read_labels
     from .instances import Instances, Mask
+    from .label_set import LabelSet
     from .ops.axes import Image
     from .prompting.session import PromptSession
     from .segmentation import Segmentation
@@ -29,7 +31,9 @@ _HOMES = {
     "PromptSession": "prompting.session",
     "Segmentation": "segmentation",
     "Settings": "settings",
+    "export": "exporting",
     "load_model": "api",
+    "read_labels": "exporting",
     "segment": "api",
     "segment_to": "api",
 }
@@ -46,8 +50,10 @@ __all__ = [
     "PromptSession",
     "Segmentation",
     "Settings",
+    "export",
     "load_model",
     "models",
+    "read_labels",
     "segment",
     "segment_to",
 ]
