@@ -111,6 +111,47 @@ FORMATS: tuple[Format, ...] = (
             "hidden": "true: objects that better ones hide, too, as the model found them",
         },
     ),
+    Format(
+        *("imagej-roi", "ImageJ's ROI Manager, one ROI an object and plane", (".zip", ".roi")),
+        write="imagej_roi:write",
+        read="imagej_roi:read",
+        knows="imagej_roi:knows",
+        overlaps=True,
+        stack=True,
+        extra="export",
+    ),
+    Format(
+        *("geojson", "GeoJSON for QuPath, one feature an object and plane", (".geojson", ".json")),
+        write="geojson:write",
+        read="geojson_reading:read",
+        knows="geojson_reading:knows",
+        overlaps=True,
+        stack=True,
+        options={"objects": "detection (default) or annotation"},
+    ),
+    Format(
+        *("csv", "the table of all segments", (".csv",)),
+        write="tables:write",
+        overlaps=True,
+        stuff=True,
+        stack=True,
+    ),
+    Format(
+        *("parquet", "the table, with the columns' types", (".parquet",)),
+        write="parquet:write",
+        overlaps=True,
+        stuff=True,
+        stack=True,
+        extra="export",
+    ),
+    Format(
+        *("excel", "the table as a workbook", (".xlsx",)),
+        write="excel:write",
+        overlaps=True,
+        stuff=True,
+        stack=True,
+        extra="export",
+    ),
 )
 
 
