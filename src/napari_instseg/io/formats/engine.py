@@ -67,6 +67,14 @@ def write_sets(
         known = ", ".join(chosen.options) or "none"
         raise InputError(f"{chosen.name}: expected options {known}, got {', '.join(unknown)}")
     write, notes = chosen.function("write"), dict[str, None]()
+    if chosen.direct:
+        written = []
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for target, one in _targets(_looked_at(label_sets, chosen, notes), path, chosen):
+                notes |= dict.fromkeys(write(target, one, **options))
+                written.append(target)
+        return Exported(tuple(written), tuple(notes))
     with naming(path), staging(path.parent) as stage:
         sets = _looked_at(label_sets, chosen, notes)
         if chosen.several:
@@ -118,7 +126,7 @@ def _targets(
         raise InputError(
             "expected a folder, since there are several images and the format holds one"
         )
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     names, ending = Names(), chosen.endings[0] if chosen.endings else ""
     for one in (first, *([second] if second else []), *sets):
         yield path / f"{names.of(one.name)}{ending}", one

@@ -38,6 +38,9 @@ class Format:
     overlaps, stuff, stack : bool
         Whether it has room for pixels that two objects share, for segments of stuff, and for
         more than two dimensions. Users are told what is lost.
+    direct : bool
+        A folder, read whatever it is called. ``write`` gets the path itself, since it may put
+        something into what is there; it takes care itself that nothing is left half written.
     options : mapping of str to str
         Options that ``write`` takes, and what they are for.
     extra : str, optional
@@ -54,6 +57,7 @@ class Format:
     overlaps: bool = False
     stuff: bool = False
     stack: bool = False
+    direct: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     extra: str | None = None
 
@@ -90,6 +94,19 @@ class Format:
 #: Where several have an ending, the first one is written, and the first that knows a file reads it.
 FORMATS: tuple[Format, ...] = (
     Format(
+        *("ome-zarr", "a label image in OME-Zarr, new or in an image that is there", (".zarr",)),
+        write="ome_zarr:write",
+        read="ome_zarr:read",
+        knows="ome_zarr:knows",
+        stuff=True,
+        stack=True,
+        direct=True,
+        options={
+            "output": "instances (default), semantic or panoptic",
+            "name": "of the labels in an image (default: the output)",
+        },
+    ),
+    Format(
         *("result", "a folder as of 'napari-instseg segment'; read: plain label images, too"),
         write="result:write",
         read="result:read",
@@ -98,6 +115,14 @@ FORMATS: tuple[Format, ...] = (
         stuff=True,
         stack=True,
         options={"labels": "tiff (default) or zarr"},
+    ),
+    Format(
+        *("masks", "a folder with one PNG an object and plane, and index.csv"),
+        write="mask_folder:write",
+        read="mask_folder:read",
+        knows="mask_folder:knows",
+        overlaps=True,
+        stack=True,
     ),
     Format(
         *("coco", "COCO instances, JSON", (".json",)),
@@ -128,6 +153,13 @@ FORMATS: tuple[Format, ...] = (
         overlaps=True,
         stack=True,
         options={"objects": "detection (default) or annotation"},
+    ),
+    Format(
+        *("tiff", "a label image, without the table", (".tif", ".tiff")),
+        write="tiff:write",
+        stuff=True,
+        stack=True,
+        options={"output": "instances (default), semantic or panoptic"},
     ),
     Format(
         *("csv", "the table of all segments", (".csv",)),
@@ -200,7 +232,8 @@ def for_reading(path: Path, name: str | None = None) -> Format:
     if name is not None:
         return find(name)
     for one in FORMATS:
-        if not one.read or (one.endings and not one.fits(path)):
+        folder = one.direct and path.is_dir()
+        if not one.read or (one.endings and not one.fits(path) and not folder):
             continue
         if one.knows is None or one.function("knows")(path):
             return one

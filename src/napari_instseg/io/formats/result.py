@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,25 @@ def read(path: Path, axes: str | None = None) -> Iterator[LabelSet]:
     yield LabelSet.from_labels(
         *_arranged(image), spacing=image.spacing, name=image.name, source=path.name
     )
+
+
+def is_of_result(path: Path) -> bool:
+    """Whether a file, or a Zarr folder, belongs to a result."""
+    return _own_stem(path) is not None
+
+
+def from_table(
+    labels: Any, axes: str, table: pd.DataFrame, name: str, spacing: Mapping[str, float]
+) -> LabelSet:
+    """Make a label set of objects with a table as a run has it, read from a file called so.
+
+    Raises
+    ------
+    InputError
+        If the table has other columns or types.
+    """
+    typed = _typed(table, Path(name))
+    return LabelSet(labels, axes, typed, _categories(typed), name, spacing)
 
 
 def stems_in(folder: Path) -> list[str]:
