@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 import shapely
-from formats.label_sets import CATEGORIES, many, masks, overlapping, same, shapes, stack
+from formats.drawings import CATEGORIES, many, masks, overlapping, same, shapes, stack
 from shapely.geometry import shape as shape_of
 
 from napari_instseg import InputError, LabelSet

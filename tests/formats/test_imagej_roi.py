@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import roifile
 import shapely
-from formats.label_sets import CATEGORIES, many, masks, overlapping, same, shapes, stack
+from formats.drawings import CATEGORIES, many, masks, overlapping, same, shapes, stack
 from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from formats.label_sets import many, masks, overlapping, same, shapes, stack
+from formats.drawings import many, masks, overlapping, same, shapes, stack
 from PIL import Image as Pillow
 
 from napari_instseg import InputError, LabelSet

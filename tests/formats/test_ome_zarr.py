@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaozarrs
 import zarr
-from formats.label_sets import many, same, shapes, stack
+from formats.drawings import many, same, shapes, stack
 from numpy.typing import NDArray
 
 from napari_instseg import InputError, LabelSet

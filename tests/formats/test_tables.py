@@ -12,7 +12,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from formats.label_sets import many, shapes
+from formats.drawings import many, shapes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
