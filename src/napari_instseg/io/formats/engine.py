@@ -62,10 +62,7 @@ def write_sets(
         If the files cannot be written; then, too.
     """
     chosen = for_writing(path, format)
-    unknown = sorted(set(options) - set(chosen.options))
-    if unknown:
-        known = ", ".join(chosen.options) or "none"
-        raise InputError(f"{chosen.name}: expected options {known}, got {', '.join(unknown)}")
+    _check(options, chosen.options, chosen.name)
     write, notes = chosen.function("write"), dict[str, None]()
     if chosen.direct:
         written = []
@@ -95,7 +92,7 @@ def read_sets(path: Path, format: str | None = None, **options: Any) -> Iterator
     format : str, optional
         See `registry.FORMATS`; None looks what it is.
     **options
-        What the format's reader takes.
+        See `Format.reading`.
 
     Raises
     ------
@@ -103,7 +100,16 @@ def read_sets(path: Path, format: str | None = None, **options: Any) -> Iterator
         If there is nothing, it is damaged, or of no known format; the message names the file.
     """
     with naming(path):
-        yield from for_reading(path, format).function("read")(path, **options)
+        chosen = for_reading(path, format)
+        _check(options, chosen.reading, chosen.name)
+        yield from chosen.function("read")(path, **options)
+
+
+def _check(given: Iterable[str], known: Iterable[str], name: str) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        wanted = ", ".join(known) or "none"
+        raise InputError(f"{name}: expected options {wanted}, got {', '.join(unknown)}")
 
 
 def _named(path: Path, chosen: Format) -> str:

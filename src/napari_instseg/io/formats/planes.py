@@ -248,7 +248,7 @@ class Stack:
         self, rows: Sequence[tuple[Any, ...]], categories: Sequence[Category]
     ) -> pd.DataFrame:
         """One row an object, from one row an object and plane."""
-        each = pd.DataFrame(rows, columns=list(_COLUMNS))
+        each = pd.DataFrame(rows, columns=[*_COLUMNS, *range(len(self.axes) - 2)])
         groups = each.groupby("index", sort=True)
         several = groups["category_id"].nunique() > 1
         if several.any():
@@ -268,10 +268,8 @@ class Stack:
         for column in ("row_max", "col_max"):
             table[column] = most[column].to_numpy(np.int64)
         for number, axis in enumerate(self.axes[:-2].lower()):
-            place = [index[number] for index in each["plane"]]
-            ends = each.assign(place=place).groupby("index")["place"]
-            table[axis] = table[f"{axis}_first"] = ends.min().to_numpy(np.int64)
-            table[f"{axis}_last"] = ends.max().to_numpy(np.int64)
+            table[axis] = table[f"{axis}_first"] = least[number].to_numpy(np.int64)
+            table[f"{axis}_last"] = most[number].to_numpy(np.int64)
         edges = (table[["row_min", "col_min"]] == 0).any(axis=1)
         for column, size in zip(("row_max", "col_max"), self.shape[-2:], strict=True):
             edges |= table[column] == size
@@ -284,7 +282,7 @@ class Stack:
 
 _COLUMNS = (
     *("index", "category_id", "score", "iscrowd", "area", "hidden_area"),
-    *("row_min", "col_min", "row_max", "col_max", "plane"),
+    *("row_min", "col_min", "row_max", "col_max"),
 )
 
 
@@ -298,7 +296,7 @@ def _rows(
         rows, cols = one.mask.slices
         yield (
             *(one.label, one.category_id, _score(one), one.crowd, seen, all_of_it - seen),
-            *(rows.start, cols.start, rows.stop, cols.stop, index),
+            *(rows.start, cols.start, rows.stop, cols.stop, *index),
         )
 
 

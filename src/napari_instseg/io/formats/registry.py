@@ -41,8 +41,8 @@ class Format:
     direct : bool
         A folder, read whatever it is called. ``write`` gets the path itself, since it may put
         something into what is there; it takes care itself that nothing is left half written.
-    options : mapping of str to str
-        Options that ``write`` takes, and what they are for.
+    options, reading : mapping of str to str
+        Options that ``write`` and ``read`` take, and what they are for.
     extra : str, optional
         The package's extra that is needed.
     """
@@ -59,6 +59,7 @@ class Format:
     stack: bool = False
     direct: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    reading: Mapping[str, str] = field(default_factory=dict)
     extra: str | None = None
 
     def function(self, role: str) -> Callable[..., Any]:
@@ -91,6 +92,9 @@ class Format:
         return path.name.lower().endswith(self.endings)
 
 
+#: Of files that may not tell the size of their image.
+_SHAPE = {"shape": "of the image, such as 512x512 or 30x512x512"}
+_OUTPUT = {"output": "instances (default), semantic or panoptic"}
 #: Where several have an ending, the first one is written, and the first that knows a file reads it.
 FORMATS: tuple[Format, ...] = (
     Format(
@@ -101,10 +105,24 @@ FORMATS: tuple[Format, ...] = (
         stuff=True,
         stack=True,
         direct=True,
-        options={
-            "output": "instances (default), semantic or panoptic",
-            "name": "of the labels in an image (default: the output)",
-        },
+        options={**_OUTPUT, "name": "of the labels in an image (default: the output)"},
+    ),
+    Format(
+        *("divisor", "category x divisor + number in a pixel, with a JSON", (".divisor.tif",)),
+        write="divisor:write",
+        read="divisor:read",
+        stuff=True,
+        stack=True,
+        options={"divisor": "a number (default: 1000, or the next power of ten with room for all)"},
+        reading={"divisor": "of a map without its JSON"},
+    ),
+    Format(
+        *("cityscapes", "Cityscapes, 16-bit instanceIds and 8-bit labelIds"),
+        write="cityscapes:write",
+        read="cityscapes:read",
+        knows="cityscapes:knows",
+        several=True,
+        stuff=True,
     ),
     Format(
         *("result", "a folder as of 'napari-instseg segment'; read: plain label images, too"),
@@ -115,6 +133,7 @@ FORMATS: tuple[Format, ...] = (
         stuff=True,
         stack=True,
         options={"labels": "tiff (default) or zarr"},
+        reading={"axes": "of a label image, instead of what its file says"},
     ),
     Format(
         *("masks", "a folder with one PNG an object and plane, and index.csv"),
@@ -143,6 +162,7 @@ FORMATS: tuple[Format, ...] = (
         knows="imagej_roi:knows",
         overlaps=True,
         stack=True,
+        reading=_SHAPE,
         extra="export",
     ),
     Format(
@@ -153,13 +173,14 @@ FORMATS: tuple[Format, ...] = (
         overlaps=True,
         stack=True,
         options={"objects": "detection (default) or annotation"},
+        reading=_SHAPE,
     ),
     Format(
         *("tiff", "a label image, without the table", (".tif", ".tiff")),
         write="tiff:write",
         stuff=True,
         stack=True,
-        options={"output": "instances (default), semantic or panoptic"},
+        options=_OUTPUT,
     ),
     Format(
         *("csv", "the table of all segments", (".csv",)),
@@ -183,6 +204,25 @@ FORMATS: tuple[Format, ...] = (
         stuff=True,
         stack=True,
         extra="export",
+    ),
+    Format(
+        *("panoptic", "COCO panoptic, JSON and a folder of PNG files", (".json",)),
+        write="coco_panoptic:write",
+        read="coco_panoptic:read",
+        knows="coco_panoptic:knows",
+        several=True,
+        stuff=True,
+        reading={"folder": "the one with the PNG files"},
+    ),
+    Format(
+        *("detectron2", "Detectron2's results, JSON", (".json",)),
+        write="detectron2:write",
+        read="detectron2:read",
+        knows="detectron2:knows",
+        several=True,
+        overlaps=True,
+        options={"hidden": "as of coco"},
+        reading={"images": "a COCO file with the images and categories"},
     ),
 )
 
@@ -234,6 +274,9 @@ def for_reading(path: Path, name: str | None = None) -> Format:
     for one in FORMATS:
         folder = one.direct and path.is_dir()
         if not one.read or (one.endings and not one.fits(path) and not folder):
+    ),
+    Format(
+        if not one.read or (one.endings and not (one.fits(path) and path.exists())):
             continue
         if one.knows is None or one.function("knows")(path):
             return one

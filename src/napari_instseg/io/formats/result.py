@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...label_set import COLUMNS, LabelSet
+from ...label_set import COLUMNS, LabelSet, categories_in
 from ...ops.axes import Image
 from ...ops.lazy import LazyLabels
 from ...ops.rendering import rows_of
-from ...segmenter import Category, InputError
+from ...segmenter import InputError
 from ...settings import FORMATS, OUTPUTS, TIFF
-from ..images import is_image, read_label_image
+from ..images import as_stack, is_image, naming, read_label_image
 from ..results import (
     RECIPE,
     SUFFIXES,
@@ -29,7 +29,6 @@ from ..results import (
     write_record,
 )
 from . import checks
-from .categories import unknown_category
 from .names import Names
 
 INSTANCES, SEMANTIC, PANOPTIC = OUTPUTS
@@ -117,25 +116,45 @@ def read_one(folder: Path, stem: str) -> LabelSet:
         if name not in files:
             raise InputError(f"expected {_prefix(stem)}{name} of a result in {folder}, found none")
     images = {name: read_label_image(files[name]) for name in OUTPUTS if name in files}
-    table = _typed(read_table(files[TABLE]), files[TABLE])
     recipe: dict[str, Any] = {}
     if RECIPE in files:
         recipe = checks.table_of(checks.read_json(files[RECIPE]), str(files[RECIPE]))
-    labels, axes = _arranged(images[INSTANCES])
+    table = _typed(read_table(files[TABLE]), files[TABLE])
     told = recipe.get("input")
     given = told if isinstance(told, dict) else {}
-    with_stuff = not table["is_thing"].all()
+    axes, shape = _labels_of(given, images[INSTANCES])
+    others = () if table["is_thing"].all() else (SEMANTIC, PANOPTIC)
+    with naming(folder):
+        layers: dict[str, Any] = {
+            name: as_stack(image, axes, shape)
+            for name, image in images.items()
+            if name in (INSTANCES, *others)
+        }
     return LabelSet(
-        labels,
+        layers.pop(INSTANCES),
         axes,
         table,
-        _categories(table),
+        categories_in(table),
         str(given.get("name", stem or folder.resolve().name)),
-        images[INSTANCES].spacing or dict(given.get("spacing_um", {})),
-        semantic=_arranged(images[SEMANTIC])[0] if with_stuff and SEMANTIC in images else None,
-        panoptic=_arranged(images[PANOPTIC])[0] if with_stuff and PANOPTIC in images else None,
+        given.get("spacing_um", images[INSTANCES].spacing),
+        **layers,
         recipe=recipe,
     )
+
+
+def _labels_of(given: Mapping[str, Any], image: Image) -> tuple[str, tuple[int, ...]]:
+    """Axes and shape of label images: what the recipe says of its image, else the file's."""
+    axes, shape = given.get("axes"), given.get("shape")
+    if isinstance(axes, str) and isinstance(shape, list) and len(axes) == len(shape):
+        sizes = {
+            axis: checks.whole(size, "input.shape", 0)
+            for axis, size in zip(axes, shape, strict=True)
+        }
+        kept = [a for a in axes if a not in "YXCS"] + ["Y", "X"]
+        if {*kept} <= {*sizes}:
+            return "".join(kept), tuple(sizes[a] for a in kept)
+    data, axes = _arranged(image)
+    return axes, tuple(data.shape)
 
 
 def write(path: Path, label_sets: Iterable[LabelSet], labels: str = TIFF) -> list[str]:
@@ -232,15 +251,6 @@ def _arranged(image: Image) -> tuple[Any, str]:
     if order != sorted(order):
         data = np.asarray(data[...]).transpose(order)
     return data, axes
-
-
-def _categories(table: pd.DataFrame) -> tuple[Category, ...]:
-    rows = table.drop_duplicates("category_id").sort_values("category_id")
-    columns = (rows[name].tolist() for name in ("category_id", "category", "is_thing"))
-    return tuple(
-        Category(number, str(name), bool(is_thing), unknown_category(number).color)
-        for number, name, is_thing in zip(*columns, strict=True)
-    )
 
 
 def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
