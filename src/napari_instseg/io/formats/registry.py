@@ -272,11 +272,8 @@ def for_reading(path: Path, name: str | None = None) -> Format:
     if name is not None:
         return find(name)
     for one in FORMATS:
-        folder = one.direct and path.is_dir()
-        if not one.read or (one.endings and not one.fits(path) and not folder):
-    ),
-    Format(
-        if not one.read or (one.endings and not (one.fits(path) and path.exists())):
+        named = (one.fits(path) and path.exists()) or (one.direct and path.is_dir())
+        if not one.read or (one.endings and not named):
             continue
         if one.knows is None or one.function("knows")(path):
             return one

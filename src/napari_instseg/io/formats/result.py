@@ -93,7 +93,7 @@ def from_table(
         If the table has other columns or types.
     """
     typed = _typed(table, Path(name))
-    return LabelSet(labels, axes, typed, _categories(typed), name, spacing)
+    return LabelSet(labels, axes, typed, categories_in(typed), name, spacing)
 
 
 def stems_in(folder: Path) -> list[str]:
