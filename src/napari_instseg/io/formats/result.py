@@ -79,6 +79,25 @@ def read(path: Path, axes: str | None = None) -> Iterator[LabelSet]:
     )
 
 
+def is_of_result(path: Path) -> bool:
+    """Whether a file, or a Zarr folder, belongs to a result."""
+    return _own_stem(path) is not None
+
+
+def from_table(
+    labels: Any, axes: str, table: pd.DataFrame, name: str, spacing: Mapping[str, float]
+) -> LabelSet:
+    """Make a label set of objects with a table as a run has it, read from a file called so.
+
+    Raises
+    ------
+    InputError
+        If the table has other columns or types.
+    """
+    typed = _typed(table, Path(name))
+    return LabelSet(labels, axes, typed, categories_in(typed), name, spacing)
+
+
 def stems_in(folder: Path) -> list[str]:
     """Stems of the results in a folder; "" of one without."""
     stems = {_without(path.name, TABLE) for path in folder.glob(f"*{TABLE}")}
