@@ -11,7 +11,9 @@ from typing import Any
 from ..io.images import is_image, read_labels, stem_of
 from ..io.index import read_kinds
 from ..segmenter import InputError
-from .matching import THRESHOLDS, Score, match_labels, pool
+from .matching import THRESHOLDS
+from .scores import Score, pool
+from .scoring import match_labels
 
 #: What a predicted file may be called beyond the stem of its truth.
 PREDICTED_ENDINGS = ("", "_instances", "_panoptic", "_masks", "_labels")
