@@ -262,6 +262,7 @@ class TestFolders:
                 "images",
                 "truth",
                 "found",
+                "mAP",
                 "AP",
                 "0.5",
                 "AP",
@@ -283,16 +284,18 @@ class TestFolders:
                 "SQ",
                 "0.5",
                 "Dice",
+                "split",
+                "merged",
             ]
         )
-        assert table[1].split()[:5] == ["all", "2", "4", "3", "0.750"]
+        assert table[1].split()[:6] == ["all", "2", "4", "3", "0.750", "0.750"]
         assert [line.split()[0] for line in table[3:]] == ["a", "b"]
         assert len({len(line) for line in table if line}) == 1
         assert len(evaluate_folders(*folders).to_table(per_image=False).splitlines()) == 2
 
     def test_json(self, folders):
         written = json.loads(json.dumps(evaluate_folders(*folders).to_json(), allow_nan=False))
-        assert written["thresholds"] == [0.5, 0.6, 0.7, 0.8, 0.9]
+        assert written["thresholds"] == [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
         assert written["pooled"]["iou"]["0.5"]["ap"] == 0.75
         assert [image["name"] for image in written["images"]] == ["a", "b"]
 

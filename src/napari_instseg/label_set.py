@@ -181,7 +181,9 @@ class LabelSet:
 
 
 def categories_of(
-    labels: NDArray[np.int32], index: Sequence[int] | pd.Series, ids: Sequence[int] | pd.Series
+    labels: NDArray[np.int32],
+    index: Sequence[int] | NDArray[Any] | pd.Series,
+    ids: Sequence[int] | NDArray[Any] | pd.Series,
 ) -> NDArray[np.int32]:
     """Category id of each pixel's object; 0 where there is none, and of unknown labels.
 

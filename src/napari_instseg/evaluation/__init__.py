@@ -1,17 +1,23 @@
 """How well label images agree with the truth: AP, PQ, Dice, counts, errors."""
 
+from .assessment import Assessment, assess
+from .folders import evaluate_folders
 from .matching import ALL_THRESHOLDS, THRESHOLDS
-from .report import Report, evaluate_folders
+from .options import Options
+from .report import Report
 from .scores import CategoryScore, Match, Score, pool
 from .scoring import match_labels
 
 __all__ = [
     "ALL_THRESHOLDS",
     "THRESHOLDS",
+    "Assessment",
     "CategoryScore",
     "Match",
+    "Options",
     "Report",
     "Score",
+    "assess",
     "evaluate_folders",
     "match_labels",
     "pool",

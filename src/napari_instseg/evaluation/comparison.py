@@ -66,6 +66,8 @@ class Comparison:
         The prediction's scores differ.
     at : mapping of str to int
         Which plane or volume it is, by axis.
+    axes : str
+        Letters of the overlap's dimensions.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Comparison:
     has_void: bool = False
     has_scores: bool = False
     at: Mapping[str, int] = field(default_factory=dict)
+    axes: str = "YX"
 
     @cached_property
     def void_pixels(self) -> NDArray[np.int64]:
@@ -180,8 +183,9 @@ def compare(
             _objects(overlap.truth, tables[0], listed),
             _objects(overlap.predicted, tables[1], listed),
             with_stuff if void is None else void,
-            bool(len(scores)) and scores.nunique() > 1,
+            bool(scores.nunique() > 1),
             at,
+            axes,
         )
 
 
@@ -212,8 +216,11 @@ def compare_arrays(
         truth.ndim,
     )
     nothing = pd.DataFrame({"place": [], "is_thing": [], "score": [], "crowd": []}, dtype=float)
-    sides = [_objects(labels, nothing, ("",)) for labels in (overlap.truth, overlap.predicted)]
-    return Comparison(name, kind, (OBJECT.name,), (True,), overlap, *sides)
+    wanted, found = (
+        _objects(labels, nothing, ("",)) for labels in (overlap.truth, overlap.predicted)
+    )
+    axes = "QRPTZYX"[-truth.ndim :]
+    return Comparison(name, kind, (OBJECT.name,), (True,), overlap, wanted, found, axes=axes)
 
 
 def _check_shapes(predicted: LabelSet, truth: LabelSet) -> str:
@@ -246,12 +253,12 @@ def _as_one(predicted: LabelSet, truth: LabelSet, mode: str) -> bool:
     if mode not in CATEGORY_MODES:
         raise InputError(f"categories: expected one of {CATEGORY_MODES}, got {mode!r}")
     plain = {_key(OBJECT.name)}
-    return mode == AS_ONE or (mode == AUTO and plain in (set(_named(predicted)), set(_named(truth))))
+    return mode == AS_ONE or (
+        mode == AUTO and plain in (set(_named(predicted)), set(_named(truth)))
+    )
 
 
-def _names(
-    predicted: LabelSet, truth: LabelSet, with_stuff: bool
-) -> dict[str, tuple[str, bool]]:
+def _names(predicted: LabelSet, truth: LabelSet, with_stuff: bool) -> dict[str, tuple[str, bool]]:
     """Categories of both sides, the truth's first."""
     found, wanted = _named(predicted), _named(truth)
     if len(predicted.table) and len(truth.table) and not set(found) & set(wanted):
@@ -270,9 +277,7 @@ def _names(
     return {key: one for key, one in both.items() if one[1] or with_stuff}
 
 
-def _table(
-    side: LabelSet, names: Mapping[str, tuple[str, bool]], with_stuff: bool
-) -> pd.DataFrame:
+def _table(side: LabelSet, names: Mapping[str, tuple[str, bool]], with_stuff: bool) -> pd.DataFrame:
     """Place of the category, is_thing, score, crowd of each segment, by label."""
     rows = side.table if with_stuff else side.things
     places = {key: place for place, key in enumerate(names)}

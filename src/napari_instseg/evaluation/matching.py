@@ -119,4 +119,4 @@ def _assign(
     table[r, c], place[r, c] = iou, np.arange(len(iou))
     size = min(table.shape)
     found = place[linear_sum_assignment((table > 0) + table / (2 * size), maximize=True)]
-    return found[found >= 0]
+    return np.asarray(found[found >= 0], np.intp)

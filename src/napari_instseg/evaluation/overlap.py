@@ -137,7 +137,8 @@ def count_overlap(truth: Reader, predicted: Reader, parts: Iterable[Where], ndim
         places.append(place)
         areas.append(np.bincount(place, counted[:, 2], len(labels)).astype(np.int64))
     boxes = counted[:, 3:].reshape(-1, 2, ndim)
-    return Overlap(*names, *areas, *places, counted[:, 2], boxes)
+    shared = counted[:, 2]
+    return Overlap(names[0], names[1], areas[0], areas[1], places[0], places[1], shared, boxes)
 
 
 def _count(truth: NDArray[Any], predicted: NDArray[Any], where: Where) -> NDArray[np.int64]:

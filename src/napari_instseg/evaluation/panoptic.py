@@ -3,7 +3,7 @@
 References
 ----------
 Kirillov et al., "Panoptic segmentation", CVPR 2019, sections 4.1 and 4.2; its code,
-https://github.com/cocodataset/panopticapi, ``panopticapi/evaluation.py``, ``pq_compute_single_core``.
+https://github.com/cocodataset/panopticapi, ``evaluation.py``, ``pq_compute_single_core``.
 """
 
 from __future__ import annotations

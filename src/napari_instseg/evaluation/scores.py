@@ -9,6 +9,7 @@ from typing import Any
 
 from ..segmenter import InputError
 
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """Counts at one IoU threshold; add them to pool images.

@@ -115,28 +115,24 @@ def _predicted_count(matches: dict[float, Match], threshold: float) -> int:
 def _categories(comparison: Comparison, thresholds: Sequence[float]) -> tuple[CategoryScore, ...]:
     """Score each category that is on either side."""
     panoptic = panoptic_matches(comparison)
-    pixels = list(zip(*category_pixels(comparison), strict=True))
+    overlap, of_truth, of_predicted = category_pixels(comparison)
     found = []
-    for place, (name, is_thing) in enumerate(
-        zip(comparison.names, comparison.things, strict=True)
-    ):
+    for place, (name, is_thing) in enumerate(zip(comparison.names, comparison.things, strict=True)):
         match = panoptic[place]
         truth_count = match.true_positives + match.false_negatives
         predicted_count = match.true_positives + match.false_positives
-        matches = {}
-        if is_thing:
-            matches = _matches(*comparison.of_category(place), thresholds)
-        if truth_count or predicted_count or any(pixels[place]):
-            found.append(
-                CategoryScore(
-                    name,
-                    is_thing,
-                    truth_count,
-                    predicted_count,
-                    abs(truth_count - predicted_count) if is_thing else 0,
-                    *(int(n) for n in pixels[place]),
-                    match,
-                    matches,
-                )
-            )
+        one = CategoryScore(
+            name,
+            is_thing,
+            truth_count,
+            predicted_count,
+            abs(truth_count - predicted_count) if is_thing else 0,
+            int(overlap[place]),
+            int(of_truth[place]),
+            int(of_predicted[place]),
+            match,
+            _matches(*comparison.of_category(place), thresholds) if is_thing else {},
+        )
+        if truth_count or predicted_count or one.truth_pixels or one.predicted_pixels:
+            found.append(one)
     return tuple(found)

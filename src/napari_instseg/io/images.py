@@ -96,9 +96,8 @@ def read_labels(path: str | Path) -> NDArray[np.int64]:
     path = Path(path).expanduser()
     with _naming(path):
         found = _read(path, palette=False)
-        shape = found.data.shape
         if "S" in _axes(found).letters:
-            raise InputError(f"expected a label image, got a colour picture of shape {shape}")
+            raise _colour(found)
         values = np.asarray(found.data[...])
         labels = values.astype(np.int64)
         if values.dtype.kind not in "bui" and not np.array_equal(labels, values):
@@ -106,6 +105,35 @@ def read_labels(path: str | Path) -> NDArray[np.int64]:
         if labels.size and labels.min() < 0:
             raise InputError(f"expected labels from 0, got {labels.min()}")
         return labels
+
+
+def open_labels(path: str | Path, axes: str | None = None) -> Image:
+    """Open a label image of any known format; large ones are read when asked for.
+
+    Parameters
+    ----------
+    path : str or Path
+    axes : str, optional
+        See `read_image`.
+
+    Returns
+    -------
+    Image
+        As of `read_image`, but colour palettes are left out. Pixels are not looked at.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is a colour picture; the message names the file.
+    """
+    path = Path(path).expanduser()
+    with _naming(path):
+        found = _read(path, palette=False)
+        used = _axes(found) if axes is None else NamedAxes(axes.upper())
+        if "S" in used.letters:
+            raise _colour(found)
+        kept = {a: size for a, size in found.spacing.items() if a in used.letters}
+        return Image(found.data, used.letters, kept, stem_of(path), used.sources, found.coarse)
 
 
 def read_axes(path: Path) -> tuple[tuple[int, ...], NamedAxes] | None:
@@ -153,6 +181,10 @@ def stem_of(path: Path) -> str:
             name = name[: -len(suffix)]
             break
     return (name[:-4] if name.lower().endswith(".ome") else name) or "image"
+
+
+def _colour(found: Found) -> InputError:
+    return InputError(f"expected a label image, got a colour picture of shape {found.data.shape}")
 
 
 @contextmanager
