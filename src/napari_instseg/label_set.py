@@ -101,6 +101,7 @@ class LabelSet:
         category: Category = OBJECT,
         name: str = "labels",
         source: str = "labels",
+        listed: bool = True,
     ) -> LabelSet:
         """Take a label image of which nothing else is known.
 
@@ -115,6 +116,8 @@ class LabelSet:
             Of all objects.
         name, source : str
             Of the image; for the table.
+        listed : bool
+            False: do not look at the pixels yet; the table is empty.
 
         Returns
         -------
@@ -122,7 +125,7 @@ class LabelSet:
             All scores are 1.
         """
         axes = guess_axes(labels.shape).letters if axes is None else axes
-        table = find_extents(labels, axes)
+        table = find_extents(labels, axes) if listed else pd.DataFrame({"index": [], "area": []})
         table.insert(1, "category_id", category.id)
         table.insert(2, "category", category.name)
         table.insert(3, "is_thing", True)

@@ -18,7 +18,9 @@ from .links import RECIPE_KEY, link_of
 from .results import name_colors
 
 
-def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> LabelSet:
+def label_set_of(
+    viewer: napari.viewer.Viewer, layer: napari.layers.Labels, *, listed: bool = True
+) -> LabelSet:
     """Read a Labels layer, and those of the same result, as they are now.
 
     Parameters
@@ -27,6 +29,9 @@ def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> L
     layer : napari.layers.Labels
         Instances: of one of our results, opened from a file, or drawn. Of a multiscale layer the
         finest level counts; lazy data stay lazy.
+    listed : bool
+        False: do not look at the pixels of a layer without a table, which takes a while; the
+        table is empty then.
 
     Returns
     -------
@@ -48,7 +53,11 @@ def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> L
     spacing = layer_spacing(layer, letters, level_shape(layer, 0))
     if table is None:
         return LabelSet.from_labels(
-            labels, axes, spacing=spacing, name=layer.name, source=layer.name
+            *(labels, axes),
+            spacing=spacing,
+            name=layer.name,
+            source=layer.name,
+            listed=listed,
         )
     outputs = outputs_of(viewer, layer)
     others = {name: _data(outputs[name], letters) for name in OUTPUTS[1:] if name in outputs}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..label_set import COLUMNS, OBJECT, LabelSet
+from ..label_set import OBJECT, LabelSet
 from ..ops.axes import ArrayLike, Image
 from ..segmenter import Category
 from .images import IMAGE_SUFFIXES, is_image, open_labels, read_labels, stem_of
@@ -49,8 +49,8 @@ def open_label_set(path: str | Path, axes: str | None = None) -> LabelSet:
     beside = path.with_name(f"{stem}_{TABLE}" if stem else TABLE)
     letters = image.plane_axes + "YX" if "C" not in image.axes else _letters(image)
     if output != INSTANCES or not beside.is_file():
-        nothing = pd.DataFrame({name: [] for name in COLUMNS})
-        return LabelSet(labels, letters, nothing, (OBJECT,), stem_of(path), dict(image.spacing))
+        spacing, name = dict(image.spacing), stem_of(path)
+        return LabelSet.from_labels(labels, letters, spacing=spacing, name=name, listed=False)
     table = _complete(read_table(beside), path.name)
     panoptic = None
     if not table["is_thing"].all():
