@@ -48,7 +48,11 @@ def boundary_distances(
     """
     objects = comparison.objects
     pairs = match_pairs(objects, threshold)
-    boxes = [objects.boxes_of(side) for side in ("truth", "predicted")]
+    # Those of the objects' pairs would leave out what lies on background.
+    boxes = [
+        comparison.overlap.boxes_of(side)[kept]
+        for side, kept in zip(("truth", "predicted"), comparison.kept, strict=True)
+    ]
     apart = tuple(i for i, axis in enumerate(truth.axes) if axis not in SPACE)
     sampling = _sampling(truth.spacing if distance_unit(truth) == "µm" else {}, truth.axes)
     found = []

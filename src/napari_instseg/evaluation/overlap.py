@@ -31,7 +31,7 @@ class Overlap:
     truth_areas, predicted_areas : (N,), (M,) int64
         Of the labels, px; without pixels that are 0 on both sides.
     rows, cols : (K,) int64
-        Pairs that share pixels: places in ``truth`` and ``predicted``.
+        Pairs that share pixels, rising: places in ``truth`` and ``predicted``.
     shared : (K,) int64
         How many, px; above 0.
     boxes : (K, 2, D) int64
@@ -130,6 +130,7 @@ def count_overlap(truth: Reader, predicted: Reader, parts: Iterable[Where], ndim
         if len(pending) == PENDING:
             counted, pending = _added([counted, *pending]), []
     counted = _added([counted, *pending])
+    counted = counted[np.lexsort((counted[:, 1], counted[:, 0]))]
     names, places, areas = [], [], []
     for column in (0, 1):
         labels, place = np.unique(counted[:, column], return_inverse=True)
