@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import models
     from .api import load_model, segment, segment_to
+    from .editing import Editor
     from .instances import Instances, Mask
     from .ops.axes import Image
     from .prompting.session import PromptSession
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Category": "segmenter",
+    "Editor": "editing",
     "Image": "ops.axes",
     "InputError": "segmenter",
     "Instances": "instances",
@@ -36,6 +38,7 @@ _HOMES = {
 
 __all__ = [
     "Category",
+    "Editor",
     "Image",
     "InputError",
     "Instances",
