@@ -43,7 +43,7 @@ def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> L
     if not isinstance(layer, napari.layers.Labels):
         kind = type(layer).__name__
         raise InputError(f"expected a Labels layer, got {kind}: choose the layer with the objects")
-    letters, table = layer_axes(layer).letters, _table(viewer, layer)
+    letters, table = layer_axes(layer).letters, table_of(viewer, layer)
     labels, axes = _data(layer, letters), _arranged(letters)
     spacing = layer_spacing(layer, letters, level_shape(layer, 0))
     if table is None:
@@ -96,8 +96,8 @@ def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
     )
 
 
-def _table(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> pd.DataFrame | None:
-    """The table of our layers: that of panoptic has all rows; None if there is none."""
+def table_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> pd.DataFrame | None:
+    """Find the table of our layers: that of panoptic has all rows; None if there is none."""
     outputs = outputs_of(viewer, layer)
     for one in (outputs.get("panoptic"), layer):
         if one is not None and {*COLUMNS} <= {*one.features.columns}:
