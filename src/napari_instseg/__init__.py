@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from . import models
     from .api import load_model, segment, segment_to
     from .instances import Instances, Mask
+    from .label_set import LabelSet
+    from .measuring import measure
     from .ops.axes import Image
     from .prompting.session import PromptSession
     from .segmentation import Segmentation
@@ -30,6 +32,7 @@ _HOMES = {
     "Segmentation": "segmentation",
     "Settings": "settings",
     "load_model": "api",
+    "measure": "measuring",
     "segment": "api",
     "segment_to": "api",
 }
@@ -47,6 +50,7 @@ __all__ = [
     "Segmentation",
     "Settings",
     "load_model",
+    "measure",
     "models",
     "segment",
     "segment_to",
