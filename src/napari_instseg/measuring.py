@@ -110,5 +110,5 @@ def as_label_set(
             image.data, image.axes, spacing=image.spacing, name=image.name, source=image.name
         )
     if spacing and (given or not found.spacing):
-        found = replace(found, spacing=dict(spacing))
+        found = replace(found, spacing={**found.spacing, **spacing})
     return found
