@@ -17,9 +17,9 @@ from ..axes import CHANNEL, SAMPLE, ArrayLike, Image
 #: Spans along all axes of the label image.
 Block: TypeAlias = tuple[slice, ...]
 #: Edge of the blocks of what has no chunks, px.
-EDGE = 2048
+EDGE = 1024
 #: Blocks of small chunks have about as many pixels; larger chunks than the second are cut.
-USUAL, LARGEST = 2**22, 2**26
+USUAL, LARGEST = 2**20, 2**26
 
 
 def plan_blocks(labels: ArrayLike, axes: str, images: Sequence[Image]) -> list[Block]:
