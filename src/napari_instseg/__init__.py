@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import models
     from .api import load_model, segment, segment_to
+    from .editing import Editor
     from .instances import Instances, Mask
     from .label_set import LabelSet
     from .measuring import measure
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Category": "segmenter",
+    "Editor": "editing",
     "Image": "ops.axes",
     "InputError": "segmenter",
     "Instances": "instances",
@@ -39,6 +41,7 @@ _HOMES = {
 
 __all__ = [
     "Category",
+    "Editor",
     "Image",
     "InputError",
     "Instances",

@@ -16,7 +16,7 @@ from ..ops.axes import Image
 from ..ops.lazy import LazyLabels
 from ..ops.rendering import rows_of
 from ..progress import Listener, ignore
-from ..segmenter import InputError
+from ..segmenter import Category, InputError
 from ..settings import CSV, CTC, FORMATS, GEFF, TIFF, TRACK_FORMATS, ZARR
 from . import ngff
 from .atomic import replacing, write_text
@@ -139,7 +139,9 @@ def save_segmentation(
     for output, path in zip(outputs, paths, strict=False):
         labels: NDArray[np.integer[Any]] | LazyLabels = getattr(segmentation, output)
         if format == ZARR:
-            about = _image_label(segmentation, output, path)
+            source = image_folder(image.data)
+            where = None if source is None else _relative(source, path)
+            about = image_label(segmentation.table, segmentation.categories, output, where)
             write_label_zarr(
                 *(path, labels, image.label_axes, image.spacing, about),
                 hands=segmentation.hands,
@@ -170,17 +172,27 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(partial, index=False, lineterminator="\n")
 
 
-def _image_label(segmentation: Result, output: str, path: Path) -> dict[str, Any]:
-    """What the Zarr of an output says of its labels and of the image that they are of."""
-    rows = rows_of(segmentation.table, output)
+def image_label(
+    table: pd.DataFrame, categories: Sequence[Category], output: str, source: str | None
+) -> dict[str, Any]:
+    """What the Zarr of an output says of its labels.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of all segments.
+    categories : sequence of Category
+    output : {"instances", "semantic", "panoptic"}
+    source : str, optional
+        Path from it to the OME-Zarr image that it is of.
+    """
+    rows = rows_of(table, output)
     colors = object_colors(rows["index"].to_numpy())
-    of = {c.id: np.round(np.multiply(c.color, 255)) for c in segmentation.categories}
+    of = {c.id: np.round(np.multiply(c.color, 255)) for c in categories}
     fixed = np.full(len(rows), output == "semantic") | ~rows["is_thing"].to_numpy(bool)
     for i in np.flatnonzero(fixed):
         colors[i] = of.get(int(rows["category_id"].iloc[i]), colors[i])
-    source = image_folder(segmentation.image.data)
-    where = None if source is None else _relative(source, path)
-    return ngff.describe_labels(rows, colors, where)
+    return ngff.describe_labels(rows, colors, source)
 
 
 def _relative(target: Path, path: Path) -> str | None:
