@@ -54,6 +54,8 @@ class LabelSet:
         object is gone. None: void.
     raw : tuple of Instances, optional
         What the model had found, one a plane, hidden and below the threshold, too.
+    numbers : (N,) integer array, optional
+        Label of each object in ``raw``, one plane after the other; 0 for none.
     recipe : mapping
         How it came about; see `Result.recipe`. ``edits`` in it are what was changed since.
 
@@ -73,6 +75,7 @@ class LabelSet:
     panoptic: ArrayLike | None = None
     ground: ArrayLike | None = None
     raw: tuple[Instances, ...] | None = None
+    numbers: NDArray[np.int32] | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

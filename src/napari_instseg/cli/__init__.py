@@ -12,10 +12,12 @@ from .. import __version__
 from ..segmenter import InstsegError
 from . import (
     cache,
+    convert,
     demo,
     doctor,
     evaluate,
     everything,
+    export,
     install,
     measure,
     models,
@@ -32,7 +34,7 @@ Start with 'napari-instseg demo'; if something does not work, run 'napari-instse
 #: In the order in which the help lists them.
 COMMANDS = (
     *(segment, everything, prompt, demo),
-    *(models, cache, train, evaluate, measure, install, doctor),
+    *(models, cache, train, evaluate, measure, export, convert, install, doctor),
 )
 
 
