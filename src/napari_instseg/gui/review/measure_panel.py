@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import napari.layers
 import napari.viewer
 import pandas as pd
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
 from ...label_set import LabelSet
 from ...models.entry import Report
 from ...ops.axes import Image
+from ...progress import Progress
 from ...segmenter import InstsegError
 from ..fields import choosable
 from ..form_rows import text_label
@@ -34,9 +34,6 @@ class MeasurePanel(QWidget):
     ----------
     viewer : napari.viewer.Viewer
     """
-
-    #: The columns are there.
-    measured = Signal()
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -115,8 +112,8 @@ class MeasurePanel(QWidget):
         self._show_state()
 
     def _take(self, session: ReviewSession, found: pd.DataFrame) -> None:
-        session.set_measured(found)
-        self.measured.emit()
+        session.set_measured(one_row_each(found, session.labels.table))
+        self.task.say("\n".join(found.attrs.get("notes", ())))
 
     def _show_state(self) -> None:
         self.button.setEnabled(self.session is not None and self.task.worker is None)
@@ -124,18 +121,13 @@ class MeasurePanel(QWidget):
 
 def _work(labels: LabelSet, images: list[Image]) -> Callable[[Report], pd.DataFrame]:
     def work(report: Report) -> pd.DataFrame:
-        from ...ops.measuring import measure_labels
+        def tell(step: Progress) -> None:
+            # How many of how many is in its message; raises if the user has cancelled.
+            report(step.done, 0, step.message)
 
-        found = measure_labels(
-            labels.instances, labels.axes, images, spacing=labels.spacing, report=_passed_on(report)
-        )
-        return one_row_each(found, labels.table)
+        return labels.measure(images, report=tell)
 
     return work
-
-
-def _passed_on(report: Report) -> Any:
-    return lambda progress: report(progress.done, progress.total, progress.message)
 
 
 def one_row_each(measured: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
