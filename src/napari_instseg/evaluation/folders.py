@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..io.images import is_image, stem_of
+import numpy as np
+
+from ..io.formats.result import read
+from ..io.images import is_image, naming, stem_of
 from ..io.index import read_kinds
-from ..io.label_sets import open_label_set
 from ..label_set import LabelSet
+from ..ops.axes import ArrayLike
 from ..progress import Listener, ignore
 from ..segmenter import InputError
 from .assessment import Assessment, assess
@@ -17,6 +20,8 @@ from .error_files import write_errors
 from .options import Options
 from .report import Report
 
+#: Of label sets' numbers.
+LARGEST = np.iinfo(np.int32).max
 #: What a predicted file may be called beyond the stem of its truth.
 PREDICTED_ENDINGS = ("", "_instances", "_panoptic", "_masks", "_labels")
 
@@ -100,7 +105,21 @@ def _assess(
 
 
 def _open(path: Path) -> LabelSet:
-    return open_label_set(path)
+    """Read a label image, with the table of the run that wrote it, if that is beside it."""
+    with naming(path):
+        found = next(iter(read(path, listed=False)))
+    return replace(found, instances=_numbered(found.instances), name=stem_of(path))
+
+
+def _numbered(labels: ArrayLike) -> ArrayLike:
+    """Give objects other numbers where those of the file are too large for label sets."""
+    if not isinstance(labels, np.ndarray) or np.iinfo(labels.dtype).max <= LARGEST:
+        return labels
+    if not labels.size or int(labels.max()) <= LARGEST:
+        return labels
+    values, places = np.unique(labels, return_inverse=True)
+    numbers = places.reshape(labels.shape) + (0 if values[0] == 0 else 1)
+    return numbers.astype(np.int32)
 
 
 def _label_files(folder: Path) -> list[Path]:
