@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..evaluation.errors import KINDS, MEANINGS
+from ..progress import how_many
 from .error_layers import COLORS
 from .fields import Choice
 
@@ -183,4 +184,4 @@ class ErrorList(QWidget):
         count = self.model.rowCount()
         for button in (self.back_button, self.next_button):
             button.setEnabled(count > 0)
-        self.place.setText(f"{row + 1} of {count}" if row >= 0 else f"{count} errors")
+        self.place.setText(f"{row + 1} of {count}" if row >= 0 else how_many(count, "error"))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import napari.layers
 import napari.viewer
@@ -17,17 +16,19 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ..evaluation import Options, Report, assess, evaluate_folders
-from ..label_set import LabelSet
+from ..evaluation.errors import OF
+from ..label_set import COLUMNS, LabelSet
 from ..models.entry import Report as Tell
 from ..progress import Listener, Progress
 from ..segmenter import InputError
 from .docks import is_taken_away
 from .error_layers import paint_errors, remove_errors, show_errors
-from .error_list import ErrorList
+from .error_list import NUMBERS, ErrorList
 from .evaluate_form import EvaluateForm
 from .form_rows import DOCK_WIDTH
 from .label_layers import label_set_of
-from .review.places import Places
+from .review.highlight import Highlight
+from .review.places import Places, as_box, extents
 from .score_view import ScoreView
 from .task_row import TaskRow, breakable
 
@@ -67,8 +68,9 @@ class EvaluateWidget(QWidget):
         self.scores, self.errors = ScoreView(), ErrorList()
         self.errors.chosen.connect(self._look_at)
         self._report: Report | None = None
-        self._truth: napari.layers.Labels | None = None
-        self._axes = ""
+        #: Prediction and truth that the errors are of; none of folders.
+        self._sides: list[tuple[napari.layers.Labels, LabelSet]] = []
+        self._highlight: Highlight | None = None
         self._build()
         self._show_state()
 
@@ -112,13 +114,13 @@ class EvaluateWidget(QWidget):
         options = self.form.options()
         if self.form.of_folders():
             predicted, truth = self.form.folders()
-            self._truth = None
+            self._sides = []
             return lambda tell: Outcome(
                 evaluate_folders(predicted, truth, options=options, report=_listener(tell))
             )
-        found, wanted = self.form.layers()
-        sets = [label_set_of(self.viewer, layer, listed=False) for layer in (found, wanted)]
-        self._truth, self._axes = wanted, sets[1].axes
+        layers = self.form.layers()
+        sets = [label_set_of(self.viewer, layer, listed=False) for layer in layers]
+        self._sides = list(zip(layers, sets, strict=True))
         return lambda tell: compare_sets(sets[0], sets[1], options, _listener(tell))
 
     def _show(self, outcome: Outcome) -> None:
@@ -126,8 +128,10 @@ class EvaluateWidget(QWidget):
         self.scores.show_report(outcome.report)
         self.scores.show()
         self.errors.hide()
-        if outcome.painted is not None and self._truth in self.viewer.layers:
-            show_errors(self.viewer, self._truth, self._axes, outcome.painted)
+        if outcome.painted is not None and self._there():
+            truth, labels = self._sides[1]
+            self._unmark()
+            show_errors(self.viewer, truth, labels.axes, outcome.painted)
             self.errors.show_errors(outcome.report.errors)
         unused = outcome.report.unused
         if unused:
@@ -136,10 +140,26 @@ class EvaluateWidget(QWidget):
     # Looking at errors.
 
     def _look_at(self, error: pd.Series) -> None:
-        """Move camera and sliders to an error."""
-        layer = self._truth
-        if layer is not None and layer in self.viewer.layers:
-            Places(self.viewer, layer, self._axes).look_at(_box(error, self._axes))
+        """Move camera and sliders to an error, and outline it."""
+        if not self._there():
+            return
+        side = "truth" if NUMBERS[error["kind"]] in OF["truth"] else "predicted"
+        layer, labels = self._sides[side == "truth"]
+        places = Places(self.viewer, layer, labels.axes)
+        row = pd.DataFrame([error]).assign(index=error[side], is_thing=True)
+        places.look_at(as_box(extents(labels, row)[0]))
+        self._unmark()
+        self._highlight = Highlight(self.viewer, layer, places)
+        rest = {name: 0 for name in COLUMNS if name not in row}
+        self._highlight.show(replace(labels, table=row.assign(**rest)), [int(error[side])])
+
+    def _there(self) -> bool:
+        return bool(self._sides) and all(layer in self.viewer.layers for layer, _ in self._sides)
+
+    def _unmark(self) -> None:
+        if self._highlight is not None:
+            self._highlight.remove()
+            self._highlight = None
 
     # Saving.
 
@@ -178,6 +198,7 @@ class EvaluateWidget(QWidget):
 
     def _leave(self) -> None:
         self.task.cancel()
+        self._unmark()
         remove_errors(self.viewer)
 
 
@@ -197,13 +218,3 @@ def _listener(tell: Tell) -> Listener:
         tell(0, 0, f"{progress.message}{share}")
 
     return hear
-
-
-def _box(error: Any, axes: str) -> list[slice]:
-    """Where an error is, along each axis."""
-    places = {"Y": ("row_min", "row_max", 0), "X": ("col_min", "col_max", 0)}
-    found = []
-    for axis in axes:
-        first, last, more = places.get(axis, (f"{axis.lower()}_first", f"{axis.lower()}_last", 1))
-        found.append(slice(int(error[first]), int(error[last]) + more))
-    return found
