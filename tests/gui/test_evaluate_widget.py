@@ -157,7 +157,7 @@ def test_errors_of_a_stack_move_the_sliders_and_categories_count(
     layer.features = rows.assign(category="nucleus")
     dock.form.categories.choose("name")
     run(qtbot, dock)
-    assert "no category of the prediction (nucleus)" in dock.task.text.text()
+    assert "category of the prediction (nucleus)" in dock.task.text.text()
 
 
 class Slow:

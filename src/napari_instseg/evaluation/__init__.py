@@ -1,6 +1,7 @@
 """How well label images agree with the truth: AP, PQ, Dice, counts, errors."""
 
 from .assessment import Assessment, assess
+from .evaluating import evaluate
 from .folders import evaluate_folders
 from .matching import ALL_THRESHOLDS, THRESHOLDS
 from .options import Options
@@ -18,6 +19,7 @@ __all__ = [
     "Report",
     "Score",
     "assess",
+    "evaluate",
     "evaluate_folders",
     "match_labels",
     "pool",

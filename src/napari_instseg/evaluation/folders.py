@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..io.formats.result import read
+from ..io.formats.engine import read_sets
+from ..io.formats.names import Names
+from ..io.formats.result import read as read_result
 from ..io.images import is_image, naming, stem_of
 from ..io.index import read_kinds
 from ..label_set import LabelSet
@@ -41,7 +43,8 @@ def evaluate_folders(
     ----------
     predicted : str or Path
         Label images named as those of the truth, whatever the format; ``a_instances.tif``
-        fits ``a.png``. Categories and scores come from the table of the run beside it.
+        fits ``a.png``. Categories and scores come from the table of the run beside it. Or two
+        files of a format that `io.formats` reads, such as COCO's JSON: images pair by name.
     truth : str or Path
         Label images; a folder with a sub-folder ``labels`` means that one. An ``index.csv``
         in it or above it with the columns ``name`` and ``kind`` groups the images.
@@ -80,35 +83,64 @@ def evaluate_folders(
         used = {path for _, path in pairs}
         unused = [p.name for p in candidates if p not in used and not _is_other_output(p, used)]
 
+    names = Names()
+
     def assessed() -> Iterator[Assessment]:
         for wanted, found in pairs:
-            one = _assess(wanted, found, options, kinds.get(stem_of(wanted), ""), report)
-            if errors is not None:
-                write_errors(one, Path(errors), stem_of(wanted))
-            yield one
+            kind = kinds.get(stem_of(wanted), "")
+            for sides in _sides(wanted, found):
+                one = _assess(sides, (found, wanted), options, kind, report)
+                if errors is not None:
+                    write_errors(one, Path(errors), names.of(one.truth.name))
+                yield one
 
     return Report.of(assessed(), options, unused)
 
 
+def _sides(truth: Path, predicted: Path) -> Iterator[tuple[LabelSet, LabelSet]]:
+    """Prediction and truth of each image of two files."""
+    if is_image(truth) or is_image(predicted):
+        yield open_side(predicted), open_side(truth)
+        return
+    found = {one.name: one for one in read_sets(predicted)}
+    for wanted in read_sets(truth):
+        if wanted.name not in found:
+            raise InputError(f"{predicted}: expected the image {wanted.name!r} of {truth}")
+        yield found[wanted.name], wanted
+
+
 def _assess(
-    truth: Path, predicted: Path, options: Options, kind: str, report: Listener
+    sides: tuple[LabelSet, LabelSet],
+    paths: tuple[Path, Path],
+    options: Options,
+    kind: str,
+    report: Listener,
 ) -> Assessment:
-    wanted, got = _open(truth), _open(predicted)
-    if wanted.shape != got.shape:
+    predicted, truth = sides
+    if truth.shape != predicted.shape:
         raise InputError(
-            f"{predicted}: expected the shape {wanted.shape} of {truth}, got {got.shape}"
+            f"{paths[0]}: expected the shape {truth.shape} of {paths[1]}, got {predicted.shape}"
         )
     try:
-        return assess(got, wanted, options, kind=kind, report=report)
+        return assess(predicted, truth, options, kind=kind, report=report)
     except InputError as error:
-        raise InputError(f"{predicted}, {truth}: {error}") from error
+        raise InputError(f"{paths[0]}, {paths[1]}: {error}") from error
 
 
-def _open(path: Path) -> LabelSet:
-    """Read a label image, with the table of the run that wrote it, if that is beside it."""
+def open_side(path: Path) -> LabelSet:
+    """Read a label image, with the table of the run that wrote it, if that is beside it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds several images; the message names the file.
+    """
     with naming(path):
-        found = next(iter(read(path, listed=False)))
-    return replace(found, instances=_numbered(found.instances), name=stem_of(path))
+        sets = list(read_result(path, listed=False) if is_image(path) else read_sets(path))
+        if len(sets) != 1:
+            raise InputError(f"expected one image, found {len(sets)}")
+    name = stem_of(path) if is_image(path) else sets[0].name
+    return replace(sets[0], instances=_numbered(sets[0].instances), name=name)
 
 
 def _numbered(labels: ArrayLike) -> ArrayLike:

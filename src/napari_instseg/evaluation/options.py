@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ..segmenter import InputError
 from .comparison import AUTO
@@ -47,6 +49,21 @@ class Options:
     draws: int = 1000
     seed: int = 0
     level: float = 0.95
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """Make them from some of the fields.
+
+        Raises
+        ------
+        InputError
+            If there is no such field, or a value is out of its range.
+        """
+        known = [one.name for one in fields(cls)]
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise InputError(f"expected options {', '.join(known)}, got {', '.join(unknown)}")
+        return cls(**given)
 
     def __post_init__(self) -> None:
         check_thresholds(self.thresholds)

@@ -93,6 +93,9 @@ class Report:
             units.pop() if units else "px",
         )
 
+    def __str__(self) -> str:
+        return self.to_text(per_image=False)
+
     @property
     def pooled(self) -> Score:
         """All images together."""
