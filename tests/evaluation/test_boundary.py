@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from held_against import blocks, set_of
 from hypothesis import given
 from hypothesis import strategies as st
-from label_sets import blocks, set_of
 from scipy.spatial.distance import cdist
 
 from napari_instseg import InputError

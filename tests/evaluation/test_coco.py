@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from held_against import blocks, set_of, shaken
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_sets import blocks, set_of, shaken
 
 from napari_instseg import LabelSet
 from napari_instseg.evaluation import assess

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from held_against import pairs, set_of
 from helpers import draw
 from hypothesis import given
-from label_sets import pairs, set_of
 from numpy.typing import NDArray
 
 from napari_instseg import LabelSet

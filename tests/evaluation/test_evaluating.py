@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from held_against import blocks, set_of, shaken
 from helpers import draw
-from label_sets import blocks, set_of, shaken
 
 import napari_instseg as nis
 from napari_instseg import InputError

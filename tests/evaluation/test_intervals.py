@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from label_sets import blocks, shaken
+from held_against import blocks, shaken
 
 from napari_instseg import InputError
 from napari_instseg.evaluation import ALL_THRESHOLDS, Match, Options, Score, match_labels, pool

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from held_against import blocks, pairs, set_of, shaken
 from helpers import draw
 from hypothesis import given
 from hypothesis import strategies as st
-from label_sets import blocks, pairs, set_of, shaken
 from numpy.typing import NDArray
 
 from napari_instseg import InputError, LabelSet

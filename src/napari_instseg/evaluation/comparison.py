@@ -215,10 +215,7 @@ def compare_arrays(
         windows(truth.shape),
         truth.ndim,
     )
-    nothing = pd.DataFrame({"place": [], "is_thing": [], "score": [], "crowd": []}, dtype=float)
-    wanted, found = (
-        _objects(labels, nothing, ("",)) for labels in (overlap.truth, overlap.predicted)
-    )
+    wanted, found = (_unlisted(labels) for labels in (overlap.truth, overlap.predicted))
     axes = "QRPTZYX"[-truth.ndim :]
     return Comparison(name, kind, (OBJECT.name,), (True,), overlap, wanted, found, axes=axes)
 
@@ -312,6 +309,12 @@ def _objects(labels: NDArray[np.int64], table: pd.DataFrame, names: tuple[str, .
         known["crowd"].to_numpy() == 1,
         known["score"].fillna(1.0).to_numpy(np.float64),
     )
+
+
+def _unlisted(labels: NDArray[np.int64]) -> Objects:
+    """Labels without a table: objects of one category."""
+    there = labels != 0
+    return Objects(there - 1, there, np.zeros(len(labels), np.bool_), np.ones(len(labels)))
 
 
 def _units(shape: tuple[int, ...], axes: str) -> Iterator[dict[str, int]]:

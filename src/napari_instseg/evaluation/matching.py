@@ -62,9 +62,9 @@ def match_pairs(overlap: Overlap, threshold: float) -> NDArray[np.intp]:
     """
     iou = overlap.iou
     good = np.flatnonzero(iou >= threshold)
-    if threshold > 0.5:
-        return good
     rows, cols, iou = overlap.rows[good], overlap.cols[good], iou[good]
+    if threshold > 0.5 or (_apart(rows) and _apart(cols)):
+        return good
     shape = len(overlap.truth), len(overlap.predicted)
     picked = [
         group if len(group) == 1 else group[_assign(rows[group], cols[group], iou[group])]
@@ -95,6 +95,11 @@ def group_pairs(
     graph = sparse.coo_array((np.ones(len(rows), np.int8), (rows, cols + shape[0])), (nodes, nodes))
     count, group = connected_components(graph, directed=False)
     return count, group
+
+
+def _apart(labels: NDArray[np.int64]) -> bool:
+    """Whether each is in one pair only."""
+    return not len(labels) or int(np.bincount(labels).max()) == 1
 
 
 def _groups(

@@ -85,7 +85,7 @@ def score_of(
         matches=matches,
         over_segmented=int(find_split(objects)[0].sum()),
         under_segmented=int(find_merged(objects)[0].sum()),
-        categories=_categories(comparison, thresholds),
+        categories=_categories(comparison, matches),
         distance_sum=float(sum(distances)),
         distances=len(distances),
         ious=tuple(objects.iou[lowest].tolist()),
@@ -112,13 +112,17 @@ def _predicted_count(matches: dict[float, Match], threshold: float) -> int:
     return matches[threshold].true_positives + matches[threshold].false_positives
 
 
-def _categories(comparison: Comparison, thresholds: Sequence[float]) -> tuple[CategoryScore, ...]:
-    """Score each category that is on either side."""
+def _categories(comparison: Comparison, matches: dict[float, Match]) -> tuple[CategoryScore, ...]:
+    """Score each category that is on either side; ``matches`` are those of all objects."""
+    alone = len(comparison.names) == 1
     panoptic = panoptic_matches(comparison)
     overlap, of_truth, of_predicted = category_pixels(comparison)
     found = []
     for place, (name, is_thing) in enumerate(zip(comparison.names, comparison.things, strict=True)):
         match = panoptic[place]
+        own: dict[float, Match] = {}
+        if is_thing:
+            own = matches if alone else _matches(*comparison.of_category(place), list(matches))
         truth_count = match.true_positives + match.false_negatives
         predicted_count = match.true_positives + match.false_positives
         one = CategoryScore(
@@ -131,7 +135,7 @@ def _categories(comparison: Comparison, thresholds: Sequence[float]) -> tuple[Ca
             int(of_truth[place]),
             int(of_predicted[place]),
             match,
-            _matches(*comparison.of_category(place), thresholds) if is_thing else {},
+            own,
         )
         if truth_count or predicted_count or one.truth_pixels or one.predicted_pixels:
             found.append(one)
