@@ -71,6 +71,8 @@ class EvaluateWidget(QWidget):
         #: Prediction and truth that the errors are of; none of folders.
         self._sides: list[tuple[napari.layers.Labels, LabelSet]] = []
         self._highlight: Highlight | None = None
+        #: Of the camera, the user's, and the one that an error asked for.
+        self._zoom = (0.0, 0.0)
         self._build()
         self._show_state()
 
@@ -147,7 +149,13 @@ class EvaluateWidget(QWidget):
         layer, labels = self._sides[side == "truth"]
         places = Places(self.viewer, layer, labels.axes)
         row = pd.DataFrame([error]).assign(index=error[side], is_thing=True)
+        camera = self.viewer.scene.camera
+        # Where a small error asked for another zoom, go back to the user's for the next.
+        before, ours = self._zoom
+        before = before if camera.zoom == ours else camera.zoom
+        camera.zoom = before
         places.look_at(as_box(extents(labels, row)[0]))
+        self._zoom = before, camera.zoom
         self._unmark()
         self._highlight = Highlight(self.viewer, layer, places)
         rest = {name: 0 for name in COLUMNS if name not in row}
