@@ -30,6 +30,11 @@ class CopyButton(QPushButton):
     def __init__(self) -> None:
         super().__init__("Copy")
         self.setToolTip(TIP)
+        # napari leaves no room for the arrow.
+        self.setStyleSheet(
+            "QPushButton { padding-left: 8px; padding-right: 20px; }"
+            "QPushButton::menu-indicator { subcontrol-position: right center; right: 6px; }"
+        )
         menu = QMenu(self)
         self.actions_by_name = {name: menu.addAction(name) for name in (PYTHON, COMMAND)}
         for name, signal in ((PYTHON, self.python), (COMMAND, self.command)):
