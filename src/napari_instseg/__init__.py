@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .measuring import measure
     from .ops.axes import Image
     from .prompting.session import PromptSession
+    from .replaying import replay
     from .segmentation import Segmentation
     from .segmenter import Category, InputError, InstsegError, ModelError
     from .settings import Settings
@@ -40,6 +41,7 @@ _HOMES = {
     "load_model": "api",
     "measure": "measuring",
     "read_labels": "exporting",
+    "replay": "replaying",
     "segment": "api",
     "segment_to": "api",
 }
@@ -63,6 +65,7 @@ __all__ = [
     "measure",
     "models",
     "read_labels",
+    "replay",
     "segment",
     "segment_to",
 ]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import napari.layers
     import napari.viewer
 
-RECIPE_SCHEMA = 1
+#: Of recipes that are written; older ones are read, too.
+RECIPE_SCHEMA = 2
 
 
 class Result:
@@ -76,18 +77,11 @@ class Result:
     @property
     def recipe(self) -> dict[str, Any]:
         """What reproduces the result, as values that JSON can hold."""
-        image = self.image
         return {
             "schema": RECIPE_SCHEMA,
             "settings": self.settings.to_json(),
+            "input": describe_input(self.image),
             **self.details,
-            "input": {
-                "name": image.name,
-                "shape": list(image.data.shape),
-                "dtype": str(image.data.dtype),
-                "axes": image.axes,
-                "spacing_um": dict(image.spacing),
-            },
             "warnings": list(self.warnings),
             "complete": self.complete,
         }
@@ -192,3 +186,15 @@ class Result:
         from .gui.seams import add_seams
 
         return add_seams(viewer, self)
+
+
+def describe_input(image: Image) -> dict[str, Any]:
+    """What a recipe says of the image, by which it is known again; no folder is named."""
+    return {
+        "name": image.name,
+        "shape": list(image.data.shape),
+        "dtype": str(image.data.dtype),
+        "axes": image.axes,
+        "spacing_um": dict(image.spacing),
+        "sample_sha256": image.sample_sha256,
+    }
