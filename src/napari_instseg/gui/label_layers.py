@@ -17,7 +17,9 @@ from .layers import layer_spacing
 from .links import RECIPE_KEY, link_of
 
 
-def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels) -> LabelSet:
+def label_set_of(
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels, *, listed: bool = True
+) -> LabelSet:
     """Read a Labels layer, and those of the same result, as they are now.
 
     Parameters
@@ -27,6 +29,9 @@ def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Label
     layer : napari.layers.Labels
         Instances: of one of our results, opened from a file, or drawn. Of a multiscale layer the
         finest level counts; lazy data stay lazy.
+    listed : bool
+        False: do not look at the pixels of a layer without a table, which takes a while; the
+        table is empty then.
 
     Returns
     -------
@@ -44,12 +49,16 @@ def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Label
         kind = type(layer).__name__
         raise InputError(f"expected a Labels layer, got {kind}: choose the layer with the objects")
     viewer = napari.current_viewer() if viewer is None else viewer
-    letters, table = layer_axes(layer).letters, _table(viewer, layer)
+    letters, table = layer_axes(layer).letters, table_of(viewer, layer)
     labels, axes = _data(layer, letters), _arranged(letters)
     spacing = layer_spacing(layer, letters, level_shape(layer, 0))
     if table is None:
         return LabelSet.from_labels(
-            labels, axes, spacing=spacing, name=layer.name, source=layer.name
+            *(labels, axes),
+            spacing=spacing,
+            name=layer.name,
+            source=layer.name,
+            listed=listed,
         )
     outputs = outputs_of(viewer, layer)
     others = {name: _data(outputs[name], letters) for name in OUTPUTS[1:] if name in outputs}
@@ -85,8 +94,10 @@ def outputs_of(
     return found
 
 
-def _table(viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels) -> pd.DataFrame | None:
-    """The table of our layers: that of panoptic has all rows; None if there is none."""
+def table_of(
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels
+) -> pd.DataFrame | None:
+    """Find the table of our layers: that of panoptic has all rows; None if there is none."""
     outputs = outputs_of(viewer, layer)
     for one in (outputs.get("panoptic"), layer):
         if one is not None and {*COLUMNS} <= {*one.features.columns}:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Names of the table and the recipe; label images are named after what they show.
 TABLE, RECIPE = "segments.csv", "recipe.json"
+#: Key of a recipe, for which part of the image was asked for.
+VIEW = "view"
 #: Of label images, by format.
 SUFFIXES = {TIFF: ".tif", ZARR: ".zarr"}
 #: Names of tracks, by format.
@@ -195,7 +197,8 @@ def write_output(
 ) -> None:
     """Write one label image of a result; see `write_labels` and `write_label_zarr`."""
     if format == ZARR:
-        listed = _image_label(about, output, path)
+        source = None if about.image is None else _relative(about.image, path)
+        listed = image_label(about.table, about.categories, output, source)
         write_label_zarr(path, labels, about.axes, about.spacing, listed, hands, report)
     else:
         write_labels(path, np.asarray(labels), about.axes, about.spacing)
@@ -223,16 +226,27 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(partial, index=False, lineterminator="\n")
 
 
-def _image_label(about: About, output: str, path: Path) -> dict[str, Any]:
-    """What the Zarr of an output says of its labels and of the image that they are of."""
-    rows = rows_of(about.table, output)
+def image_label(
+    table: pd.DataFrame, categories: Sequence[Category], output: str, source: str | None
+) -> dict[str, Any]:
+    """What the Zarr of an output says of its labels.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of all segments.
+    categories : sequence of Category
+    output : {"instances", "semantic", "panoptic"}
+    source : str, optional
+        Path from it to the OME-Zarr image that it is of.
+    """
+    rows = rows_of(table, output)
     colors = object_colors(rows["index"].to_numpy())
-    of = {c.id: np.round(np.multiply(c.color, 255)) for c in about.categories}
+    of = {c.id: np.round(np.multiply(c.color, 255)) for c in categories}
     fixed = np.full(len(rows), output == "semantic") | ~rows["is_thing"].to_numpy(bool)
     for i in np.flatnonzero(fixed):
         colors[i] = of.get(int(rows["category_id"].iloc[i]), colors[i])
-    where = None if about.image is None else _relative(about.image, path)
-    return ngff.describe_labels(rows, colors, where)
+    return ngff.describe_labels(rows, colors, source)
 
 
 def _relative(target: Path, path: Path) -> str | None:
@@ -281,6 +295,23 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
         raise InputError(f"{path}: expected a recipe with 'settings', as a run writes it")
     return recipe
+
+
+def planes_shown(
+    recipe: Mapping[str, Any], axes: str, shape: Sequence[int]
+) -> tuple[str, tuple[int, ...]]:
+    """Axes and shape of what a result is of: the image, or the plane of it that was asked for.
+
+    Parameters
+    ----------
+    recipe : mapping
+    axes, shape : str, sequence of int
+        Of the whole image.
+    """
+    view = recipe.get(VIEW)
+    single = {axis for axis, at in view.items() if isinstance(at, int)} if view else set()
+    kept = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis not in single]
+    return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
 
 
 def write_overlay(path: Path, plane_rgb: NDArray[Any], instances: NDArray[Any]) -> Path:
