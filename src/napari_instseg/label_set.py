@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .instances import Instances
-from .ops.axes import ArrayLike
+from .ops.axes import ArrayLike, Image
 from .ops.axis_names import guess_axes
 from .ops.extents import find_extents
+from .progress import Listener, how_many, ignore
 from .segmenter import Category, InputError
 from .settings import OUTPUTS
 
@@ -53,6 +55,8 @@ class LabelSet:
         object is gone. None: void.
     raw : tuple of Instances, optional
         What the model had found, one a plane, hidden and below the threshold, too.
+    numbers : (N,) integer array, optional
+        Label of each object in ``raw``, one plane after the other; 0 for none.
     recipe : mapping
         How it came about; see `Result.recipe`. ``edits`` in it are what was changed since.
 
@@ -72,6 +76,7 @@ class LabelSet:
     panoptic: ArrayLike | None = None
     ground: ArrayLike | None = None
     raw: tuple[Instances, ...] | None = None
+    numbers: NDArray[np.int32] | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,6 +106,7 @@ class LabelSet:
         category: Category = OBJECT,
         name: str = "labels",
         source: str = "labels",
+        listed: bool = True,
     ) -> LabelSet:
         """Take a label image of which nothing else is known.
 
@@ -115,6 +121,8 @@ class LabelSet:
             Of all objects.
         name, source : str
             Of the image; for the table.
+        listed : bool
+            False: do not look at the pixels yet; the table is empty.
 
         Returns
         -------
@@ -122,7 +130,7 @@ class LabelSet:
             All scores are 1.
         """
         axes = guess_axes(labels.shape).letters if axes is None else axes
-        table = find_extents(labels, axes)
+        table = find_extents(labels, axes) if listed else pd.DataFrame({"index": [], "area": []})
         table.insert(1, "category_id", category.id)
         table.insert(2, "category", category.name)
         table.insert(3, "is_thing", True)
@@ -179,9 +187,76 @@ class LabelSet:
             return objects
         return categories_of(objects, self.things["index"], self.things["category_id"])
 
+    def measure(
+        self,
+        images: Sequence[Image | ArrayLike] = (),
+        columns: Sequence[str] | None = None,
+        *,
+        volumes: bool | None = None,
+        report: Listener = ignore,
+    ) -> pd.DataFrame:
+        """Measure size, place, shape and intensity of all segments.
+
+        Parameters
+        ----------
+        images : sequence of Image or array
+            Whose grey values are measured; arrays have the axes of the label images.
+        columns, volumes, report
+            See `ops.measuring.measure_labels`.
+
+        Returns
+        -------
+        DataFrame
+            As of `measure_labels`, with category_id, category, is_thing and score after what tells
+            the rows apart. Stuff has no shape. Segments without pixels are left out, which
+            ``attrs["notes"]`` says.
+
+        Raises
+        ------
+        InputError
+            If an image is on another grid, or there is no such column.
+        """
+        # What takes scikit-image is imported when it is used.
+        from .ops.measuring import measure_labels
+
+        labels = self.instances if self.panoptic is None else self.panoptic
+        found = measure_labels(
+            labels,
+            self.axes,
+            [_as_image(image, self) for image in images],
+            columns=columns,
+            spacing=self.spacing,
+            volumes=volumes,
+            without_shape=self.stuff["index"].tolist(),
+            report=report,
+        )
+        known = self.table.drop_duplicates("index").set_index("index")[list(COLUMNS[1:5])]
+        for column in reversed(known.columns):
+            found.insert(
+                len(found.attrs["keys"]), column, known[column].reindex(found["index"]).to_numpy()
+            )
+        empty = len(known.index.difference(pd.Index(found["index"])))
+        if empty:
+            found.attrs["notes"].append(f"{how_many(empty, 'segment')} without pixels left out")
+        return found
+
+
+def _as_image(image: Image | ArrayLike, labels: LabelSet) -> Image:
+    """An array on the grid of some labels as an image."""
+    if isinstance(image, Image):
+        return image
+    if tuple(image.shape) != labels.shape:
+        raise InputError(
+            f"expected an array of the labels' shape {labels.shape} ({labels.axes}), got "
+            f"{tuple(image.shape)}; with channels, give an Image with axes"
+        )
+    return Image(image, labels.axes, labels.spacing, labels.name)
+
 
 def categories_of(
-    labels: NDArray[np.int32], index: Sequence[int] | pd.Series, ids: Sequence[int] | pd.Series
+    labels: NDArray[np.int32],
+    index: Sequence[int] | NDArray[Any] | pd.Series,
+    ids: Sequence[int] | NDArray[Any] | pd.Series,
 ) -> NDArray[np.int32]:
     """Category id of each pixel's object; 0 where there is none, and of unknown labels.
 
@@ -196,3 +271,22 @@ def categories_of(
         return np.zeros(labels.shape, np.int32)
     at = np.minimum(np.searchsorted(known, labels), len(known) - 1)
     return np.where(known[at] == labels, values[at], 0).astype(np.int32)
+
+
+def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
+    """List the categories of a table, with colours of their own."""
+    columns = ["category_id", "category", "is_thing"]
+    rows = table.drop_duplicates("category_id").sort_values("category_id")[columns].to_numpy()
+    if not len(rows):
+        return (OBJECT,)
+    return tuple(
+        Category(int(number), str(name), bool(is_thing), color)
+        for (number, name, is_thing), color in zip(rows, name_colors(len(rows)), strict=True)
+    )
+
+
+def name_colors(count: int) -> list[tuple[float, float, float]]:
+    """Colours in [0, 1] for categories of which only the names are known; one has the usual."""
+    if count == 1:
+        return [OBJECT.color]
+    return [colorsys.hsv_to_rgb((0.1 + i * 0.618034) % 1, 0.75, 0.9) for i in range(count)]

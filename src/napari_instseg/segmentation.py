@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import napari.layers
     import napari.viewer
 
+    from .io.objects import Objects
+
 
 @dataclass(frozen=True, eq=False)
 class Segmentation(Result):
@@ -244,9 +246,16 @@ class Segmentation(Result):
         return self._combined[2]
 
     @property
+    def objects(self) -> Objects:
+        """All that the model found, to be saved."""
+        from .io.objects import Objects
+
+        return Objects(self.raw, self.numbers, self.categories, self.rules, self.stuff)
+
+    @property
     def label_set(self) -> LabelSet:
         """Label images and table, to review, correct, measure and export."""
-        return replace(super().label_set, raw=self.raw, ground=self._ground)
+        return replace(super().label_set, raw=self.raw, numbers=self.numbers, ground=self._ground)
 
     @property
     def _ground(self) -> NDArray[np.int32] | None:

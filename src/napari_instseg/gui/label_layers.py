@@ -8,25 +8,30 @@ import napari.layers
 import napari.viewer
 import pandas as pd
 
-from ..label_set import COLUMNS, OBJECT, LabelSet
-from ..segmenter import Category, InputError
+from ..label_set import COLUMNS, LabelSet, categories_in
+from ..segmenter import InputError
 from ..settings import OUTPUTS
 from .axes import layer_axes
 from .geometry import level_shape
 from .layers import layer_spacing
 from .links import RECIPE_KEY, link_of
-from .results import name_colors
 
 
-def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> LabelSet:
+def label_set_of(
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels, *, listed: bool = True
+) -> LabelSet:
     """Read a Labels layer, and those of the same result, as they are now.
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
+    viewer : napari.viewer.Viewer or None
+        None: the current one.
     layer : napari.layers.Labels
         Instances: of one of our results, opened from a file, or drawn. Of a multiscale layer the
         finest level counts; lazy data stay lazy.
+    listed : bool
+        False: do not look at the pixels of a layer without a table, which takes a while; the
+        table is empty then.
 
     Returns
     -------
@@ -43,12 +48,17 @@ def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> L
     if not isinstance(layer, napari.layers.Labels):
         kind = type(layer).__name__
         raise InputError(f"expected a Labels layer, got {kind}: choose the layer with the objects")
-    letters, table = layer_axes(layer).letters, _table(viewer, layer)
+    viewer = napari.current_viewer() if viewer is None else viewer
+    letters, table = layer_axes(layer).letters, table_of(viewer, layer)
     labels, axes = _data(layer, letters), _arranged(letters)
     spacing = layer_spacing(layer, letters, level_shape(layer, 0))
     if table is None:
         return LabelSet.from_labels(
-            labels, axes, spacing=spacing, name=layer.name, source=layer.name
+            *(labels, axes),
+            spacing=spacing,
+            name=layer.name,
+            source=layer.name,
+            listed=listed,
         )
     outputs = outputs_of(viewer, layer)
     others = {name: _data(outputs[name], letters) for name in OUTPUTS[1:] if name in outputs}
@@ -65,11 +75,11 @@ def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> L
 
 
 def outputs_of(
-    viewer: napari.viewer.Viewer, layer: napari.layers.Labels
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels
 ) -> dict[str, napari.layers.Labels]:
     """Find the Labels layers that show the same result as a layer, by output, itself included."""
     mine = link_of(layer)
-    if mine is None:
+    if mine is None or viewer is None:
         return {"instances": layer}
     found = {}
     for other in viewer.layers:
@@ -84,20 +94,10 @@ def outputs_of(
     return found
 
 
-def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
-    """List the categories of a table, with colours of their own."""
-    columns = ["category_id", "category", "is_thing"]
-    rows = table.drop_duplicates("category_id").sort_values("category_id")[columns].to_numpy()
-    if not len(rows):
-        return (OBJECT,)
-    return tuple(
-        Category(int(number), str(name), bool(is_thing), color)
-        for (number, name, is_thing), color in zip(rows, name_colors(len(rows)), strict=True)
-    )
-
-
-def _table(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> pd.DataFrame | None:
-    """The table of our layers: that of panoptic has all rows; None if there is none."""
+def table_of(
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels
+) -> pd.DataFrame | None:
+    """Find the table of our layers: that of panoptic has all rows; None if there is none."""
     outputs = outputs_of(viewer, layer)
     for one in (outputs.get("panoptic"), layer):
         if one is not None and {*COLUMNS} <= {*one.features.columns}:

@@ -6,7 +6,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.axes import Image
+from ..ops.axes import ArrayLike, Image
 from ..ops.axis_names import FILE, NamedAxes, guess_axes
 from ..segmenter import InputError
 from .found import Found
 from .labels import write_labels
+from .npy import read_header
 from .tiff import read_tiff, read_tiff_axes
 from .zarr import is_zarr, read_zarr
 
@@ -73,7 +74,7 @@ def read_image(path: str | Path, axes: str | None = None) -> Image:
     and RGB. 16-bit PNG keeps its 16 bits.
     """
     path = Path(path).expanduser()
-    with _naming(path):
+    with naming(path):
         found = _read(path)
         used = _axes(found) if axes is None else NamedAxes(axes.upper())
         kept = {a: size for a, size in found.spacing.items() if a in used.letters}
@@ -94,18 +95,89 @@ def read_labels(path: str | Path) -> NDArray[np.int64]:
         If the file cannot be read, is a colour picture, or holds negative or broken numbers.
     """
     path = Path(path).expanduser()
-    with _naming(path):
-        found = _read(path, palette=False)
+    with naming(path):
+        return _whole(_read_labels(path).data[...])
+
+
+def read_label_image(path: str | Path, axes: str | None = None) -> Image:
+    """Read a label image of any known format with its axes.
+
+    Parameters
+    ----------
+    path : str or Path
+    axes : str, optional
+        See `read_image`.
+
+    Returns
+    -------
+    Image
+        Of integers; large ones are read when their pixels are asked for.
+
+    Raises
+    ------
+    InputError
+        As of `read_labels`; of numbers that are read later, only their type counts.
+    """
+    path = Path(path).expanduser()
+    with naming(path):
+        found = _read_labels(path)
+        data = found.data
+        if isinstance(data, np.ndarray) or np.dtype(data.dtype).kind not in "bui":
+            data = _whole(data[...])
+        used = _axes(found) if axes is None else NamedAxes(axes.upper())
+        kept = {a: size for a, size in found.spacing.items() if a in used.letters}
+        return Image(data, used.letters, kept, stem_of(path), used.sources)
+
+
+def as_stack(image: Image, axes: str, shape: Sequence[int]) -> ArrayLike:
+    """Give a label image the axes that it is known to have.
+
+    Parameters
+    ----------
+    image : Image
+        As it was read: TIFF has an order of its own, and no axes of length 1.
+    axes, shape : str, sequence of int
+        What it was written with.
+
+    Returns
+    -------
+    array of that shape
+        Lazy data stay lazy if they have that shape already.
+
+    Raises
+    ------
+    InputError
+        If it has another number of pixels.
+    """
+    data, shape = image.data, tuple(shape)
+    if image.axes == axes and tuple(data.shape) == shape:
+        return data
+    order = [image.axes.index(axis) for axis in axes if axis in image.axes]
+    if len(order) == len(image.axes) and order != sorted(order):
+        data = np.asarray(data[...]).transpose(order)
+    if tuple(data.shape) == shape:
+        return data
+    if tuple(n for n in data.shape if n > 1) != tuple(n for n in shape if n > 1):
+        raise InputError(f"expected a label image of shape {shape}, got {tuple(image.data.shape)}")
+    return np.asarray(data[...]).reshape(shape)
+
+
+def _read_labels(path: Path) -> Found:
+    found = _read(path, palette=False)
+    if "S" in _axes(found).letters:
         shape = found.data.shape
-        if "S" in _axes(found).letters:
-            raise InputError(f"expected a label image, got a colour picture of shape {shape}")
-        values = np.asarray(found.data[...])
-        labels = values.astype(np.int64)
-        if values.dtype.kind not in "bui" and not np.array_equal(labels, values):
-            raise InputError(f"expected whole numbers, got {values.dtype} with fractions")
-        if labels.size and labels.min() < 0:
-            raise InputError(f"expected labels from 0, got {labels.min()}")
-        return labels
+        raise InputError(f"expected a label image, got a colour picture of shape {shape}")
+    return found
+
+
+def _whole(data: Any) -> NDArray[np.int64]:
+    values = np.asarray(data)
+    labels = values.astype(np.int64)
+    if values.dtype.kind not in "bui" and not np.array_equal(labels, values):
+        raise InputError(f"expected whole numbers, got {values.dtype} with fractions")
+    if labels.size and labels.min() < 0:
+        raise InputError(f"expected labels from 0, got {labels.min()}")
+    return labels
 
 
 def read_axes(path: Path) -> tuple[tuple[int, ...], NamedAxes] | None:
@@ -156,7 +228,7 @@ def stem_of(path: Path) -> str:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Turn whatever a reader raises into an `InputError` that names the file."""
     try:
         yield
@@ -193,7 +265,7 @@ def _read(path: Path, *, palette: bool = True) -> Found:
     if suffix in (".tif", ".tiff"):
         return read_tiff(path, palette=palette)
     if suffix in (".png", ".jpg", ".jpeg"):
-        array = _read_picture(path, palette=palette)
+        array = read_picture(path, palette=palette)
         letters = "YX" if array.ndim == 2 else "YXS"
         return Found(array, NamedAxes(letters, dict.fromkeys(letters, FILE)))
     if suffix == ".npy":
@@ -204,23 +276,13 @@ def _read(path: Path, *, palette: bool = True) -> Found:
 def _read_npy(path: Path) -> NDArray[Any]:
     """Map into memory; never unpickle."""
     with path.open("rb") as file:
-        if file.read(6) != b"\x93NUMPY":
-            raise InputError("expected an array written by numpy.save, without pickled objects")
-        file.seek(0)
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        shape, _, dtype = read_header(file) if read_header else ((1,), False, np.dtype(float))
-    if dtype.hasobject or dtype.names:
-        raise InputError(f"expected an array of numbers, got one of {dtype}")
+        shape, _ = read_header(file)
     # An array without pixels cannot be mapped.
     array: NDArray[Any] = np.load(path, mmap_mode=None if 0 in shape else "r", allow_pickle=False)
     return array
 
 
-def _read_picture(path: Path, *, palette: bool = True) -> NDArray[Any]:
+def read_picture(path: Path, *, palette: bool = True) -> NDArray[Any]:
     """Read PNG or JPEG with Pillow, which cuts 16-bit colour to 8: that goes elsewhere."""
     from PIL import Image as Pillow
 

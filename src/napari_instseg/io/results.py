@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..hands import OWN_HANDS, Hands
 from ..ops.axes import Image
 from ..ops.lazy import LazyLabels
 from ..ops.rendering import rows_of
 from ..progress import Listener, ignore
-from ..segmenter import InputError
+from ..segmenter import Category, InputError
 from ..settings import CSV, CTC, FORMATS, GEFF, TIFF, TRACK_FORMATS, ZARR
 from . import ngff
 from .atomic import replacing, write_text
@@ -24,6 +26,7 @@ from .ctc import check_ctc, write_ctc
 from .geff import check_geff, write_geff
 from .label_zarr import write_label_zarr
 from .labels import write_labels
+from .objects import OBJECTS, write_objects
 from .zarr import image_folder, is_zarr_data
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Names of the table and the recipe; label images are named after what they show.
 TABLE, RECIPE = "segments.csv", "recipe.json"
+#: Key of a recipe, for which part of the image was asked for.
+VIEW = "view"
 #: Of label images, by format.
 SUFFIXES = {TIFF: ".tif", ZARR: ".zarr"}
 #: Names of tracks, by format.
@@ -43,6 +48,7 @@ def result_paths(
     stem: str = "",
     format: str = TIFF,
     tracks: Sequence[str] = (),
+    raw: bool = False,
 ) -> list[Path]:
     """Name the files that `save_segmentation` writes, in its order; of tracks if there are some.
 
@@ -53,7 +59,8 @@ def result_paths(
     """
     prefix = f"{stem}_" if stem else ""
     labels = (f"{output}{SUFFIXES[format]}" for output in outputs)
-    names = [*labels, *(TRACKS[name] for name in tracks), TABLE, RECIPE]
+    of_tracks = (TRACKS[name] for name in tracks)
+    names = [*labels, *of_tracks, *([OBJECTS] if raw else []), TABLE, RECIPE]
     return [folder / (prefix + name) for name in names]
 
 
@@ -98,6 +105,8 @@ def save_segmentation(
     format: str | None = None,
     tracks: Sequence[str] = (CSV,),
     report: Listener = ignore,
+    *,
+    raw: bool = False,
 ) -> list[Path]:
     """Write label images, table and recipe.
 
@@ -115,43 +124,90 @@ def save_segmentation(
         `write_ctc` and `write_geff`.
     report : callable
         See `write_label_zarr`.
+    raw : bool
+        Keep all objects that the model found, too; see `objects.write_objects`.
 
     Returns
     -------
     list of Path
-        The label images of ``settings.outputs``, tracks, the table as CSV, the recipe as JSON.
-        Each is whole or not there, and the recipe comes last: where it is, the others are.
+        The label images of ``settings.outputs``, tracks, objects, the table as CSV, the recipe as
+        JSON. Each is whole or not there, and the recipe comes last: where it is, the others are.
 
     Raises
     ------
     InputError
-        As of `check_format` and `check_tracks`.
+        As of `check_format` and `check_tracks`, and if ``raw`` is asked of a result that is not
+        in memory.
     OSError
         If the folder cannot be written to.
     """
+    objects = segmentation.objects if raw else None
+    if raw and objects is None:
+        raise InputError("raw: expected a result in memory, got one whose objects are on disk")
     image, outputs = segmentation.image, segmentation.settings.outputs
     format = check_format(format, image)
     tracks = tracks if segmentation.tracked else ()
     check_tracks(tracks, image)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = result_paths(outputs, folder, stem, format, tracks)
-    table, recipe = paths[-2:]
+    paths = result_paths(outputs, folder, stem, format, tracks, raw)
+    about = About(
+        *(image.label_axes, image.spacing, segmentation.table, segmentation.categories),
+        image_folder(image.data),
+    )
     for output, path in zip(outputs, paths, strict=False):
         labels: NDArray[np.integer[Any]] | LazyLabels = getattr(segmentation, output)
-        if format == ZARR:
-            about = _image_label(segmentation, output, path)
-            write_label_zarr(
-                *(path, labels, image.label_axes, image.spacing, about),
-                hands=segmentation.hands,
-                report=report,
-            )
-        else:
-            write_labels(path, np.asarray(labels), image.label_axes, image.spacing)
+        write_output(path, output, labels, about, format, segmentation.hands, report)
     for name, path in zip(tracks, paths[len(outputs) :], strict=False):
         _write_tracks(segmentation, name, path)
-    _write_table(table, segmentation.table)
-    write_text(recipe, json.dumps(segmentation.recipe, indent=2, ensure_ascii=False) + "\n")
+    if objects is not None:
+        write_objects(paths[-3], objects)
+    write_record(paths, segmentation.table, segmentation.recipe)
     return paths
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class About:
+    """What the files of label images say of them.
+
+    Parameters
+    ----------
+    axes, spacing
+        See `write_labels`.
+    table : DataFrame
+    categories : sequence of Category
+    image : Path, optional
+        The OME-Zarr that they are of.
+    """
+
+    axes: str
+    spacing: Mapping[str, float]
+    table: pd.DataFrame
+    categories: Sequence[Category]
+    image: Path | None = None
+
+
+def write_output(
+    path: Path,
+    output: str,
+    labels: NDArray[np.integer[Any]] | LazyLabels,
+    about: About,
+    format: str,
+    hands: Hands = OWN_HANDS,
+    report: Listener = ignore,
+) -> None:
+    """Write one label image of a result; see `write_labels` and `write_label_zarr`."""
+    if format == ZARR:
+        source = None if about.image is None else _relative(about.image, path)
+        listed = image_label(about.table, about.categories, output, source)
+        write_label_zarr(path, labels, about.axes, about.spacing, listed, hands, report)
+    else:
+        write_labels(path, np.asarray(labels), about.axes, about.spacing)
+
+
+def write_record(paths: Sequence[Path], table: pd.DataFrame, recipe: Mapping[str, Any]) -> None:
+    """Write table and recipe, the last two paths of `result_paths`."""
+    _write_table(paths[-2], table)
+    write_text(paths[-1], json.dumps(recipe, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write_tracks(segmentation: Result, format: str, path: Path) -> None:
@@ -170,17 +226,27 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(partial, index=False, lineterminator="\n")
 
 
-def _image_label(segmentation: Result, output: str, path: Path) -> dict[str, Any]:
-    """What the Zarr of an output says of its labels and of the image that they are of."""
-    rows = rows_of(segmentation.table, output)
+def image_label(
+    table: pd.DataFrame, categories: Sequence[Category], output: str, source: str | None
+) -> dict[str, Any]:
+    """What the Zarr of an output says of its labels.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of all segments.
+    categories : sequence of Category
+    output : {"instances", "semantic", "panoptic"}
+    source : str, optional
+        Path from it to the OME-Zarr image that it is of.
+    """
+    rows = rows_of(table, output)
     colors = object_colors(rows["index"].to_numpy())
-    of = {c.id: np.round(np.multiply(c.color, 255)) for c in segmentation.categories}
+    of = {c.id: np.round(np.multiply(c.color, 255)) for c in categories}
     fixed = np.full(len(rows), output == "semantic") | ~rows["is_thing"].to_numpy(bool)
     for i in np.flatnonzero(fixed):
         colors[i] = of.get(int(rows["category_id"].iloc[i]), colors[i])
-    source = image_folder(segmentation.image.data)
-    where = None if source is None else _relative(source, path)
-    return ngff.describe_labels(rows, colors, where)
+    return ngff.describe_labels(rows, colors, source)
 
 
 def _relative(target: Path, path: Path) -> str | None:
@@ -229,6 +295,23 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
         raise InputError(f"{path}: expected a recipe with 'settings', as a run writes it")
     return recipe
+
+
+def planes_shown(
+    recipe: Mapping[str, Any], axes: str, shape: Sequence[int]
+) -> tuple[str, tuple[int, ...]]:
+    """Axes and shape of what a result is of: the image, or the plane of it that was asked for.
+
+    Parameters
+    ----------
+    recipe : mapping
+    axes, shape : str, sequence of int
+        Of the whole image.
+    """
+    view = recipe.get(VIEW)
+    single = {axis for axis, at in view.items() if isinstance(at, int)} if view else set()
+    kept = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis not in single]
+    return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
 
 
 def write_overlay(path: Path, plane_rgb: NDArray[Any], instances: NDArray[Any]) -> Path:

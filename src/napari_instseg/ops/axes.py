@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import EllipsisType
 from typing import Any, Protocol
@@ -145,6 +146,13 @@ class Image:
             "not right",
         )
 
+    @cached_property
+    def sample_sha256(self) -> str:
+        """By which the image is known again, see `identity.sample_sha256`; read once."""
+        from .identity import sample_sha256
+
+        return sample_sha256(self)
+
     def _size(self, axis: str) -> int:
         return int(self.data.shape[self.axes.index(axis)])
 
@@ -222,3 +230,13 @@ def _check_there(data: object) -> None:
             f"{folder}: expected the image there, it has gone while it was being read; bring it "
             "back (is the disk or the network share there?), and go on with the run"
         )
+
+
+def one_plane(image: Image, plane: tuple[int, ...]) -> Image:
+    """Cut one plane (all channels) out of an image; lazy data stay lazy."""
+    if not plane:
+        return image
+    where = dict(zip(image.plane_axes, plane, strict=True))
+    data = image.data[tuple(where.get(letter, slice(None)) for letter in image.axes)]
+    axes = "".join(letter for letter in image.axes if letter not in where)
+    return replace(image, data=data, axes=axes, coarse=None)
