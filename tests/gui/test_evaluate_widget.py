@@ -14,8 +14,9 @@ import pytest
 from gui.clicks import WAIT, click
 from helpers import draw
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_instseg.gui.copying import PYTHON
 from napari_instseg.gui.error_layers import COLORS, NAME
 from napari_instseg.gui.evaluate_widget import EvaluateWidget
 from napari_instseg.gui.review.highlight import NAME as CHOSEN
@@ -85,6 +86,13 @@ def test_two_layers_and_each_error(
     # It is not offered as a truth, and what was active is so still.
     assert dock.form.truth.findText(NAME) == -1
     assert viewer.layers.selection.active is truth
+
+    dock.copy_button.actions_by_name[PYTHON].trigger()
+    copied = QApplication.clipboard().text()
+    assert "nis.evaluate(viewer.layers['found'], viewer.layers['truth'])" in copied
+    names: dict[str, Any] = {"viewer": viewer}
+    exec(compile(copied, "copied", "exec"), names)
+    assert names["report"].pooled.matches[0.5].true_positives == 4
 
     click(qtbot, dock.errors.next_button)
     assert dock.errors.place.text() == "1 of 4"
