@@ -16,6 +16,7 @@ from helpers import draw
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_instseg.gui import error_layers
 from napari_instseg.gui.copying import PYTHON
 from napari_instseg.gui.error_layers import COLORS, NAME
 from napari_instseg.gui.evaluate_widget import EvaluateWidget
@@ -137,7 +138,7 @@ def test_two_layers_and_each_error(
 
 
 def test_errors_of_a_stack_move_the_sliders_and_categories_count(
-    viewer: napari.Viewer, evaluate: EvaluateWidget, qtbot: Any
+    viewer: napari.Viewer, evaluate: EvaluateWidget, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dock = evaluate
     truth, found = np.stack([TRUTH, TRUTH, TRUTH]), np.stack([TRUTH, TRUTH, TRUTH])
@@ -160,8 +161,15 @@ def test_errors_of_a_stack_move_the_sliders_and_categories_count(
     click(qtbot, dock.errors.next_button)
     assert viewer.dims.current_step[0] == 2
     dock.form.categories.choose("one")
+    # As if it were too large to be painted at once.
+    monkeypatch.setattr(error_layers, "IN_MEMORY", 10)
+    whole = viewer.layers[NAME].data
     run(qtbot, dock)
     assert listed(dock) == ["missed"]
+    errors = viewer.layers[NAME]
+    assert not isinstance(errors.data, np.ndarray)
+    np.testing.assert_array_equal(np.asarray(errors.data) == 1, whole == 1)
+    assert errors.get_value((2, 0, 10)) == 1
     layer.features = rows.assign(category="nucleus")
     dock.form.categories.choose("name")
     run(qtbot, dock)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import napari.layers
 import napari.viewer
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -46,7 +45,7 @@ class Outcome:
     """What a comparison gives: the report, and, of layers, an image of the errors."""
 
     report: Report
-    painted: NDArray[np.uint8] | None = None
+    painted: Any = None
 
 
 class EvaluateWidget(QWidget):
