@@ -183,6 +183,21 @@ FORMATS: tuple[Format, ...] = (
         options=_OUTPUT,
     ),
     Format(
+        *("figure", "a plane as a picture for a paper", (".png", ".svg")),
+        write="figure:write",
+        stuff=True,
+        stack=True,
+        options={
+            "image": "what the objects were found in",
+            "plane": "index along each axis but Y and X, such as 3 or 0,3 (default: the middle)",
+            "style": "outlines (default on an image), filled or both",
+            "color": "category (default) or object",
+            "legend": "false: none",
+            "scale_bar": "length in µm, false: none (default: 1, 2 or 5 times a power of ten)",
+            "zoom": "dots a pixel",
+        },
+    ),
+    Format(
         *("csv", "the table of all segments", (".csv",)),
         write="tables:write",
         overlaps=True,
