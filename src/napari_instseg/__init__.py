@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .label_set import LabelSet
     from .ops.axes import Image
     from .prompting.session import PromptSession
+    from .saved import read_result
     from .segmentation import Segmentation
     from .segmenter import Category, InputError, InstsegError, ModelError
     from .settings import Settings
@@ -34,6 +35,7 @@ _HOMES = {
     "export": "exporting",
     "load_model": "api",
     "read_labels": "exporting",
+    "read_result": "saved",
     "segment": "api",
     "segment_to": "api",
 }
@@ -54,6 +56,7 @@ __all__ = [
     "load_model",
     "models",
     "read_labels",
+    "read_result",
     "segment",
     "segment_to",
 ]

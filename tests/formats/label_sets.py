@@ -9,6 +9,7 @@ import pandas as pd
 from helpers import draw, mask_of
 
 from napari_instseg import Category, Image, Instances, LabelSet, Segmentation, Settings
+from napari_instseg.segmenter import Rules
 
 #: A ring with a hole, an object of one pixel, and two that touch.
 LABELS = draw(
@@ -71,6 +72,36 @@ def overlapping(model: str = "nuclei") -> Segmentation:
     found = Instances.create((8, 10), masks, scores=scores, category_ids=[3, 4, 3, 3])
     image = Image(np.zeros((8, 10), np.uint8), "YX", {"X": 0.5, "Y": 0.5}, "cells")
     return Segmentation((found,), image, (CELL, DEBRIS), Settings(model=model), {})
+
+
+def random_result(seed: int = 0, **settings: object) -> Segmentation:
+    """Many masks over each other in three planes, with stuff under them."""
+    rng = np.random.default_rng(seed)
+    planes = []
+    for count in (12, 0, 9):
+        labels = np.zeros((count, 30, 40), np.int64)
+        for i in range(count):
+            row, col, height, width = (*rng.integers(0, 25, 2), *rng.integers(1, 15, 2))
+            labels[i, row : row + height, col : col + width] = 1
+        masks = [Instances.from_labels(one).masks[0] for one in labels]
+        planes.append(
+            Instances.create(
+                (30, 40),
+                masks,
+                scores=rng.random(count),
+                category_ids=rng.choice([CELL.id, DEBRIS.id], count),
+            )
+        )
+    return Segmentation(
+        tuple(planes),
+        Image(np.zeros((3, 30, 40, 2), np.uint16), "ZYXC", {"X": 0.3, "Z": 2.0}, "größe 核"),
+        (CELL, DEBRIS, TISSUE),
+        Settings(**settings),
+        {"model": {"name": "nuclei", "sha256": "0" * 64}, "device": "CPU"},
+        stuff=rng.choice([0, TISSUE.id], (3, 30, 40), p=[0.7, 0.3]).astype(np.int32),
+        warnings=("µm",),
+        rules=Rules(min_visible=0.3, min_stuff_area=4),
+    )
 
 
 def same(a: LabelSet, b: LabelSet, *, stuff: bool = True, scores: bool = True) -> None:

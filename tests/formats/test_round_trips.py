@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from formats.label_sets import CELL, LABELS, overlapping, plain, same, stack, with_stuff
+from formats.label_sets import (
+    CELL,
+    LABELS,
+    overlapping,
+    plain,
+    random_result,
+    same,
+    stack,
+    with_stuff,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image as Pillow
 
 from napari_instseg import Category, InputError, LabelSet, export, read_labels
@@ -41,6 +54,18 @@ def test_there_and_back(tmp_path: Path, format: str, make) -> None:
     )
     if keeps and make is with_stuff and format != "result":
         np.testing.assert_array_equal(after.ground, np.where(before.panoptic == 5000, 7, 0))
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    arrays(np.int32, array_shapes(min_dims=2, max_dims=3, max_side=6), elements=st.integers(0, 4)),
+    st.sampled_from([*PATHS]),
+)
+def test_any_labels(tmp_path: Path, labels: np.ndarray, format: str) -> None:
+    shutil.rmtree(tmp_path / "a", ignore_errors=True)
+    before = plain(labels * 7, "TYX"[-labels.ndim :])
+    export(before, tmp_path / "a" / PATHS[format], format)
+    same(before, read_labels(tmp_path / "a" / PATHS[format]))
 
 
 @pytest.mark.parametrize("format", PATHS)
@@ -113,6 +138,17 @@ class TestOverlaps:
         )
         same(result.label_set, read_labels(tmp_path / PATHS[format]))
 
+    @pytest.mark.parametrize("link", [False, True])
+    def test_what_is_seen_stays_whoever_hides_whom(self, tmp_path: Path, link: bool) -> None:
+        for seed in (0, 9):
+            result = random_result(seed, link=link)
+            export(result, tmp_path / "a.json")
+            found = read_labels(tmp_path / "a.json")
+            np.testing.assert_array_equal(found.instances, result.instances)
+            hidden = [t.table["hidden_area"].sum() for t in (found, result)]
+            assert 0 < hidden[0] <= hidden[1]
+            assert hidden[0] == hidden[1] or link
+
     def test_hidden_objects_on_request(self, tmp_path: Path) -> None:
         export(overlapping(), tmp_path / "a.json", hidden=True)
         found = read_labels(tmp_path / "a.json")
@@ -139,7 +175,7 @@ class TestLimits:
         export(plain(labels), tmp_path / "a.json", "panoptic")
         same(plain(labels), read_labels(tmp_path / "a.json"))
         labels[0, 0] = 2**24
-        with pytest.raises(InputError, match=r"b\.json: expected labels up to 16777215, got 1677"):
+        with pytest.raises(InputError, match=r"expected labels up to 16777215, got 1677"):
             export(plain(labels), tmp_path / "b.json", "panoptic")
         assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "a.json"]
 
@@ -150,7 +186,7 @@ class TestLimits:
                 export(one, tmp_path / "a", "cityscapes")
                 same(one, read_labels(tmp_path / "a"))
             else:
-                with pytest.raises(InputError, match="up to 65535 .* got 66003"):
+                with pytest.raises(InputError, match=r"up to 65535 .* got 66003"):
                     export(one, tmp_path / "b", "cityscapes")
         assert [p.name for p in tmp_path.iterdir()] == ["a"]
 

@@ -159,7 +159,16 @@ def segment(mask: Mask, size: tuple[int, int], masks: str = RLE) -> tuple[Any, b
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write JSON as UTF-8; NaN is an error."""
-    # One text at once: pieces take ten times as long.
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+    """Write JSON as UTF-8.
+
+    Raises
+    ------
+    InputError
+        If a number is NaN or infinite, or a text no Unicode.
+    """
+    try:
+        # One text at once: pieces take ten times as long.
+        text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        path.write_text(text + "\n", encoding="utf-8", newline="\n")
+    except ValueError as error:
+        raise InputError(f"{path.name}: expected what JSON can hold ({error})") from error

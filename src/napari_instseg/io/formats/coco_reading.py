@@ -59,9 +59,9 @@ def read(path: Path) -> Iterator[LabelSet]:
     """
     values = checks.table_of(checks.read_json(path), "the file")
     categories, notes = read_categories(values.get("categories", []))
-    images = read_images(values["images"])
+    images = read_images(checks.entry(values, "images", "the file"))
     objects: dict[int, list[tuple[str, dict[str, Any]]]] = {number: [] for number in images}
-    for place, value in enumerate(checks.list_of(values["annotations"], "annotations")):
+    for place, value in enumerate(checks.list_of(values.get("annotations"), "annotations")):
         what = f"annotations[{place}]"
         one = checks.table_of(value, what)
         image_id = checks.whole(checks.entry(one, "image_id", what), f"{what}.image_id")
@@ -196,8 +196,8 @@ def stacks_of(
 class Budget:
     """Bounds what all masks of an image take in memory."""
 
-    def __init__(self, pixels: int = checks.LARGEST_MASKS) -> None:
-        self._left = pixels
+    def __init__(self) -> None:
+        self._left = checks.LARGEST_MASKS
 
     def take(self, pixels: int) -> None:
         """Take a part; InputError if there is no more."""

@@ -66,13 +66,12 @@ def write_sets(
     write, notes = chosen.function("write"), dict[str, None]()
     if chosen.direct:
         written = []
-        with naming(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for target, one in _targets(_looked_at(label_sets, chosen, notes), path, chosen):
-                notes |= dict.fromkeys(write(target, one, **options))
-                written.append(target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for target, one in _targets(_looked_at(label_sets, chosen, notes), path, chosen):
+            notes |= dict.fromkeys(write(target, one, **options))
+            written.append(target)
         return Exported(tuple(written), tuple(notes))
-    with naming(path), staging(path.parent) as stage:
+    with staging(path.parent) as stage:
         sets = _looked_at(label_sets, chosen, notes)
         if chosen.several:
             notes |= dict.fromkeys(write(stage / _named(path, chosen), sets, **options))
@@ -150,11 +149,17 @@ def _files(folder: Path) -> Iterator[Path]:
 def _looked_at(
     label_sets: Iterable[LabelSet], chosen: Format, notes: dict[str, None]
 ) -> Iterator[LabelSet]:
-    """Note what a format cannot hold."""
+    """Note what a format cannot hold, and what was noted as a file was read."""
     for one in label_sets:
-        said = []
+        # Those of a run were said when it ran.
+        said = [] if "settings" in one.recipe else [*one.recipe.get("warnings", ())]
         if not chosen.overlaps and hides(one):
             said.append("objects overlap: of each only what is not hidden by better ones is kept")
+        if chosen.overlaps and hides(one) and one.raw is None:
+            said.append(
+                "what overlapping objects hide of each other was not saved with the result "
+                "(segment --keep-raw)"
+            )
         if not chosen.stuff and len(one.stuff):
             names = ", ".join(one.stuff["category"].astype(str).unique())
             said.append(f"stuff is left out ({names}), since {chosen.name} holds objects only")

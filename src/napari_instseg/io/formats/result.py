@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from ...ops.rendering import rows_of
 from ...segmenter import InputError
 from ...settings import FORMATS, OUTPUTS, TIFF
 from ..images import as_stack, is_image, naming, read_label_image
+from ..objects import OBJECTS, Objects, read_objects
 from ..results import (
     RECIPE,
     SUFFIXES,
@@ -124,6 +126,7 @@ def read_one(folder: Path, stem: str) -> LabelSet:
     given = told if isinstance(told, dict) else {}
     axes, shape = _labels_of(given, images[INSTANCES])
     others = () if table["is_thing"].all() else (SEMANTIC, PANOPTIC)
+    objects = read_objects(files[OBJECTS]) if OBJECTS in files else None
     with naming(folder):
         layers: dict[str, Any] = {
             name: as_stack(image, axes, shape)
@@ -134,12 +137,28 @@ def read_one(folder: Path, stem: str) -> LabelSet:
         layers.pop(INSTANCES),
         axes,
         table,
-        categories_in(table),
+        categories_in(table) if objects is None else objects.categories,
         str(given.get("name", stem or folder.resolve().name)),
         given.get("spacing_um", images[INSTANCES].spacing),
         **layers,
+        **_found(objects, table, shape),
         recipe=recipe,
     )
+
+
+def _found(objects: Objects | None, table: pd.DataFrame, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What a label set has of the objects that were kept."""
+    if objects is None:
+        return {}
+    if len(objects.raw) != math.prod(shape[:-2]) or any(
+        one.image_shape != shape[-2:] for one in objects.raw
+    ):
+        raise InputError(f"{OBJECTS}: expected objects of an image of shape {shape}")
+    listed = table.loc[~table["is_thing"], "category_id"]
+    ground = None
+    if objects.stuff is not None and len(listed):
+        ground = np.where(np.isin(objects.stuff, listed), objects.stuff, 0).astype(np.int32)
+    return {"raw": objects.raw, "numbers": objects.numbers, "ground": ground}
 
 
 def _labels_of(given: Mapping[str, Any], image: Image) -> tuple[str, tuple[int, ...]]:
@@ -270,7 +289,7 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def _own_stem(path: Path) -> str | None:
     """Stem of the result that a file is of; None if it is of none."""
-    for name in (RECIPE, TABLE, *(o + s for o in OUTPUTS for s in SUFFIXES.values())):
+    for name in (RECIPE, TABLE, OBJECTS, *(o + s for o in OUTPUTS for s in SUFFIXES.values())):
         stem = _without(path.name, name)
         if stem is not None and TABLE in _beside(path.parent, stem):
             return stem
@@ -290,7 +309,7 @@ def _prefix(stem: str) -> str:
 
 def _beside(folder: Path, stem: str) -> dict[str, Path]:
     """Files of a result, by output or name."""
-    files = {name: folder / (_prefix(stem) + name) for name in (TABLE, RECIPE)}
+    files = {name: folder / (_prefix(stem) + name) for name in (TABLE, RECIPE, OBJECTS)}
     for output in OUTPUTS:
         for suffix in SUFFIXES.values():
             path = folder / (_prefix(stem) + output + suffix)
