@@ -21,8 +21,10 @@ from napari_instseg import (
     LabelSet,
     Segmentation,
     Settings,
+    export,
     read_labels,
     read_result,
+    segment_to,
 )
 from napari_instseg.io import npy
 from napari_instseg.io.formats.result import write_one
@@ -103,7 +105,7 @@ def test_edits_are_in_the_recipe(tmp_path: Path) -> None:
     paths = write_one(changed, tmp_path, "a")
     assert [path.name for path in paths] == [
         *("a_instances.tif", "a_semantic.tif", "a_panoptic.tif"),
-        *("a_segments.csv", "a_recipe.json"),
+        *("a_objects.npz", "a_segments.csv", "a_recipe.json"),
     ]
     after = read_labels(tmp_path / "a")
     same(changed, after)
@@ -118,6 +120,32 @@ def test_labels_of_any_axes(tmp_path: Path, format: str) -> None:
     before = LabelSet.from_labels(labels, "TPZYX", spacing={"Z": 2.0}, name="a")
     write_one(before, tmp_path, "", format)
     same(before, read_labels(tmp_path))
+
+
+def test_overlaps_stay_on_the_way_through_a_folder(tmp_path: Path) -> None:
+    export(overlapping(), tmp_path / "a.json")
+    done = export(tmp_path / "a.json", tmp_path / "folder", "result")
+    assert not done.notes
+    one, other = read_labels(tmp_path / "a.json"), read_labels(tmp_path / "folder")
+    same(one, other)
+    export(other, tmp_path / "b.json")
+    assert json.loads((tmp_path / "a.json").read_text()) == json.loads(
+        (tmp_path / "b.json").read_text()
+    )
+    # It is not a run's: there is nothing to choose anew from.
+    export(overlapping(), tmp_path / "edited", "result")
+    with pytest.raises(InputError, match="expected objects of a run"):
+        read_result(tmp_path / "edited")
+
+
+@pytest.mark.parametrize("format", ["tiff", "zarr"])
+def test_runs_into_files(tmp_path: Path, format: str) -> None:
+    rows, cols = np.indices((96, 96))
+    image = np.exp(-((rows - 40) ** 2 + (cols - 50) ** 2) / 200)
+    segment_to(tmp_path, image, stem="a", format=format, raw=True, device="cpu")
+    saved = read_result(tmp_path / "a")
+    assert len(saved.raw[0]) >= saved.count == 1
+    np.testing.assert_array_equal(saved.instances, read_labels(tmp_path / "a").read("instances"))
 
 
 def test_without_objects(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def read_result(path: str | Path) -> Segmentation:
             "keep what other thresholds need"
         )
     objects = read_objects(objects_file)
+    if objects.rules is None:
+        raise InputError(f"{objects_file}: expected objects of a run, got those of labels")
     try:
         image = _image_of(recipe, objects)
         settings = Settings.from_json(recipe["settings"])

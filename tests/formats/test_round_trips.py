@@ -175,7 +175,7 @@ class TestLimits:
         export(plain(labels), tmp_path / "a.json", "panoptic")
         same(plain(labels), read_labels(tmp_path / "a.json"))
         labels[0, 0] = 2**24
-        with pytest.raises(InputError, match=r"expected labels up to 16777215, got 1677"):
+        with pytest.raises(InputError, match=r"b\.json: expected labels up to 16777215, got 1677"):
             export(plain(labels), tmp_path / "b.json", "panoptic")
         assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "a.json"]
 

@@ -34,7 +34,8 @@ class Objects:
     numbers : (N,) int32
         Label of each, one plane after the other; 0 for none.
     categories : tuple of Category
-    rules : Rules
+    rules : Rules or None
+        None if they are not of a run: then no other threshold can be shown.
     stuff : integer array of the label shape, optional
         Category ids from a model with a semantic head.
     """
@@ -42,7 +43,7 @@ class Objects:
     raw: tuple[Instances, ...]
     numbers: NDArray[np.int32]
     categories: tuple[Category, ...]
-    rules: Rules
+    rules: Rules | None
     stuff: NDArray[np.integer[Any]] | None = None
 
 
@@ -60,7 +61,7 @@ def write_objects(path: Path, objects: Objects) -> Path:
     about = {
         "schema": SCHEMA,
         "categories": [asdict(category) for category in objects.categories],
-        "rules": asdict(objects.rules),
+        "rules": None if objects.rules is None else asdict(objects.rules),
     }
     arrays = {
         **pack(together),
@@ -112,7 +113,7 @@ def _read(arrays: Mapping[str, NDArray[Any]]) -> Objects:
         tuple(together.take(plane) for plane in planes),
         numbers,
         tuple(_category(one) for one in about["categories"]),
-        Rules(**about["rules"]),
+        None if about["rules"] is None else Rules(**about["rules"]),
         stuff,
     )
 

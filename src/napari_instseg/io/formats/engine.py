@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,13 @@ def write_sets(
     write, notes = chosen.function("write"), dict[str, None]()
     if chosen.direct:
         written = []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for target, one in _targets(_looked_at(label_sets, chosen, notes), path, chosen):
-            notes |= dict.fromkeys(write(target, one, **options))
-            written.append(target)
+        with _saying(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for target, one in _targets(_looked_at(label_sets, chosen, notes), path, chosen):
+                notes |= dict.fromkeys(write(target, one, **options))
+                written.append(target)
         return Exported(tuple(written), tuple(notes))
-    with staging(path.parent) as stage:
+    with _saying(path), staging(path.parent) as stage:
         sets = _looked_at(label_sets, chosen, notes)
         if chosen.several:
             notes |= dict.fromkeys(write(stage / _named(path, chosen), sets, **options))
@@ -80,6 +82,15 @@ def write_sets(
                 notes |= dict.fromkeys(write(target, one, **options))
         written = [path.parent / found.relative_to(stage) for found in _files(stage)]
     return Exported(tuple(written), tuple(notes))
+
+
+@contextmanager
+def _saying(path: Path) -> Iterator[None]:
+    """Name the file that was to be written in errors that tell why it cannot be."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def read_sets(path: Path, format: str | None = None, **options: Any) -> Iterator[LabelSet]:
@@ -155,7 +166,8 @@ def _looked_at(
         said = [] if "settings" in one.recipe else [*one.recipe.get("warnings", ())]
         if not chosen.overlaps and hides(one):
             said.append("objects overlap: of each only what is not hidden by better ones is kept")
-        if chosen.overlaps and hides(one) and one.raw is None:
+        # What cannot be read is a table, and has all numbers.
+        if chosen.overlaps and chosen.read and hides(one) and one.raw is None:
             said.append(
                 "what overlapping objects hide of each other was not saved with the result "
                 "(segment --keep-raw)"

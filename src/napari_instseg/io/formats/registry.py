@@ -130,6 +130,7 @@ FORMATS: tuple[Format, ...] = (
         read="result:read",
         knows="result:knows",
         several=True,
+        overlaps=True,
         stuff=True,
         stack=True,
         options={"labels": "tiff (default) or zarr"},

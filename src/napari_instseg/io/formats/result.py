@@ -19,7 +19,7 @@ from ...ops.rendering import rows_of
 from ...segmenter import InputError
 from ...settings import FORMATS, OUTPUTS, TIFF
 from ..images import as_stack, is_image, naming, read_label_image
-from ..objects import OBJECTS, Objects, read_objects
+from ..objects import OBJECTS, Objects, read_objects, write_objects
 from ..results import (
     RECIPE,
     SUFFIXES,
@@ -177,7 +177,7 @@ def _labels_of(given: Mapping[str, Any], image: Image) -> tuple[str, tuple[int, 
 
 
 def write(path: Path, label_sets: Iterable[LabelSet], labels: str = TIFF) -> list[str]:
-    """Write label sets into a folder as a run does.
+    """Write label sets into a folder as a run does; see `write_one`.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def write(path: Path, label_sets: Iterable[LabelSet], labels: str = TIFF) -> lis
     Returns
     -------
     list of str
-        Nothing: all that a label set has is written, but what the model found at first.
+        Nothing: all that a label set has is written.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def write(path: Path, label_sets: Iterable[LabelSet], labels: str = TIFF) -> lis
 
 
 def write_one(label_set: LabelSet, folder: Path, stem: str = "", format: str = TIFF) -> list[Path]:
-    """Write a label set like a result: label images, table, recipe with its edits.
+    """Write a label set like a result: label images, table, recipe with its edits, raw objects.
 
     Parameters
     ----------
@@ -231,10 +231,16 @@ def write_one(label_set: LabelSet, folder: Path, stem: str = "", format: str = T
     if format not in FORMATS:
         raise InputError(f"labels: expected one of {FORMATS}, got {format!r}")
     folder.mkdir(parents=True, exist_ok=True)
-    paths = result_paths(OUTPUTS, folder, stem, format)
+    raw, numbers = label_set.raw, label_set.numbers
+    kept = raw is not None and numbers is not None
+    paths = result_paths(OUTPUTS, folder, stem, format, raw=kept)
     about = About(label_set.axes, label_set.spacing, label_set.table, label_set.categories)
     for output, path in zip(OUTPUTS, paths, strict=False):
         write_output(path, output, lazily(label_set, output), about, format)
+    if raw is not None and numbers is not None:
+        ground = None if label_set.ground is None else np.asarray(label_set.ground[...])
+        objects = Objects(raw, numbers, label_set.categories, None, ground)
+        write_objects(paths[-3], objects)
     write_record(paths, label_set.table, _recipe(label_set))
     return paths
 
