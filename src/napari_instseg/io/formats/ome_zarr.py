@@ -63,7 +63,7 @@ def write(
         about = replace(about, image=path)
         _open_labels(path)
     elif path.exists() and not is_zarr(path):
-        raise InputError(f"{path}: expected a new name, or a Zarr folder; it is something else")
+        raise InputError("expected a new name, or a Zarr folder; this is something else")
     write_output(target, output, result.lazily(label_set, output), about, ZARR)
     if target != path:
         _list(path, target.name)
@@ -80,7 +80,7 @@ def _check_image(path: Path, label_set: LabelSet) -> None:
     attributes = read_attributes(path)
     if "multiscales" not in attributes or attributes.get("version") != ngff.VERSION:
         raise InputError(
-            f"{path}: expected an OME-Zarr {ngff.VERSION} image to put labels into, or a new name"
+            f"expected an OME-Zarr {ngff.VERSION} image to put labels into, or a new name"
         )
     entry = attributes["multiscales"][0]
     letters = [str(axis["name"]).upper() for axis in entry["axes"]]
@@ -92,8 +92,8 @@ def _check_image(path: Path, label_set: LabelSet) -> None:
     for axis, size in zip(label_set.axes, label_set.shape, strict=True):
         if sizes.get(axis) != size:
             raise InputError(
-                f"{path}: expected labels of the image's shape, {sizes}, got axes "
-                f"{label_set.axes} of {label_set.shape}"
+                f"expected labels of the image's shape, {sizes}, got axes {label_set.axes} of "
+                f"{label_set.shape}"
             )
 
 
