@@ -134,7 +134,7 @@ class Editor:
         """Number that a new object gets."""
         return self._scene().next_id
 
-    def apply(self, name: str, **parameters: Any) -> Change:
+    def apply(self, name: str, /, **parameters: Any) -> Change:
         """Make an edit.
 
         Parameters
