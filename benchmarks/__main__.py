@@ -9,6 +9,7 @@ from . import (
     detectron2_sahi,
     embedding_cache,
     linking,
+    measuring,
     overhead,
     painting,
     sahi_peer,
@@ -22,7 +23,7 @@ from . import (
 from ._common import Result, parse, show
 
 MODULES = (
-    *(painting, overhead, batch, sahi_peer, linking, tracking),
+    *(painting, overhead, batch, sahi_peer, linking, tracking, measuring),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
     *(scaling, startup),

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from . import models
     from .api import load_model, segment, segment_to
     from .editing import Editor
+    from .exporting import export, read_labels
     from .instances import Instances, Mask
+    from .label_set import LabelSet
+    from .measuring import measure
     from .ops.axes import Image
     from .prompting.session import PromptSession
     from .segmentation import Segmentation
@@ -31,7 +34,10 @@ _HOMES = {
     "PromptSession": "prompting.session",
     "Segmentation": "segmentation",
     "Settings": "settings",
+    "export": "exporting",
     "load_model": "api",
+    "measure": "measuring",
+    "read_labels": "exporting",
     "segment": "api",
     "segment_to": "api",
 }
@@ -49,8 +55,11 @@ __all__ = [
     "PromptSession",
     "Segmentation",
     "Settings",
+    "export",
     "load_model",
+    "measure",
     "models",
+    "read_labels",
     "segment",
     "segment_to",
 ]

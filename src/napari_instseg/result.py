@@ -109,6 +109,25 @@ class Result:
             recipe=self.recipe,
         )
 
+    def measure(
+        self,
+        images: Sequence[Image] | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        volumes: bool | None = None,
+    ) -> pd.DataFrame:
+        """Measure all segments; see `LabelSet.measure`.
+
+        Parameters
+        ----------
+        images : sequence of Image, optional
+            Whose grey values are measured; None: of the image that was segmented.
+        columns, volumes
+            See `ops.measuring.measure_labels`.
+        """
+        seen = [self.image] if images is None else images
+        return self.label_set.measure(seen, columns, volumes=volumes)
+
     @property
     def tracked(self) -> bool:
         """Whether objects go through T."""

@@ -241,7 +241,7 @@ class Segmentation(Result):
     @property
     def label_set(self) -> LabelSet:
         """Label images and table, to review, correct, measure and export."""
-        return replace(super().label_set, raw=self.raw, ground=self._ground)
+        return replace(super().label_set, raw=self.raw, numbers=self.numbers, ground=self._ground)
 
     @property
     def _ground(self) -> NDArray[np.int32] | None:

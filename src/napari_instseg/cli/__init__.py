@@ -10,7 +10,21 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..segmenter import InstsegError
-from . import cache, demo, doctor, evaluate, everything, install, models, prompt, segment, train
+from . import (
+    cache,
+    convert,
+    demo,
+    doctor,
+    evaluate,
+    everything,
+    export,
+    install,
+    measure,
+    models,
+    prompt,
+    segment,
+    train,
+)
 from .console import INTERRUPTED, UsageError
 
 DESCRIPTION = """\
@@ -20,7 +34,7 @@ Start with 'napari-instseg demo'; if something does not work, run 'napari-instse
 #: In the order in which the help lists them.
 COMMANDS = (
     *(segment, everything, prompt, demo),
-    *(models, cache, train, evaluate, install, doctor),
+    *(models, cache, train, evaluate, measure, export, convert, install, doctor),
 )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from ..settings import AS_TRAINED, AUTO, OUTPUTS, TRACK_FORMATS
 
@@ -102,6 +104,23 @@ def _length(text: str, expected: str) -> tuple[float, str]:
     if not match or float(match[1]) <= 0:
         raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
     return float(match[1]), "px" if match[2] in (None, "px") else "um"
+
+
+def option(text: str) -> tuple[str, Any]:
+    """Read the name and value of an option; numbers, true and false are what they look like.
+
+    Examples
+    --------
+    >>> option("divisor=1000"), option("hidden=true"), option("masks=rle")
+    (('divisor', 1000), ('hidden', True), ('masks', 'rle'))
+    """
+    key, sign, value = text.partition("=")
+    if not sign or not key.isidentifier():
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
 
 
 def positive(text: str) -> float:

@@ -18,12 +18,13 @@ from .links import RECIPE_KEY, link_of
 from .results import name_colors
 
 
-def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> LabelSet:
+def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels) -> LabelSet:
     """Read a Labels layer, and those of the same result, as they are now.
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
+    viewer : napari.viewer.Viewer or None
+        None: the current one.
     layer : napari.layers.Labels
         Instances: of one of our results, opened from a file, or drawn. Of a multiscale layer the
         finest level counts; lazy data stay lazy.
@@ -43,7 +44,8 @@ def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> L
     if not isinstance(layer, napari.layers.Labels):
         kind = type(layer).__name__
         raise InputError(f"expected a Labels layer, got {kind}: choose the layer with the objects")
-    letters, table = layer_axes(layer).letters, _table(viewer, layer)
+    viewer = napari.current_viewer() if viewer is None else viewer
+    letters, table = layer_axes(layer).letters, table_of(viewer, layer)
     labels, axes = _data(layer, letters), _arranged(letters)
     spacing = layer_spacing(layer, letters, level_shape(layer, 0))
     if table is None:
@@ -65,11 +67,11 @@ def label_set_of(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> L
 
 
 def outputs_of(
-    viewer: napari.viewer.Viewer, layer: napari.layers.Labels
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels
 ) -> dict[str, napari.layers.Labels]:
     """Find the Labels layers that show the same result as a layer, by output, itself included."""
     mine = link_of(layer)
-    if mine is None:
+    if mine is None or viewer is None:
         return {"instances": layer}
     found = {}
     for other in viewer.layers:
@@ -96,8 +98,10 @@ def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
     )
 
 
-def _table(viewer: napari.viewer.Viewer, layer: napari.layers.Labels) -> pd.DataFrame | None:
-    """The table of our layers: that of panoptic has all rows; None if there is none."""
+def table_of(
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels
+) -> pd.DataFrame | None:
+    """Find the table of our layers: that of panoptic has all rows; None if there is none."""
     outputs = outputs_of(viewer, layer)
     for one in (outputs.get("panoptic"), layer):
         if one is not None and {*COLUMNS} <= {*one.features.columns}:

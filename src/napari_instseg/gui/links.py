@@ -16,6 +16,8 @@ from .geometry import Placement
 RECIPE_KEY, LINK_KEY = "napari_instseg", "napari_instseg_layer"
 #: In an image layer's metadata, what the user said that its dimensions are.
 AXES_KEY = "napari_instseg_axes"
+#: In the metadata of layers that read a label image lazily: its folder.
+FILE_KEY = "napari_instseg_file"
 #: In the metadata of layers that only show what a dock is doing, and go with it.
 TEMPORARY_KEY = "napari_instseg_temporary"
 

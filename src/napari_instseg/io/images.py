@@ -73,7 +73,7 @@ def read_image(path: str | Path, axes: str | None = None) -> Image:
     and RGB. 16-bit PNG keeps its 16 bits.
     """
     path = Path(path).expanduser()
-    with _naming(path):
+    with naming(path):
         found = _read(path)
         used = _axes(found) if axes is None else NamedAxes(axes.upper())
         kept = {a: size for a, size in found.spacing.items() if a in used.letters}
@@ -94,18 +94,56 @@ def read_labels(path: str | Path) -> NDArray[np.int64]:
         If the file cannot be read, is a colour picture, or holds negative or broken numbers.
     """
     path = Path(path).expanduser()
-    with _naming(path):
-        found = _read(path, palette=False)
+    with naming(path):
+        return _whole(_read_labels(path).data[...])
+
+
+def read_label_image(path: str | Path, axes: str | None = None) -> Image:
+    """Read a label image of any known format with its axes.
+
+    Parameters
+    ----------
+    path : str or Path
+    axes : str, optional
+        See `read_image`.
+
+    Returns
+    -------
+    Image
+        Of integers; large ones are read when their pixels are asked for.
+
+    Raises
+    ------
+    InputError
+        As of `read_labels`; of numbers that are read later, only their type counts.
+    """
+    path = Path(path).expanduser()
+    with naming(path):
+        found = _read_labels(path)
+        data = found.data
+        if isinstance(data, np.ndarray) or np.dtype(data.dtype).kind not in "bui":
+            data = _whole(data[...])
+        used = _axes(found) if axes is None else NamedAxes(axes.upper())
+        kept = {a: size for a, size in found.spacing.items() if a in used.letters}
+        return Image(data, used.letters, kept, stem_of(path), used.sources)
+
+
+def _read_labels(path: Path) -> Found:
+    found = _read(path, palette=False)
+    if "S" in _axes(found).letters:
         shape = found.data.shape
-        if "S" in _axes(found).letters:
-            raise InputError(f"expected a label image, got a colour picture of shape {shape}")
-        values = np.asarray(found.data[...])
-        labels = values.astype(np.int64)
-        if values.dtype.kind not in "bui" and not np.array_equal(labels, values):
-            raise InputError(f"expected whole numbers, got {values.dtype} with fractions")
-        if labels.size and labels.min() < 0:
-            raise InputError(f"expected labels from 0, got {labels.min()}")
-        return labels
+        raise InputError(f"expected a label image, got a colour picture of shape {shape}")
+    return found
+
+
+def _whole(data: Any) -> NDArray[np.int64]:
+    values = np.asarray(data)
+    labels = values.astype(np.int64)
+    if values.dtype.kind not in "bui" and not np.array_equal(labels, values):
+        raise InputError(f"expected whole numbers, got {values.dtype} with fractions")
+    if labels.size and labels.min() < 0:
+        raise InputError(f"expected labels from 0, got {labels.min()}")
+    return labels
 
 
 def read_axes(path: Path) -> tuple[tuple[int, ...], NamedAxes] | None:
@@ -156,7 +194,7 @@ def stem_of(path: Path) -> str:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Turn whatever a reader raises into an `InputError` that names the file."""
     try:
         yield
@@ -193,7 +231,7 @@ def _read(path: Path, *, palette: bool = True) -> Found:
     if suffix in (".tif", ".tiff"):
         return read_tiff(path, palette=palette)
     if suffix in (".png", ".jpg", ".jpeg"):
-        array = _read_picture(path, palette=palette)
+        array = read_picture(path, palette=palette)
         letters = "YX" if array.ndim == 2 else "YXS"
         return Found(array, NamedAxes(letters, dict.fromkeys(letters, FILE)))
     if suffix == ".npy":
@@ -220,7 +258,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
     return array
 
 
-def _read_picture(path: Path, *, palette: bool = True) -> NDArray[Any]:
+def read_picture(path: Path, *, palette: bool = True) -> NDArray[Any]:
     """Read PNG or JPEG with Pillow, which cuts 16-bit colour to 8: that goes elsewhere."""
     from PIL import Image as Pillow
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..hands import OWN_HANDS, Hands
 from ..ops.axes import Image
 from ..ops.lazy import LazyLabels
 from ..ops.rendering import rows_of
@@ -135,25 +137,62 @@ def save_segmentation(
     check_tracks(tracks, image)
     folder.mkdir(parents=True, exist_ok=True)
     paths = result_paths(outputs, folder, stem, format, tracks)
-    table, recipe = paths[-2:]
+    about = About(
+        *(image.label_axes, image.spacing, segmentation.table, segmentation.categories),
+        image_folder(image.data),
+    )
     for output, path in zip(outputs, paths, strict=False):
         labels: NDArray[np.integer[Any]] | LazyLabels = getattr(segmentation, output)
-        if format == ZARR:
-            source = image_folder(image.data)
-            where = None if source is None else _relative(source, path)
-            about = image_label(segmentation.table, segmentation.categories, output, where)
-            write_label_zarr(
-                *(path, labels, image.label_axes, image.spacing, about),
-                hands=segmentation.hands,
-                report=report,
-            )
-        else:
-            write_labels(path, np.asarray(labels), image.label_axes, image.spacing)
+        write_output(path, output, labels, about, format, segmentation.hands, report)
     for name, path in zip(tracks, paths[len(outputs) :], strict=False):
         _write_tracks(segmentation, name, path)
-    _write_table(table, segmentation.table)
-    write_text(recipe, json.dumps(segmentation.recipe, indent=2, ensure_ascii=False) + "\n")
+    write_record(paths, segmentation.table, segmentation.recipe)
     return paths
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class About:
+    """What the files of label images say of them.
+
+    Parameters
+    ----------
+    axes, spacing
+        See `write_labels`.
+    table : DataFrame
+    categories : sequence of Category
+    image : Path, optional
+        The OME-Zarr that they are of.
+    """
+
+    axes: str
+    spacing: Mapping[str, float]
+    table: pd.DataFrame
+    categories: Sequence[Category]
+    image: Path | None = None
+
+
+def write_output(
+    path: Path,
+    output: str,
+    labels: NDArray[np.integer[Any]] | LazyLabels,
+    about: About,
+    format: str,
+    hands: Hands = OWN_HANDS,
+    report: Listener = ignore,
+) -> None:
+    """Write one label image of a result; see `write_labels` and `write_label_zarr`."""
+    if format == ZARR:
+        source = None if about.image is None else _relative(about.image, path)
+        listed = image_label(about.table, about.categories, output, source)
+        write_label_zarr(path, labels, about.axes, about.spacing, listed, hands, report)
+    else:
+        write_labels(path, np.asarray(labels), about.axes, about.spacing)
+
+
+def write_record(paths: Sequence[Path], table: pd.DataFrame, recipe: Mapping[str, Any]) -> None:
+    """Write table and recipe, the last two paths of `result_paths`."""
+    _write_table(paths[-2], table)
+    write_text(paths[-1], json.dumps(recipe, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write_tracks(segmentation: Result, format: str, path: Path) -> None:

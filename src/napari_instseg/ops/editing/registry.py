@@ -15,6 +15,7 @@ from .growing import Grow, Shrink
 from .merging import Merge
 from .numbering import Renumber
 from .painting import Paint
+from .reviewing import Review
 from .smoothing import Smooth
 from .splitting import SplitLine, SplitPoints
 
@@ -22,7 +23,7 @@ EDITS: dict[str, type[Edit]] = {
     kind.NAME: kind
     for kind in (
         *(Delete, Merge, SplitLine, SplitPoints, FillHoles, Smooth, Grow, Shrink, Cut),
-        *(RemoveEdge, Filter, Categorize, Paint, Renumber),
+        *(RemoveEdge, Filter, Categorize, Paint, Renumber, Review),
     )
 }
 #: Key of an edit's name in an entry of the log.

@@ -10,7 +10,8 @@ from .categorizing import Categorize
 from .merging import Merge
 from .numbering import Renumber, new_numbers
 from .parts import gather
-from .rows import EDGES, EDITED, Measured, Swap, blank, describe, measure, rows_by_index
+from .reviewing import Review
+from .rows import EDGES, EDITED, REVIEWED, Measured, Swap, blank, describe, measure, rows_by_index
 from .scene import Box, Reader, Scene, union
 from .stuff import edges_of, stuff_row
 from .tally import Tally
@@ -76,6 +77,9 @@ class Tabling:
         if isinstance(self._edit, Categorize):
             rows |= self._categorized(self._edit)
             boxes |= {i: self._scene.boxes[i] for i in rows}
+        if isinstance(self._edit, Review):
+            rows |= self._reviewed(self._edit)
+            boxes |= {i: self._scene.boxes[i] for i in rows}
         gone = {number for number, box in boxes.items() if box is None}
         for number, row in self._orphans(gone).items():
             rows[number] = rows.get(number, row) | {PARENT: row[PARENT]}
@@ -124,6 +128,13 @@ class Tabling:
             number: self._rows[number] | new | self._mark
             for number in edit.ids
             if self._rows[number]["category_id"] != edit.category_id
+        }
+
+    def _reviewed(self, edit: Review) -> dict[int, dict[str, Any]]:
+        return {
+            number: self._rows[number] | {REVIEWED: edit.reviewed}
+            for number in edit.ids
+            if bool(self._rows[number][REVIEWED]) != edit.reviewed
         }
 
     def _orphans(self, gone: set[int]) -> dict[int, dict[str, Any]]:

@@ -1,0 +1,150 @@
+"""Export and import: one way for every format, for Python, the command line and napari."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...label_set import LabelSet
+from ...segmenter import InputError
+from ..images import naming
+from .names import Names
+from .planes import hides
+from .registry import Format, for_reading, for_writing
+from .staging import WHOLE, staging
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written.
+
+    Parameters
+    ----------
+    paths : tuple of Path
+        All files, and folders that are one image.
+    notes : tuple of str
+        What the user should know: above all what the format could not hold.
+    """
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def write_sets(
+    label_sets: Iterable[LabelSet], path: Path, format: str | None = None, **options: Any
+) -> Exported:
+    """Write label sets in a format.
+
+    Parameters
+    ----------
+    label_sets : iterable of LabelSet
+        Taken one by one.
+    path : Path
+        A file or folder. Of several images in a format that holds one, a folder, where each has
+        the file of its name.
+    format : str, optional
+        See `registry.FORMATS`; None goes by the path's ending.
+    **options
+        See `Format.options`.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    InputError
+        If there is no such format or option, or something does not fit into it. Then nothing is
+        written.
+    OSError
+        If the files cannot be written; then, too.
+    """
+    chosen = for_writing(path, format)
+    unknown = sorted(set(options) - set(chosen.options))
+    if unknown:
+        known = ", ".join(chosen.options) or "none"
+        raise InputError(f"{chosen.name}: expected options {known}, got {', '.join(unknown)}")
+    write, notes = chosen.function("write"), dict[str, None]()
+    with naming(path), staging(path.parent) as stage:
+        sets = _looked_at(label_sets, chosen, notes)
+        if chosen.several:
+            notes |= dict.fromkeys(write(stage / _named(path, chosen), sets, **options))
+        else:
+            for target, one in _targets(sets, stage / path.name, chosen):
+                notes |= dict.fromkeys(write(target, one, **options))
+        written = [path.parent / found.relative_to(stage) for found in _files(stage)]
+    return Exported(tuple(written), tuple(notes))
+
+
+def read_sets(path: Path, format: str | None = None, **options: Any) -> Iterator[LabelSet]:
+    """Read label sets, one by one.
+
+    Parameters
+    ----------
+    path : Path
+    format : str, optional
+        See `registry.FORMATS`; None looks what it is.
+    **options
+        What the format's reader takes.
+
+    Raises
+    ------
+    InputError
+        If there is nothing, it is damaged, or of no known format; the message names the file.
+    """
+    with naming(path):
+        yield from for_reading(path, format).function("read")(path, **options)
+
+
+def _named(path: Path, chosen: Format) -> str:
+    """Name of a file with an ending of the format."""
+    return path.name if not chosen.endings or chosen.fits(path) else path.name + chosen.endings[0]
+
+
+def _targets(
+    sets: Iterator[LabelSet], path: Path, chosen: Format
+) -> Iterator[tuple[Path, LabelSet]]:
+    """Files for images that need one each: the path itself, or files in it if they are several."""
+    first = next(sets, None)
+    if first is None:
+        return
+    second = next(sets, None)
+    if second is None and (not chosen.endings or chosen.fits(path)):
+        yield path, first
+        return
+    if chosen.endings and chosen.fits(path):
+        raise InputError(
+            "expected a folder, since there are several images and the format holds one"
+        )
+    path.mkdir()
+    names, ending = Names(), chosen.endings[0] if chosen.endings else ""
+    for one in (first, *([second] if second else []), *sets):
+        yield path / f"{names.of(one.name)}{ending}", one
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below a folder; a folder that is one image counts as one."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path.suffix not in WHOLE:
+            yield from _files(path)
+        else:
+            yield path
+
+
+def _looked_at(
+    label_sets: Iterable[LabelSet], chosen: Format, notes: dict[str, None]
+) -> Iterator[LabelSet]:
+    """Note what a format cannot hold."""
+    for one in label_sets:
+        said = []
+        if not chosen.overlaps and hides(one):
+            said.append("objects overlap: of each only what is not hidden by better ones is kept")
+        if not chosen.stuff and len(one.stuff):
+            names = ", ".join(one.stuff["category"].astype(str).unique())
+            said.append(f"stuff is left out ({names}), since {chosen.name} holds objects only")
+        if not chosen.stack and one.plane_shape:
+            said.append(f"axes {one.axes}: one image a plane")
+        notes |= dict.fromkeys(f"{one.name}: {text}" for text in said)
+        yield one

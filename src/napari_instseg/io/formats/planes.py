@@ -1,0 +1,315 @@
+"""Label sets as planes of objects, and the other way round: what two-dimensional formats hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ...instances import Instances, Mask
+from ...label_set import OBJECT, LabelSet
+from ...ops.masks import paint_visible, union
+from ...segmenter import Category, InputError
+from .checks import check_size
+
+#: Of objects of which no score is known.
+SURE = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """An object in one plane.
+
+    Parameters
+    ----------
+    label : int
+        Its value in the label image; 0 if it is not there, since better objects hide it.
+    category_id : int
+    score : float
+        In [0, 1]; NaN if it is not known.
+    mask : Mask
+    crowd : bool
+        Several objects that are not told apart.
+    """
+
+    label: int
+    category_id: int
+    score: float
+    mask: Mask
+    crowd: bool = False
+
+
+def hides(label_set: LabelSet) -> bool:
+    """Whether some objects hide parts of others."""
+    things = label_set.things
+    return "hidden_area" in things and bool((things["hidden_area"] > 0).any())
+
+
+class PlaneReader:
+    """Lists the objects of a label set, plane by plane.
+
+    Parameters
+    ----------
+    label_set : LabelSet
+    whole : bool
+        With the pixels that other objects hide, where these are known.
+    hidden : bool
+        Objects that better ones hide so far that they have no label, too.
+
+    Notes
+    -----
+    What a user has painted counts: pixels under other objects are added only to objects that are
+    otherwise as the model found them, and labels without a row are objects of the first category.
+    """
+
+    def __init__(self, label_set: LabelSet, *, whole: bool = False, hidden: bool = False) -> None:
+        self._set, self._whole, self._hidden = label_set, whole, hidden
+        rows = label_set.things
+        crowd = rows["iscrowd"].tolist() if "iscrowd" in rows else [False] * len(rows)
+        listed = zip(rows["category_id"], rows["score"], crowd, strict=True)
+        about = [(int(category), float(score), bool(group)) for category, score, group in listed]
+        labels = rows["index"].astype(int).tolist()
+        self._rows = dict(zip(labels, about, strict=True))
+        self._order = {label: place for place, label in enumerate(labels)}
+        self._unlisted = next(c.id for c in categories_for(label_set) if c.is_thing), np.nan, False
+
+    def read(self, plane: tuple[int, ...]) -> list[Found]:
+        """List the objects of a plane, given by its index along each axis but the last two.
+
+        In the order of the table's rows.
+        """
+        labels = self._set.read("instances", plane)
+        masks = masks_of(labels)
+        raw = self._raw(plane)
+        if self._whole:
+            masks |= _uncovered(raw, labels, masks)
+        last = len(self._order)
+        found = [
+            Found(label, category, score, masks[label], crowd)
+            for label in sorted(masks, key=lambda label: (self._order.get(label, last), label))
+            for category, score, crowd in [self._rows.get(label, self._unlisted)]
+        ]
+        return found + (_without_label(raw, self._threshold) if self._hidden else [])
+
+    @property
+    def _threshold(self) -> float:
+        return float(self._set.recipe.get("settings", {}).get("score_threshold", 0))
+
+    def _raw(self, plane: tuple[int, ...]) -> tuple[Instances, list[int]]:
+        """What the model had found in a plane, and the labels of it; nothing if not known."""
+        raw, numbers = self._set.raw, self._set.numbers
+        if raw is None or numbers is None:
+            return Instances.empty((1, 1)), []
+        number = int(np.ravel_multi_index(plane, self._set.plane_shape)) if plane else 0
+        begin = sum(len(one) for one in raw[:number])
+        return raw[number], np.asarray(numbers)[begin : begin + len(raw[number])].tolist()
+
+
+def categories_for(label_set: LabelSet) -> tuple[Category, ...]:
+    """All categories of a label set: its own, its table's, at least one of things."""
+    known = {category.id: category for category in label_set.categories}
+    columns = ["category_id", "category", "is_thing"]
+    for number, name, is_thing in label_set.table[columns].drop_duplicates().to_numpy():
+        known.setdefault(int(number), Category(int(number), str(name), bool(is_thing)))
+    if not any(category.is_thing for category in known.values()):
+        number = OBJECT.id if OBJECT.id not in known else max(known) + 1
+        known[number] = replace(OBJECT, id=number)
+    return tuple(known[number] for number in sorted(known))
+
+
+def masks_of(labels: NDArray[np.integer[Any]]) -> dict[int, Mask]:
+    """Crop every label of a (H, W) label image, but 0."""
+    # Numbers of their own: the largest label says nothing of how many there are.
+    places, values = pd.factorize(labels.ravel())
+    codes = (places + 1).reshape(labels.shape).astype(np.int32)
+    boxes = ndimage.find_objects(codes)
+    return {
+        int(label): Mask((box[0].start, box[1].start), codes[box] == code)
+        for code, (label, box) in enumerate(zip(values, boxes, strict=True), start=1)
+        if label > 0
+    }
+
+
+def _uncovered(
+    raw: tuple[Instances, list[int]], labels: NDArray[np.int32], masks: Mapping[int, Mask]
+) -> dict[int, Mask]:
+    """Whole masks of the objects of which others hide a part, by label."""
+    found: dict[int, list[Mask]] = {}
+    for label, mask in zip(raw[1], raw[0].masks, strict=True):
+        if label > 0:
+            found.setdefault(label, []).append(mask)
+    whole = {}
+    for label, parts in found.items():
+        model = union(parts).tight()
+        if model is None:
+            continue
+        here = labels[model.slices]
+        own = here == label
+        seen = masks[label].area if label in masks else 0
+        under = model.pixels & ~own
+        if np.count_nonzero(own & model.pixels) == seen and under.any() and here[under].all():
+            whole[label] = model
+    return whole
+
+
+def _without_label(raw: tuple[Instances, list[int]], threshold: float) -> list[Found]:
+    """Objects from a score on that have no label, since better ones hide them."""
+    shown = (np.array(raw[1], np.int64) == 0) & (raw[0].scores >= np.float32(threshold))
+    return [
+        Found(0, int(raw[0].category_ids[i]), float(raw[0].scores[i]), mask)
+        for i in np.flatnonzero(shown).tolist()
+        if (mask := raw[0].masks[i].tight()) is not None
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Planes of one image, as they are read.
+
+    Parameters
+    ----------
+    name : str
+    axes : str
+        Of the label image.
+    shape : tuple of int
+        Of the label image.
+    source : str
+        For the table.
+    spacing : mapping of str to float
+        µm per pixel by axis letter, where known.
+    recipe : mapping
+        See `LabelSet`.
+    """
+
+    name: str
+    axes: str
+    shape: tuple[int, ...]
+    source: str
+    spacing: Mapping[str, float] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_size(self.shape)
+
+    def paint(
+        self, planes: Mapping[tuple[int, ...], Sequence[Found]], categories: Sequence[Category]
+    ) -> LabelSet:
+        """Make a label set of objects: better scores hide others, crowds are hidden by all.
+
+        Parameters
+        ----------
+        planes : mapping of tuple of int to sequence of Found
+            By index; planes without objects may be missing. The same label in several planes is
+            one object.
+        categories : sequence of Category
+
+        Raises
+        ------
+        InputError
+            If an object has more than one category.
+        """
+        height, width = self.shape[-2:]
+        labels = np.zeros(self.shape, np.int32)
+        raw: list[Instances] = []
+        rows: list[tuple[Any, ...]] = []
+        hidden = 0
+        for index in np.ndindex(*self.shape[:-2]):
+            found = planes.get(index, ())
+            raw.append(_instances(found, (height, width)))
+            order = sorted(range(len(found)), key=lambda i: (found[i].crowd, -_score(found[i])))
+            rank = np.empty(len(found), np.int32)
+            rank[order] = np.arange(1, len(found) + 1)
+            visible, area = paint_visible(labels[index], raw[-1].masks, rank, 0)
+            names = np.array([0, *(found[i].label for i in order)], np.int32)
+            labels[index] = names[labels[index]]
+            hidden += int((area - visible).sum())
+            rows += _rows(found, index, visible, area)
+        numbers = np.array(
+            [one.label for i in np.ndindex(*self.shape[:-2]) for one in planes.get(i, ())], np.int32
+        )
+        return LabelSet(
+            labels,
+            self.axes,
+            self._table(rows, categories),
+            tuple(categories),
+            self.name,
+            self.spacing,
+            raw=tuple(raw) if hidden else None,
+            numbers=numbers if hidden else None,
+            recipe=self.recipe,
+        )
+
+    def _table(
+        self, rows: Sequence[tuple[Any, ...]], categories: Sequence[Category]
+    ) -> pd.DataFrame:
+        """One row an object, from one row an object and plane."""
+        each = pd.DataFrame(rows, columns=list(_COLUMNS))
+        groups = each.groupby("index", sort=True)
+        several = groups["category_id"].nunique() > 1
+        if several.any():
+            raise InputError(f"object {several.idxmax()}: expected one category in all planes")
+        least, most = groups.min(), groups.max()
+        table = pd.DataFrame({"index": least.index.to_numpy(np.int64)})
+        names = {category.id: category.name for category in categories}
+        ids = least["category_id"].to_numpy(np.int64)
+        table["category_id"] = ids
+        table["category"] = [names[i] for i in ids.tolist()]
+        table["is_thing"] = True
+        table["score"] = most["score"].to_numpy(np.float32)
+        for column in ("area", "hidden_area"):
+            table[column] = groups[column].sum().to_numpy(np.int64)
+        for column in ("row_min", "col_min"):
+            table[column] = least[column].to_numpy(np.int64)
+        for column in ("row_max", "col_max"):
+            table[column] = most[column].to_numpy(np.int64)
+        for number, axis in enumerate(self.axes[:-2].lower()):
+            place = [index[number] for index in each["plane"]]
+            ends = each.assign(place=place).groupby("index")["place"]
+            table[axis] = table[f"{axis}_first"] = ends.min().to_numpy(np.int64)
+            table[f"{axis}_last"] = ends.max().to_numpy(np.int64)
+        edges = (table[["row_min", "col_min"]] == 0).any(axis=1)
+        for column, size in zip(("row_max", "col_max"), self.shape[-2:], strict=True):
+            edges |= table[column] == size
+        table["touches_edge"] = edges
+        if each["iscrowd"].any():
+            table["iscrowd"] = most["iscrowd"].to_numpy(bool)
+        table["source"] = self.source
+        return table
+
+
+_COLUMNS = (
+    *("index", "category_id", "score", "iscrowd", "area", "hidden_area"),
+    *("row_min", "col_min", "row_max", "col_max", "plane"),
+)
+
+
+def _rows(
+    found: Sequence[Found],
+    index: tuple[int, ...],
+    visible: NDArray[np.int64],
+    area: NDArray[np.int64],
+) -> Iterator[tuple[Any, ...]]:
+    for one, seen, all_of_it in zip(found, visible.tolist(), area.tolist(), strict=True):
+        rows, cols = one.mask.slices
+        yield (
+            *(one.label, one.category_id, _score(one), one.crowd, seen, all_of_it - seen),
+            *(rows.start, cols.start, rows.stop, cols.stop, index),
+        )
+
+
+def _instances(found: Sequence[Found], shape: tuple[int, int]) -> Instances:
+    return Instances.create(
+        shape,
+        [one.mask for one in found],
+        scores=[_score(one) for one in found],
+        category_ids=[one.category_id for one in found],
+    )
+
+
+def _score(one: Found) -> float:
+    return SURE if np.isnan(one.score) else one.score

@@ -1,0 +1,170 @@
+"""All formats by name: what each can hold, and where its functions are."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...segmenter import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of files.
+
+    Parameters
+    ----------
+    name : str
+        What users call it.
+    title : str
+        What it is, in a few words.
+    endings : tuple of str
+        Of file names, in lower case; a name without any gets the first. Empty: a folder.
+    write, read, knows : str, optional
+        Functions "module:function", the module below this package. Without, it is not written,
+        not read, or known by its endings alone. ``path`` lies in a folder of its own, whose
+        content takes its place once all is written: a writer may leave files beside it, and
+        needs no other care. Errors are InputError.
+
+        - write(path, label_sets, **options) -> list of str: what the user should know. Label sets
+          come one by one; without ``several`` it is write(path, label_set, **options).
+        - read(path, **options) -> iterator of LabelSet.
+        - knows(path) -> bool: whether a file with such an ending, or a folder, is of this format.
+    several : bool
+        One file, or folder, may hold several images.
+    overlaps, stuff, stack : bool
+        Whether it has room for pixels that two objects share, for segments of stuff, and for
+        more than two dimensions. Users are told what is lost.
+    options : mapping of str to str
+        Options that ``write`` takes, and what they are for.
+    extra : str, optional
+        The package's extra that is needed.
+    """
+
+    name: str
+    title: str
+    endings: tuple[str, ...] = ()
+    write: str | None = None
+    read: str | None = None
+    knows: str | None = None
+    several: bool = False
+    overlaps: bool = False
+    stuff: bool = False
+    stack: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    extra: str | None = None
+
+    def function(self, role: str) -> Callable[..., Any]:
+        """Import its function for a role: "write", "read" or "knows".
+
+        Raises
+        ------
+        InputError
+            If it has none, or a package that it needs is missing.
+        """
+        home = getattr(self, role)
+        if home is None:
+            raise InputError(f"{self.name} cannot be {'written' if role == 'write' else 'read'}")
+        module, _, name = home.partition(":")
+        try:
+            found: Callable[..., Any] = getattr(
+                importlib.import_module(f".{module}", __package__), name
+            )
+        except ModuleNotFoundError as error:
+            if self.extra is None:
+                raise
+            raise InputError(
+                f"{self.name} needs the package {error.name}: "
+                f'pip install "napari-instseg[{self.extra}]"'
+            ) from error
+        return found
+
+    def fits(self, path: Path) -> bool:
+        """Whether a name has one of the endings."""
+        return path.name.lower().endswith(self.endings)
+
+
+#: Where several have an ending, the first one is written, and the first that knows a file reads it.
+FORMATS: tuple[Format, ...] = (
+    Format(
+        *("result", "a folder as of 'napari-instseg segment'; read: plain label images, too"),
+        write="result:write",
+        read="result:read",
+        knows="result:knows",
+        several=True,
+        stuff=True,
+        stack=True,
+        options={"labels": "tiff (default) or zarr"},
+    ),
+    Format(
+        *("coco", "COCO instances, JSON", (".json",)),
+        write="coco:write",
+        read="coco_reading:read",
+        knows="coco_reading:knows",
+        several=True,
+        overlaps=True,
+        options={
+            "masks": "rle (default) or polygons; objects with holes are run lengths in any case",
+            "hidden": "true: objects that better ones hide, too, as the model found them",
+        },
+    ),
+)
+
+
+def find(name: str) -> Format:
+    """Find a format by its name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for one in FORMATS:
+        if one.name == name.lower():
+            return one
+    raise InputError(f"format: expected one of {', '.join(f.name for f in FORMATS)}, got {name!r}")
+
+
+def for_writing(path: Path, name: str | None = None) -> Format:
+    """Find the format to write a path in: by its name, else by the path's ending.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or it is not clear which.
+    """
+    if name is not None:
+        return find(name)
+    for one in FORMATS:
+        if one.write and one.endings and one.fits(path):
+            return one
+    known = {ending: one.name for one in reversed(FORMATS) for ending in one.endings if one.write}
+    raise InputError(
+        f"{path}: expected a name that ends in {', '.join(known)}, or a format: one of "
+        f"{', '.join(f.name for f in FORMATS if f.write)}"
+    )
+
+
+def for_reading(path: Path, name: str | None = None) -> Format:
+    """Find the format of a file or folder: the one named, else the first that knows it.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or none knows the file.
+    """
+    if name is not None:
+        return find(name)
+    for one in FORMATS:
+        if not one.read or (one.endings and not one.fits(path)):
+            continue
+        if one.knows is None or one.function("knows")(path):
+            return one
+    if not path.exists():
+        raise InputError("no such file or folder")
+    raise InputError(
+        f"expected one of {', '.join(f.name for f in FORMATS if f.read)}, got something else"
+    )

@@ -1,0 +1,270 @@
+"""Our own results on disk, and plain label images, as label sets; label sets as results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ...label_set import COLUMNS, LabelSet
+from ...ops.axes import Image
+from ...ops.lazy import LazyLabels
+from ...ops.rendering import rows_of
+from ...segmenter import Category, InputError
+from ...settings import FORMATS, OUTPUTS, TIFF
+from ..images import is_image, read_label_image
+from ..results import (
+    RECIPE,
+    SUFFIXES,
+    TABLE,
+    About,
+    read_table,
+    result_paths,
+    write_output,
+    write_record,
+)
+from . import checks
+from .categories import unknown_category
+from .names import Names
+
+INSTANCES, SEMANTIC, PANOPTIC = OUTPUTS
+
+
+def knows(path: Path) -> bool:
+    """Whether a path is a result, the stem of one, a folder with some, or a label image."""
+    if path.is_dir():
+        return is_image(path) or bool(stems_in(path))
+    if not path.exists():
+        return bool(_beside(path.parent, path.name))
+    return is_image(path) or _own_stem(path) is not None
+
+
+def read(path: Path, axes: str | None = None) -> Iterator[LabelSet]:
+    """Read results, or a label image of which nothing else is known.
+
+    Parameters
+    ----------
+    path : Path
+        A folder with results, a file of one, ``folder/stem``, or a label image.
+    axes : str, optional
+        Of a label image, instead of what its file says; see `read_image`.
+
+    Yields
+    ------
+    LabelSet
+        Label images that are large, or in Zarr, are read when they are looked at.
+
+    Raises
+    ------
+    InputError
+        If a file of a result is missing or damaged.
+    """
+    if path.is_dir() and not is_image(path):
+        for stem in stems_in(path):
+            yield read_one(path, stem)
+        return
+    own = _own_stem(path) if path.exists() else path.name
+    if own is not None and axes is None:
+        yield read_one(path.parent, own)
+        return
+    image = read_label_image(path, axes)
+    yield LabelSet.from_labels(
+        *_arranged(image), spacing=image.spacing, name=image.name, source=path.name
+    )
+
+
+def stems_in(folder: Path) -> list[str]:
+    """Stems of the results in a folder; "" of one without."""
+    stems = {_without(path.name, TABLE) for path in folder.glob(f"*{TABLE}")}
+    return sorted(s for s in stems if s is not None and INSTANCES in _beside(folder, s))
+
+
+def read_one(folder: Path, stem: str) -> LabelSet:
+    """Read the label images, table and recipe of one result.
+
+    Raises
+    ------
+    InputError
+        If the objects' label image or the table is missing, a file is damaged, or they do not
+        fit together.
+    """
+    files = _beside(folder, stem)
+    for name in (INSTANCES, TABLE):
+        if name not in files:
+            raise InputError(f"expected {_prefix(stem)}{name} of a result in {folder}, found none")
+    images = {name: read_label_image(files[name]) for name in OUTPUTS if name in files}
+    table = _typed(read_table(files[TABLE]), files[TABLE])
+    recipe: dict[str, Any] = {}
+    if RECIPE in files:
+        recipe = checks.table_of(checks.read_json(files[RECIPE]), str(files[RECIPE]))
+    labels, axes = _arranged(images[INSTANCES])
+    told = recipe.get("input")
+    given = told if isinstance(told, dict) else {}
+    with_stuff = not table["is_thing"].all()
+    return LabelSet(
+        labels,
+        axes,
+        table,
+        _categories(table),
+        str(given.get("name", stem or folder.resolve().name)),
+        images[INSTANCES].spacing or dict(given.get("spacing_um", {})),
+        semantic=_arranged(images[SEMANTIC])[0] if with_stuff and SEMANTIC in images else None,
+        panoptic=_arranged(images[PANOPTIC])[0] if with_stuff and PANOPTIC in images else None,
+        recipe=recipe,
+    )
+
+
+def write(path: Path, label_sets: Iterable[LabelSet], labels: str = TIFF) -> list[str]:
+    """Write label sets into a folder as a run does.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    label_sets : iterable of LabelSet
+    labels : {"tiff", "zarr"}
+        Format of the label images.
+
+    Returns
+    -------
+    list of str
+        Nothing: all that a label set has is written, but what the model found at first.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or it has no room for the axes.
+    """
+    names = Names()
+    for one in label_sets:
+        write_one(one, path, names.of(one.name), labels)
+    return []
+
+
+def write_one(label_set: LabelSet, folder: Path, stem: str = "", format: str = TIFF) -> list[Path]:
+    """Write a label set like a result: label images, table, recipe with its edits.
+
+    Parameters
+    ----------
+    label_set : LabelSet
+    folder : Path
+        Made if it is not there.
+    stem : str
+        See `Segmentation.save`.
+    format : {"tiff", "zarr"}
+        Of the label images.
+
+    Returns
+    -------
+    list of Path
+        What was written, the recipe last.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or it has no room for the axes.
+    OSError
+        If the folder cannot be written to.
+    """
+    if format not in FORMATS:
+        raise InputError(f"labels: expected one of {FORMATS}, got {format!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = result_paths(OUTPUTS, folder, stem, format)
+    about = About(label_set.axes, label_set.spacing, label_set.table, label_set.categories)
+    for output, path in zip(OUTPUTS, paths, strict=False):
+        write_output(path, output, lazily(label_set, output), about, format)
+    write_record(paths, label_set.table, _recipe(label_set))
+    return paths
+
+
+def lazily(label_set: LabelSet, output: str) -> LazyLabels:
+    """Give a label image of a set, read where it is looked at."""
+    rows = rows_of(label_set.table, output)
+    largest = int(rows["index"].max()) if len(rows) else 0
+
+    def plan(index: tuple[int, ...], rows: slice, cols: slice) -> partial[NDArray[np.int32]]:
+        return partial(label_set.read, output, (*index, rows, cols))
+
+    return LazyLabels(label_set.shape, plan, largest)
+
+
+def _recipe(label_set: LabelSet) -> dict[str, Any]:
+    """The recipe of a label set; of plain labels at least what they are of."""
+    about = {
+        "name": label_set.name,
+        "shape": list(label_set.shape),
+        "axes": label_set.axes,
+        "spacing_um": dict(label_set.spacing),
+    }
+    return {"schema": 1, "input": about, **label_set.recipe}
+
+
+def _arranged(image: Image) -> tuple[Any, str]:
+    """Labels and axes, the last two of them Y and X."""
+    order = [image.axes.index(a) for a in image.label_axes if a in image.axes]
+    order = [i for i in range(len(image.axes)) if i not in order] + order
+    axes = "".join(image.axes[i] for i in order)
+    data: Any = image.data
+    if order != sorted(order):
+        data = np.asarray(data[...]).transpose(order)
+    return data, axes
+
+
+def _categories(table: pd.DataFrame) -> tuple[Category, ...]:
+    rows = table.drop_duplicates("category_id").sort_values("category_id")
+    columns = (rows[name].tolist() for name in ("category_id", "category", "is_thing"))
+    return tuple(
+        Category(number, str(name), bool(is_thing), unknown_category(number).color)
+        for number, name, is_thing in zip(*columns, strict=True)
+    )
+
+
+def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """A table as a run has it, whatever was read."""
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise InputError(f"{path}: expected a table as a run writes it, without {missing}")
+    try:
+        kinds = {"index": np.int64, "category_id": np.int64, "is_thing": bool, "score": np.float32}
+        table = table.astype({**kinds, "category": str, "source": str})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected numbers as a run writes them ({error})") from error
+    if table["index"].duplicated().any() or (table[["index", "category_id"]] < 1).any(axis=None):
+        raise InputError(f"{path}: expected each index once, indices and categories from 1")
+    return table
+
+
+def _own_stem(path: Path) -> str | None:
+    """Stem of the result that a file is of; None if it is of none."""
+    for name in (RECIPE, TABLE, *(o + s for o in OUTPUTS for s in SUFFIXES.values())):
+        stem = _without(path.name, name)
+        if stem is not None and TABLE in _beside(path.parent, stem):
+            return stem
+    return None
+
+
+def _without(text: str, name: str) -> str | None:
+    """What comes before a file's name in that of a result; None if it does not."""
+    if text == name:
+        return ""
+    return text.removesuffix(f"_{name}") if text.endswith(f"_{name}") else None
+
+
+def _prefix(stem: str) -> str:
+    return f"{stem}_" if stem else ""
+
+
+def _beside(folder: Path, stem: str) -> dict[str, Path]:
+    """Files of a result, by output or name."""
+    files = {name: folder / (_prefix(stem) + name) for name in (TABLE, RECIPE)}
+    for output in OUTPUTS:
+        for suffix in SUFFIXES.values():
+            path = folder / (_prefix(stem) + output + suffix)
+            if path.exists():
+                files[output] = path
+    return {name: path for name, path in files.items() if path.exists()}
