@@ -23,6 +23,7 @@ from .hiding import Hider
 from .highlight import Highlight
 from .open_editor import open_editor, read_anew
 from .places import Places, as_box, extents
+from .strokes import Strokes
 
 
 class ReviewSession(QObject):
@@ -78,6 +79,7 @@ class ReviewSession(QObject):
         self._events = (layer.events.data, layer.events.features)
         for event in self._events:
             event.connect(self._hear)
+        self._strokes = Strokes(self)
         self._dims = (viewer.dims.events.current_step, viewer.dims.events.ndisplay)
         for event in self._dims:
             event.connect(self._follow)
@@ -139,12 +141,14 @@ class ReviewSession(QObject):
 
     def apply(self, name: str, /, **parameters: Any) -> Change:
         """Make an edit; see `Editor.apply`."""
+        self._strokes.take()
         change = self.editor.apply(name, **parameters)
         self._take(change)
         return change
 
     def undo(self) -> None:
         """Take the last edit back, if there is one."""
+        self._strokes.take()
         change = None if self._editor is None else self._editor.undo()
         if change is not None:
             self._take(change)
@@ -254,6 +258,7 @@ class ReviewSession(QObject):
 
     def close(self) -> None:
         """Show all objects, and let go of the layers."""
+        self._strokes.close()
         for event in self._events:
             event.disconnect(self._hear)
         for event in self._dims:
