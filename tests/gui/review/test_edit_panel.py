@@ -61,6 +61,7 @@ class Bench:
         qtbot.wait(100)
         self.hands = Hands(viewer, qtbot, self.layers[0])
         self.panel = self.widget.edit
+        self.widget.tabs.setCurrentWidget(self.panel)
 
     @property
     def session(self) -> Any:

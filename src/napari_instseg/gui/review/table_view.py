@@ -17,14 +17,12 @@ from qtpy.QtCore import (
 from qtpy.QtGui import QKeyEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
-from .columns import TITLES
+from .columns import SEEN_LATER
 from .table_model import SegmentModel
 
 ROW_HEIGHT = 24
 #: Widths of columns at first, px.
 WIDTH, WIDTHS = 74, {"index": 48, "category": 86, "score": 56, "touches_edge": 46}
-#: Shown at first, beside what was measured; a right click on the header shows more.
-FIRST = ("index", "category", "score", "area", "area_um2", "touches_edge", "reviewed", "edited")
 
 
 class SegmentView(QTableView):
@@ -80,8 +78,7 @@ class SegmentView(QTableView):
         self._names = names
         for place, name in enumerate(names):
             self.setColumnWidth(place, WIDTHS.get(name, WIDTH))
-            usual = name in FIRST or name not in TITLES
-            self.setColumnHidden(place, not self._wanted.get(name, usual))
+            self.setColumnHidden(place, not self._wanted.get(name, name not in SEEN_LATER))
         header, order = self.horizontalHeader(), self.segments.sorted_by
         if header is not None:
             with QSignalBlocker(header):
@@ -120,9 +117,9 @@ class SegmentView(QTableView):
         if marks is None:
             return
         rows = self.segments.rows_of(labels)
-        with QSignalBlocker(self):
-            marks.clearSelection()
-            marks.select(self._ranges(rows), QItemSelectionModel.SelectionFlag.Select)
+        # Of thousands of ranges Qt would compare each with each to say what has changed.
+        with QSignalBlocker(marks):
+            marks.select(self._ranges(rows), QItemSelectionModel.SelectionFlag.ClearAndSelect)
             current = self.segments.rows_of(labels[:1])
             if len(current):
                 index = self.segments.index(int(current[0]), 0)
@@ -154,15 +151,15 @@ class SegmentView(QTableView):
         marks = self.selectionModel()
         if marks is None:
             return []
-        ranges = (marks.selection()[i] for i in range(len(marks.selection())))
-        rows = [row for part in ranges for row in range(part.top(), part.bottom() + 1)]
+        ranges = marks.selection()
+        parts = (ranges[i] for i in range(len(ranges)))
+        rows = [row for part in parts for row in range(part.top(), part.bottom() + 1)]
         current = marks.currentIndex().row()
         rows = sorted(set(rows), key=lambda row: (row != current, row))
         return self.segments.labels_of(rows)
 
     def _tell(self) -> None:
-        if not self.signalsBlocked():
-            self.marked.emit(self.marked_labels())
+        self.marked.emit(self.marked_labels())
 
     # ------------------------------------------------------------------------------ Qt's own
 

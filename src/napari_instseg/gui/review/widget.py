@@ -22,6 +22,7 @@ from superqt.utils import qdebounced
 
 from ...editing import Editor
 from ...label_set import LabelSet
+from ...ops.editing.deleting import Delete, Filter
 from ...progress import how_many
 from ...segmenter import InstsegError
 from ..docks import is_taken_away
@@ -120,8 +121,8 @@ class ReviewWidget(QWidget):
 
     def _build(self) -> None:
         for title, panel in (
-            ("Edit", self.edit),
             ("Filter", self.filter),
+            ("Edit", self.edit),
             ("Scatter", self.scatter),
             ("Doubtful", self.doubtful),
             ("Classes", self.classes),
@@ -162,6 +163,7 @@ class ReviewWidget(QWidget):
         if self.listing.worker is not None:
             self.listing.cancel()
         self._put_aside()
+        self._prune()
         if layer is None:
             self._set_session(None)
         elif layer.unique_id in self._sessions:
@@ -192,7 +194,7 @@ class ReviewWidget(QWidget):
             return
         session = ReviewSession(self.viewer, layer, *read)
         session.setParent(self)
-        session.outdated.connect(self._reload)
+        session.outdated.connect(self._hear)
         session.changed.connect(self._show_state)
         self._sessions[layer.unique_id] = session
         self._set_session(session)
@@ -209,6 +211,23 @@ class ReviewWidget(QWidget):
         if self.session is not None and self.session.layer in self.viewer.layers:
             self.session.select(())
             self.session.show_all()
+
+    def _prune(self) -> None:
+        """End the session of a layer that turned out to be a part of a result.
+
+        A run adds panoptic first: for a moment it looks like a result of its own.
+        """
+        for session in list(self._sessions.values()):
+            outputs = outputs_of(self.viewer, session.layer)
+            if outputs.get("instances", session.layer) is not session.layer:
+                self._end(session)
+
+    def _hear(self, session: ReviewSession) -> None:
+        """Read a layer again once no more is done to it."""
+        if session is self.session:
+            self._reload()
+        else:
+            self._end(session)
 
     @qdebounced(timeout=100)
     def _reload(self) -> None:
@@ -228,7 +247,7 @@ class ReviewWidget(QWidget):
                 self._choose()
 
     def _end(self, session: ReviewSession) -> None:
-        session.outdated.disconnect(self._reload)
+        session.outdated.disconnect(self._hear)
         session.close()
         self._sessions.pop(session.layer.unique_id, None)
         session.setParent(None)
@@ -278,14 +297,20 @@ class ReviewWidget(QWidget):
         ranges = list(filters.ranges.items())
         filters.clear()
         self.rows.search.clear()
-        if len(ranges) == 1:
-            ((column, (low, high)),) = ranges
-            session.apply("filter", column=column, min=low, max=high, ids=ids)
-        else:
-            session.apply("delete", ids=ids)
+        try:
+            if len(ranges) == 1:
+                ((column, (low, high)),) = ranges
+                session.apply(Filter.NAME, column=column, min=low, max=high, ids=ids)
+            else:
+                session.apply(Delete.NAME, ids=ids)
+        except InstsegError as error:
+            notify(error)
+            self.rows.filter()
 
     def _show_state(self, change: object = None) -> None:
         session = self.session
+        self.undo_button.setEnabled(session is not None and session.can_undo)
+        self.redo_button.setEnabled(session is not None and session.can_redo)
         if session is None:
             self.status.clear()
             return
