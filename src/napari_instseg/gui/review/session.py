@@ -18,6 +18,7 @@ from ...editing import Change, Editor
 from ...label_set import LabelSet
 from ...ops.editing.categorizing import Categorize
 from ...ops.editing.registry import EDIT
+from ...ops.editing.renaming import Rename
 from ...ops.editing.reviewing import Review
 from ...ops.rendering import rows_of
 from ..label_layers import outputs_of
@@ -26,9 +27,10 @@ from .hiding import Hider
 from .highlight import Highlight
 from .open_editor import open_editor, read_anew
 from .places import Places, as_box, extents
+from .strokes import Strokes
 
 #: Edits after which all objects have the pixels that they had.
-OF_THE_TABLE = (Categorize.NAME, Review.NAME)
+OF_THE_TABLE = (Categorize.NAME, Rename.NAME, Review.NAME)
 
 
 class ReviewSession(QObject):
@@ -84,6 +86,7 @@ class ReviewSession(QObject):
         self._events = (layer.events.data, layer.events.features)
         for event in self._events:
             event.connect(self._hear)
+        self._strokes = Strokes(self)
         self._dims = (viewer.dims.events.current_step, viewer.dims.events.ndisplay)
         for event in self._dims:
             event.connect(self._follow)
@@ -145,6 +148,7 @@ class ReviewSession(QObject):
 
     def apply(self, name: str, /, **parameters: Any) -> Change:
         """Make an edit; see `Editor.apply`."""
+        self._strokes.take()
         change = self.editor.apply(name, **parameters)
         self._take(change, name)
         return change
@@ -161,6 +165,7 @@ class ReviewSession(QObject):
 
     def undo(self) -> None:
         """Take the last edit back, if there is one."""
+        self._strokes.take()
         if self._editor is not None and self._editor.can_undo:
             name = str(self._editor.edits[-1][EDIT])
             self._take(self._editor.undo(), name)
@@ -272,6 +277,7 @@ class ReviewSession(QObject):
 
     def close(self) -> None:
         """Show all objects, and let go of the layers."""
+        self._strokes.close()
         for event in self._events:
             event.disconnect(self._hear)
         for event in self._dims:

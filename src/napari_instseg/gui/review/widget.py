@@ -33,8 +33,10 @@ from ..prompt.classes import KEYS
 from ..task_row import TaskRow, notify
 from .classes_panel import ClassesPanel
 from .doubtful import DoubtfulPanel
+from .edit_panel import EditPanel
 from .measure_panel import MeasurePanel
 from .open_editor import is_quick, read_layer
+from .pencil import CLICKS, LINE
 from .picking import Picker
 from .plot_panels import FilterPanel, ScatterPanel
 from .rows import Rows
@@ -79,12 +81,12 @@ class ReviewWidget(QWidget):
         self.filter = FilterPanel(napari_viewer, self.rows)
         self.scatter = ScatterPanel(napari_viewer, self.rows)
         self.doubtful, self.classes = DoubtfulPanel(napari_viewer), ClassesPanel()
-        self.measure = MeasurePanel(napari_viewer)
+        self.measure, self.edit = MeasurePanel(napari_viewer), EditPanel()
         self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
         self._picker = Picker(napari_viewer, self._pick)
         self.shortcuts = Shortcuts(napari_viewer, self._actions())
         self._parts: list[Any] = [
-            *(self.rows, self.doubtful, self.classes, self.measure, self.shortcuts)
+            *(self.rows, self.edit, self.doubtful, self.classes, self.measure, self.shortcuts)
         ]
         self._build()
         self.choice.layer_changed.connect(self._choose)
@@ -92,6 +94,7 @@ class ReviewWidget(QWidget):
         self.rows.changed.connect(self._show_state)
         self.rows.view.pressed_key.connect(self.shortcuts.press)
         self.filter.confirmed.connect(self._delete_hidden)
+        self.edit.drawing.connect(self._let_draw)
         self.undo_button.clicked.connect(self.undo)
         self.redo_button.clicked.connect(self.redo)
         self._choose()
@@ -105,6 +108,10 @@ class ReviewWidget(QWidget):
             "F": doubtful.fix.emit,
             "N": doubtful.next,
             "P": doubtful.previous,
+            "Delete": self.edit.delete,
+            "J": self.edit.merge,
+            "L": partial(self.edit.draw, LINE),
+            "K": partial(self.edit.draw, CLICKS),
             UNDO: self.undo,
             REDO: self.redo,
         }
@@ -114,6 +121,7 @@ class ReviewWidget(QWidget):
 
     def _build(self) -> None:
         for title, panel in (
+            ("Edit", self.edit),
             ("Filter", self.filter),
             ("Scatter", self.scatter),
             ("Doubtful", self.doubtful),
@@ -258,6 +266,13 @@ class ReviewWidget(QWidget):
 
     # ---------------------------------------------------------------------------- the canvas
 
+    def _let_draw(self, drawing: bool) -> None:
+        """Choose nothing by clicks while these draw."""
+        if drawing:
+            self._picker.detach()
+        elif self.isVisible():
+            self._picker.attach()
+
     def _pick(self, event: Any, extend: bool) -> None:
         """Choose what was clicked; with Shift, beside what is chosen, or no longer."""
         session = self.session
@@ -319,6 +334,7 @@ class ReviewWidget(QWidget):
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
         """Leave the canvas alone."""
         super().hideEvent(event)
+        self.edit.put_down()
         self._picker.detach()
         self.shortcuts.detach()
 

@@ -10,6 +10,7 @@ from .categorizing import Categorize
 from .merging import Merge
 from .numbering import Renumber, new_numbers
 from .parts import gather
+from .renaming import Rename
 from .reviewing import Review
 from .rows import EDGES, EDITED, REVIEWED, Measured, Swap, blank, describe, measure, rows_by_index
 from .scene import Box, Reader, Scene, union
@@ -80,6 +81,9 @@ class Tabling:
         if isinstance(self._edit, Review):
             rows |= self._reviewed(self._edit)
             boxes |= {i: self._scene.boxes[i] for i in rows}
+        if isinstance(self._edit, Rename):
+            rows |= self._renamed(self._edit)
+            boxes |= {i: self._scene.boxes[i] for i in rows if i in self._scene.boxes}
         gone = {number for number, box in boxes.items() if box is None}
         for number, row in self._orphans(gone).items():
             rows[number] = rows.get(number, row) | {PARENT: row[PARENT]}
@@ -135,6 +139,13 @@ class Tabling:
             number: self._rows[number] | {REVIEWED: edit.reviewed}
             for number in edit.ids
             if bool(self._rows[number][REVIEWED]) != edit.reviewed
+        }
+
+    def _renamed(self, edit: Rename) -> dict[int, dict[str, Any]]:
+        return {
+            number: row | {"category": edit.name}
+            for number, row in self._rows.items()
+            if row["category_id"] == edit.category_id and row["category"] != edit.name
         }
 
     def _orphans(self, gone: set[int]) -> dict[int, dict[str, Any]]:
