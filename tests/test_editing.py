@@ -113,7 +113,11 @@ def some_edit(data: st.DataObject, editor: Editor) -> tuple[str, dict[str, Any]]
                 tuple(start), np.reshape(values, sizes).astype(np.int32), 2
             ).to_json()
         ),
+        "rename": st.fixed_dictionaries(
+            {"category_id": st.sampled_from([1, 2, 5, 9]), "name": st.sampled_from("xy")}
+        ),
         "renumber": st.just({}),
+        "review": st.fixed_dictionaries({"ids": several, "reviewed": st.booleans()}),
     }
     name = data.draw(st.sampled_from(sorted(edits)))
     return name, data.draw(edits[name])

@@ -115,8 +115,9 @@ def test_handles_of_the_histogram_hide_and_a_button_deletes(
     layers = add()
     instances, _, panoptic = layers
     before = instances.data.copy()
+    review.tabs.setCurrentWidget(review.filter)
     review.filter.column.choose("score")
-    qtbot.wait(100)
+    qtbot.wait(200)
     plot = review.filter.plot
     low, high = plot.handles.getRegion()
     np.testing.assert_allclose((low, high), (0.1, 0.9), atol=1e-6)
@@ -203,14 +204,19 @@ def test_number_keys_give_classes_in_the_canvas_and_in_the_table(
     qtbot.keyClick(review.rows.view, Qt.Key.Key_2)
     assert review.session.table.set_index("index").loc[7, "category"] == "cell"
     qtbot.keyClick(review.rows.view, Qt.Key.Key_9)
+    review.classes.classes.table.item(0, 1).setText("mitosis")
+    assert set(review.session.table["category"]) == {"cell", "mitosis"}
+    assert set(layer.features["category"]) == {"cell", "mitosis"}
+    click(qtbot, review.undo_button)
+    assert review.classes.classes.table.item(0, 1).text() == "nucleus"
     user.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert review.session.table.set_index("index").loc[7, "category"] == "nucleus"
-    # With a brush in hand all but undo and redo are napari's, and when the dock is hidden, all.
-    assert layer.keymap
+    # With a brush in hand, and when the dock is hidden, keys are napari's; strokes can be undone.
+    assert len(layer.keymap) > 9
     layer.mode = "paint"
-    assert {str(key) for key in layer.keymap} == {"Ctrl+Z", "Ctrl+Shift+Z"}
+    assert len(layer.keymap) == 2
     layer.mode = "pan_zoom"
-    assert layer.keymap
+    assert len(layer.keymap) > 9
     review.parentWidget().hide()
     assert not layer.keymap
 
@@ -338,8 +344,6 @@ def test_any_labels_and_none(viewer: napari.Viewer, review: ReviewWidget, qtbot:
 def test_without_pyqtgraph_limits_are_typed(
     viewer: napari.Viewer, review: ReviewWidget, add: Add, qtbot: Any, monkeypatch: Any
 ) -> None:
-    review.filter.plot.deleteLater()
-    review.filter.plot = None
     monkeypatch.setattr(
         "napari_instseg.gui.review.plot_panels.importlib.util.find_spec", lambda name: None
     )

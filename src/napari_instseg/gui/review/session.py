@@ -18,6 +18,7 @@ from ...editing import Change, Editor
 from ...label_set import LabelSet
 from ...ops.editing.categorizing import Categorize
 from ...ops.editing.registry import EDIT
+from ...ops.editing.renaming import Rename
 from ...ops.editing.reviewing import Review
 from ...ops.rendering import rows_of
 from ..label_layers import outputs_of
@@ -29,7 +30,7 @@ from .places import Places, as_box, extents
 from .strokes import Strokes
 
 #: Edits after which all objects have the pixels that they had.
-OF_THE_TABLE = (Categorize.NAME, Review.NAME)
+OF_THE_TABLE = (Categorize.NAME, Rename.NAME, Review.NAME)
 
 
 class ReviewSession(QObject):

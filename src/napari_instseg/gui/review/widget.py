@@ -121,8 +121,8 @@ class ReviewWidget(QWidget):
 
     def _build(self) -> None:
         for title, panel in (
-            ("Filter", self.filter),
             ("Edit", self.edit),
+            ("Filter", self.filter),
             ("Scatter", self.scatter),
             ("Doubtful", self.doubtful),
             ("Classes", self.classes),

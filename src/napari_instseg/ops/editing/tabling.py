@@ -10,6 +10,7 @@ from .categorizing import Categorize
 from .merging import Merge
 from .numbering import Renumber, new_numbers
 from .parts import gather
+from .renaming import Rename
 from .reviewing import Review
 from .rows import EDGES, EDITED, REVIEWED, Measured, Swap, blank, describe, measure, rows_by_index
 from .scene import Box, Reader, Scene, union
@@ -69,8 +70,6 @@ class Tabling:
         if isinstance(self._edit, Renumber):
             return self._renumbered()
         concerned = {*objects.labels, *stuff.labels, self._edit.parent()}
-        if isinstance(self._edit, (Categorize, Review)):
-            concerned.update(self._edit.ids)
         self._rows = self._read(concerned, "index")
         found = self._measured(objects, readers["instances"])
         boxes: dict[int, Box | None] = dict.fromkeys(objects.labels)
@@ -85,6 +84,9 @@ class Tabling:
         if isinstance(self._edit, Review):
             rows |= self._reviewed(self._edit)
             boxes |= {i: self._scene.boxes[i] for i in rows}
+        if isinstance(self._edit, Rename):
+            rows |= self._renamed(self._edit)
+            boxes |= {i: self._scene.boxes[i] for i in rows if i in self._scene.boxes}
         gone = {number for number, box in boxes.items() if box is None}
         for number, row in self._orphans(gone).items():
             rows[number] = rows.get(number, row) | {PARENT: row[PARENT]}
@@ -135,16 +137,23 @@ class Tabling:
         name = self._names.get(edit.category_id, edit.name)
         new = {"category_id": edit.category_id, "category": name}
         return {
-            number: self._rows[number] | new | self._mark
-            for number in edit.ids
-            if self._rows[number]["category_id"] != edit.category_id
+            number: row | new | self._mark
+            for number, row in self._read({*edit.ids}, "index").items()
+            if row["category_id"] != edit.category_id
         }
 
     def _reviewed(self, edit: Review) -> dict[int, dict[str, Any]]:
         return {
-            number: self._rows[number] | {REVIEWED: edit.reviewed}
-            for number in edit.ids
-            if bool(self._rows[number][REVIEWED]) != edit.reviewed
+            number: row | {REVIEWED: edit.reviewed}
+            for number, row in self._read({*edit.ids}, "index").items()
+            if bool(row[REVIEWED]) != edit.reviewed
+        }
+
+    def _renamed(self, edit: Rename) -> dict[int, dict[str, Any]]:
+        return {
+            number: row | {"category": edit.name}
+            for number, row in self._read({edit.category_id}, "category_id").items()
+            if row["category"] != edit.name
         }
 
     def _orphans(self, gone: set[int]) -> dict[int, dict[str, Any]]:
