@@ -12,6 +12,7 @@ from . import (
     measuring,
     overhead,
     painting,
+    review,
     sahi_peer,
     sam_encoder,
     sam_everything,
@@ -26,7 +27,7 @@ MODULES = (
     *(painting, overhead, batch, sahi_peer, linking, tracking, measuring),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
-    *(scaling, startup),
+    *(review, scaling, startup),
 )
 
 
