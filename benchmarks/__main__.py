@@ -14,6 +14,7 @@ from . import (
     measuring,
     overhead,
     painting,
+    review,
     sahi_peer,
     sam_encoder,
     sam_everything,
@@ -29,7 +30,7 @@ MODULES = (
     *(linking, tracking, measuring, evaluation),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
-    *(scaling, cluster, startup),
+    *(review, scaling, cluster, startup),
 )
 
 
