@@ -13,8 +13,8 @@ from .segmenter import InputError
 
 #: Rows and columns, half-open, px.
 Region: TypeAlias = tuple[slice, slice]
-#: Key of a recipe.
-VIEW = "view"
+#: In a recipe, the part, and what the image is that it is of.
+VIEW, WHOLE = "view", "view_of"
 
 
 def cut_to(
@@ -44,7 +44,7 @@ def cut_to(
         raw=result.raw[index : index + 1] if plane else result.raw,
         image=one_plane(image, plane),
         stuff=stuff if stuff is None or not plane else stuff[plane],
-        details={**result.details, VIEW: where, "input": describe_input(image)},
+        details={**result.details, VIEW: where, WHOLE: describe_input(image)},
     )
 
 

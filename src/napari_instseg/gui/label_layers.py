@@ -8,14 +8,13 @@ import napari.layers
 import napari.viewer
 import pandas as pd
 
-from ..label_set import COLUMNS, OBJECT, LabelSet
-from ..segmenter import Category, InputError
+from ..label_set import COLUMNS, LabelSet, categories_in
+from ..segmenter import InputError
 from ..settings import OUTPUTS
 from .axes import layer_axes
 from .geometry import level_shape
 from .layers import layer_spacing
 from .links import RECIPE_KEY, link_of
-from .results import name_colors
 
 
 def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels) -> LabelSet:
@@ -84,18 +83,6 @@ def outputs_of(
         ):
             found[link.output] = other
     return found
-
-
-def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
-    """List the categories of a table, with colours of their own."""
-    columns = ["category_id", "category", "is_thing"]
-    rows = table.drop_duplicates("category_id").sort_values("category_id")[columns].to_numpy()
-    if not len(rows):
-        return (OBJECT,)
-    return tuple(
-        Category(int(number), str(name), bool(is_thing), color)
-        for (number, name, is_thing), color in zip(rows, name_colors(len(rows)), strict=True)
-    )
 
 
 def _table(viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels) -> pd.DataFrame | None:

@@ -26,6 +26,7 @@ from .ctc import check_ctc, write_ctc
 from .geff import check_geff, write_geff
 from .label_zarr import write_label_zarr
 from .labels import write_labels
+from .objects import OBJECTS, write_objects
 from .zarr import image_folder, is_zarr_data
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def result_paths(
     stem: str = "",
     format: str = TIFF,
     tracks: Sequence[str] = (),
+    raw: bool = False,
 ) -> list[Path]:
     """Name the files that `save_segmentation` writes, in its order; of tracks if there are some.
 
@@ -55,7 +57,8 @@ def result_paths(
     """
     prefix = f"{stem}_" if stem else ""
     labels = (f"{output}{SUFFIXES[format]}" for output in outputs)
-    names = [*labels, *(TRACKS[name] for name in tracks), TABLE, RECIPE]
+    of_tracks = (TRACKS[name] for name in tracks)
+    names = [*labels, *of_tracks, *([OBJECTS] if raw else []), TABLE, RECIPE]
     return [folder / (prefix + name) for name in names]
 
 
@@ -100,6 +103,8 @@ def save_segmentation(
     format: str | None = None,
     tracks: Sequence[str] = (CSV,),
     report: Listener = ignore,
+    *,
+    raw: bool = False,
 ) -> list[Path]:
     """Write label images, table and recipe.
 
@@ -117,26 +122,32 @@ def save_segmentation(
         `write_ctc` and `write_geff`.
     report : callable
         See `write_label_zarr`.
+    raw : bool
+        Keep all objects that the model found, too; see `objects.write_objects`.
 
     Returns
     -------
     list of Path
-        The label images of ``settings.outputs``, tracks, the table as CSV, the recipe as JSON.
-        Each is whole or not there, and the recipe comes last: where it is, the others are.
+        The label images of ``settings.outputs``, tracks, objects, the table as CSV, the recipe as
+        JSON. Each is whole or not there, and the recipe comes last: where it is, the others are.
 
     Raises
     ------
     InputError
-        As of `check_format` and `check_tracks`.
+        As of `check_format` and `check_tracks`, and if ``raw`` is asked of a result that is not
+        in memory.
     OSError
         If the folder cannot be written to.
     """
+    objects = segmentation.objects if raw else None
+    if raw and objects is None:
+        raise InputError("raw: expected a result in memory, got one whose objects are on disk")
     image, outputs = segmentation.image, segmentation.settings.outputs
     format = check_format(format, image)
     tracks = tracks if segmentation.tracked else ()
     check_tracks(tracks, image)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = result_paths(outputs, folder, stem, format, tracks)
+    paths = result_paths(outputs, folder, stem, format, tracks, raw)
     about = About(
         *(image.label_axes, image.spacing, segmentation.table, segmentation.categories),
         image_folder(image.data),
@@ -146,6 +157,8 @@ def save_segmentation(
         write_output(path, output, labels, about, format, segmentation.hands, report)
     for name, path in zip(tracks, paths[len(outputs) :], strict=False):
         _write_tracks(segmentation, name, path)
+    if objects is not None:
+        write_objects(paths[-3], objects)
     write_record(paths, segmentation.table, segmentation.recipe)
     return paths
 
