@@ -14,6 +14,8 @@ from .segmenter import InputError
 
 #: Rows and columns, half-open, px.
 Region: TypeAlias = tuple[slice, slice]
+#: In a recipe, what the image is that `VIEW` is a part of.
+WHOLE = "view_of"
 
 
 def cut_to(
@@ -43,7 +45,7 @@ def cut_to(
         raw=result.raw[index : index + 1] if plane else result.raw,
         image=one_plane(image, plane),
         stuff=stuff if stuff is None or not plane else stuff[plane],
-        details={**result.details, VIEW: where, "input": describe_input(image)},
+        details={**result.details, VIEW: where, WHOLE: describe_input(image)},
     )
 
 

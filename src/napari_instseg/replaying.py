@@ -23,7 +23,7 @@ from .models.entry import Report
 from .models.registry import load_for
 from .ops.axes import Image
 from .ortho import new_run
-from .parts import Region, cut_to, part_of
+from .parts import WHOLE, Region, cut_to, part_of
 from .pipeline import Run
 from .progress import Progress
 from .prompting import PromptSession
@@ -208,7 +208,7 @@ def image_for(recipe: Mapping[str, Any], image: Any, axes: str | None = None) ->
         See `replay`.
     """
     found = as_image(image, axes)
-    then = recipe.get("input")
+    then = _input(recipe)
     if isinstance(image, Image) or not isinstance(then, Mapping):
         return found
     known = str(then.get("axes", ""))
@@ -219,9 +219,14 @@ def image_for(recipe: Mapping[str, Any], image: Any, axes: str | None = None) ->
     return replace(found, spacing={**found.spacing, **known_sizes})
 
 
+def _input(recipe: Mapping[str, Any]) -> object:
+    """What a recipe says of its image: the whole one, if the result is of a part."""
+    return recipe.get(WHOLE) or recipe.get("input")
+
+
 def different(recipe: Mapping[str, Any], image: Image) -> list[str]:
     """Say in what an image differs from that of a recipe; older recipes know less of it."""
-    then, now = recipe.get("input"), describe_input(image)
+    then, now = _input(recipe), describe_input(image)
     if not isinstance(then, Mapping):
         return []
     found = [
@@ -268,7 +273,7 @@ def _unlike(recipe: Mapping[str, Any]) -> list[str]:
         ]
         if others:
             notes.append(f"made with other versions, so labels may differ: {', '.join(others)}")
-    told = recipe.get("input")
+    told = _input(recipe)
     if not (isinstance(told, Mapping) and told.get("sample_sha256")):
         notes.append("an older recipe, which does not say by which pixels the image is known")
     if recipe.get("complete") is False:
