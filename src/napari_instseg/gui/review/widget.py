@@ -358,6 +358,7 @@ class ReviewWidget(QWidget):
         self.shortcuts.detach()
         self._reload.cancel()
         self.listing.cancel()
+        self.edit.task.cancel()
         for session in list(self._sessions.values()):
             self._end(session)
         if self.session is not None:
