@@ -70,6 +70,7 @@ def label_set_of(
         layer.name,
         spacing,
         **others,
+        ground=_ground(layer, letters),
         recipe=dict(layer.metadata.get(RECIPE_KEY, {})),
     )
 
@@ -108,7 +109,18 @@ def table_of(
 
 def _data(layer: napari.layers.Labels, axes: str) -> Any:
     """Labels at the finest level, as a view whose last axes are Y and X."""
-    data = layer.data[0] if layer.multiscale else layer.data
+    return _turned(layer.data[0] if layer.multiscale else layer.data, axes)
+
+
+def _ground(layer: napari.layers.Labels, axes: str) -> Any:
+    """The stuff under the objects of a result in memory, where it is known."""
+    link = link_of(layer)
+    ground = None if link is None or link.ground is None else link.ground()
+    same = ground is not None and not layer.multiscale and ground.shape == layer.data.shape
+    return _turned(ground, axes) if same else None
+
+
+def _turned(data: Any, axes: str) -> Any:
     order = [axes.index(letter) for letter in _arranged(axes)]
     return data if order == sorted(order) else data.transpose(order)
 
