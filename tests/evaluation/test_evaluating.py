@@ -91,6 +91,14 @@ def test_cocos_files(tmp_path: Path) -> None:
         nis.evaluate(tmp_path / "other.json", truth)
 
 
+def test_axes_of_length_one_do_not_matter() -> None:
+    flat = nis.evaluate(FOUND, TRUTH).pooled
+    assert nis.evaluate(FOUND[None], TRUTH).pooled == flat
+    assert nis.evaluate(FOUND, TRUTH[None, None], axes=None).pooled.matches == flat.matches
+    with pytest.raises(InputError, match="expected the shape"):
+        nis.evaluate(FOUND.T, TRUTH)
+
+
 def test_large_numbers_in_files(tmp_path: Path) -> None:
     names = np.array([0, 2**40, 2**33, 7])
     np.save(tmp_path / "truth.npy", names[TRUTH])

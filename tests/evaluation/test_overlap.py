@@ -120,7 +120,7 @@ def test_memory_does_not_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_does_not_fit_is_named() -> None:
     plain = set_of(draw("AB"))
-    with pytest.raises(InputError, match=r"shape \(1, 2\) of the truth 'image', got \(1, 3\)"):
+    with pytest.raises(InputError, match=r"shape \(1, 2\) of the truth 'image', got \(1, 3\): "):
         list(compare(set_of(draw("ABC")), plain))
     four = draw("AB")[None, None]
     with pytest.raises(InputError, match=r"axes 'TZYX', got 'ZTYX'"):

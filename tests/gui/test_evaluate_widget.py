@@ -14,8 +14,10 @@ import pytest
 from gui.clicks import WAIT, click
 from helpers import draw
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_instseg.gui import error_layers
+from napari_instseg.gui.copying import PYTHON
 from napari_instseg.gui.error_layers import COLORS, NAME
 from napari_instseg.gui.evaluate_widget import EvaluateWidget
 from napari_instseg.gui.review.highlight import NAME as CHOSEN
@@ -86,6 +88,13 @@ def test_two_layers_and_each_error(
     assert dock.form.truth.findText(NAME) == -1
     assert viewer.layers.selection.active is truth
 
+    dock.copy_button.actions_by_name[PYTHON].trigger()
+    copied = QApplication.clipboard().text()
+    assert "nis.evaluate(viewer.layers['found'], viewer.layers['truth'])" in copied
+    names: dict[str, Any] = {"viewer": viewer}
+    exec(compile(copied, "copied", "exec"), names)
+    assert names["report"].pooled.matches[0.5].true_positives == 4
+
     click(qtbot, dock.errors.next_button)
     assert dock.errors.place.text() == "1 of 4"
     # The middle of M, in the world.
@@ -129,7 +138,7 @@ def test_two_layers_and_each_error(
 
 
 def test_errors_of_a_stack_move_the_sliders_and_categories_count(
-    viewer: napari.Viewer, evaluate: EvaluateWidget, qtbot: Any
+    viewer: napari.Viewer, evaluate: EvaluateWidget, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dock = evaluate
     truth, found = np.stack([TRUTH, TRUTH, TRUTH]), np.stack([TRUTH, TRUTH, TRUTH])
@@ -152,8 +161,15 @@ def test_errors_of_a_stack_move_the_sliders_and_categories_count(
     click(qtbot, dock.errors.next_button)
     assert viewer.dims.current_step[0] == 2
     dock.form.categories.choose("one")
+    # As if it were too large to be painted at once.
+    monkeypatch.setattr(error_layers, "IN_MEMORY", 10)
+    whole = viewer.layers[NAME].data
     run(qtbot, dock)
     assert listed(dock) == ["missed"]
+    errors = viewer.layers[NAME]
+    assert not isinstance(errors.data, np.ndarray)
+    np.testing.assert_array_equal(np.asarray(errors.data) == 1, whole == 1)
+    assert errors.get_value((2, 0, 10)) == 1
     layer.features = rows.assign(category="nucleus")
     dock.form.categories.choose("name")
     run(qtbot, dock)

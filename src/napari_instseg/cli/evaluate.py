@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import values
 from .console import Console, add_json
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ def add_parser(commands: Any) -> None:
         help="pixels without a label in the truth are unlabelled: they count for nothing (default: "
         "where the truth has stuff); else they are background",
     )
+    add("--iou", type=values.positive, default=0.5, metavar="T", help="least IoU of a match (0.5)")
+    add(
+        "--poor",
+        type=values.positive,
+        default=0.75,
+        metavar="T",
+        help="matches below this IoU have a poor boundary (0.75)",
+    )
     add("--draws", type=int, default=1000, metavar="N", help="for intervals; 0: none")
     add("--seed", type=int, default=0, metavar="N", help="of the draws")
     add_json(parser)
@@ -77,9 +86,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    from ..evaluation import Options
+    from ..evaluation import Options, thresholds_from
 
     return Options(
+        thresholds=thresholds_from(args.iou),
+        poor_below=args.poor,
         categories=args.categories,
         void=args.void,
         coco=args.coco,

@@ -3,7 +3,7 @@
 from .assessment import Assessment, assess
 from .evaluating import evaluate
 from .folders import evaluate_folders
-from .matching import ALL_THRESHOLDS, THRESHOLDS
+from .matching import ALL_THRESHOLDS, THRESHOLDS, thresholds_from
 from .options import Options
 from .report import Report
 from .scores import CategoryScore, Match, Score, pool
@@ -23,4 +23,5 @@ __all__ = [
     "evaluate_folders",
     "match_labels",
     "pool",
+    "thresholds_from",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,7 @@ def assess(
         See `compare`.
     """
     options = options or Options()
+    predicted = _fitted(predicted, truth)
     threshold = min(options.thresholds)
     comparisons, scores, errors = [], [], []
     for comparison in compare(
@@ -116,3 +118,18 @@ def assess(
         scores.append(score_of(comparison, options.thresholds, distances))
         errors.append(find_errors(comparison, threshold, options.poor_below))
     return Assessment(predicted, truth, tuple(comparisons), tuple(scores), tuple(errors))
+
+
+def _fitted(predicted: LabelSet, truth: LabelSet) -> LabelSet:
+    """Give a prediction the truth's axes, if they differ only by plane axes of length 1."""
+    sizes = (
+        [*(n for n in side.plane_shape if n != 1), *side.shape[-2:]] for side in (predicted, truth)
+    )
+    outputs = ("instances", "semantic", "panoptic", "ground")
+    arrays: dict[str, Any] = {name: getattr(predicted, name) for name in outputs}
+    arrays = {name: array for name, array in arrays.items() if array is not None}
+    alike = predicted.shape != truth.shape and next(sizes) == next(sizes)
+    if not alike or not all(hasattr(array, "reshape") for array in arrays.values()):
+        return predicted
+    shaped = {name: array.reshape(truth.shape) for name, array in arrays.items()}
+    return replace(predicted, axes=truth.axes, **shaped)

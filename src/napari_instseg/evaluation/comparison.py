@@ -224,7 +224,7 @@ def _check_shapes(predicted: LabelSet, truth: LabelSet) -> str:
     """Check that both fit; return the axes, of which Z is the surest to be a mere guess."""
     if predicted.shape != truth.shape:
         raise InputError(
-            f"expected a prediction of the shape {truth.shape} of the truth {truth.name!r}, got "
+            f"expected the shape {truth.shape} of the truth {truth.name!r}, got "
             f"{predicted.shape}: choose labels of the same image"
         )
     if predicted.axes != truth.axes and sorted(predicted.axes) == sorted(truth.axes):

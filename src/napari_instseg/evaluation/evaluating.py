@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..exporting import label_sets_of
 from ..label_set import LabelSet
 from ..progress import Listener, ignore
 from ..result import Result
@@ -26,7 +27,7 @@ def evaluate(
 
     Parameters
     ----------
-    predicted, truth : LabelSet, Segmentation, integer array, or path
+    predicted, truth : LabelSet, Segmentation, napari Labels layer, integer array, or path
         Of the same shape; two paths may be folders, or files with several images: see
         `evaluate_folders`. NumPy, dask or Zarr; may be larger than memory.
     axes : str, optional
@@ -62,10 +63,9 @@ def evaluate(
 
 
 def _label_set(labels: Any, axes: str | None) -> LabelSet:
-    if isinstance(labels, LabelSet):
-        return labels
-    if isinstance(labels, Result):
-        return labels.label_set
     if isinstance(labels, (str, Path)):
         return open_side(Path(labels).expanduser())
+    if isinstance(labels, (LabelSet, Result)) or hasattr(labels, "_type_string"):
+        (found,) = label_sets_of(labels)
+        return found
     return LabelSet.from_labels(labels, axes, listed=False)

@@ -117,14 +117,10 @@ def _assess(
     report: Listener,
 ) -> Assessment:
     predicted, truth = sides
-    if truth.shape != predicted.shape:
-        raise InputError(
-            f"{paths[0]}: expected the shape {truth.shape} of {paths[1]}, got {predicted.shape}"
-        )
     try:
         return assess(predicted, truth, options, kind=kind, report=report)
     except InputError as error:
-        raise InputError(f"{paths[0]}, {paths[1]}: {error}") from error
+        raise InputError(f"{paths[0]}: {error} (truth: {paths[1]})") from error
 
 
 def open_side(path: Path) -> LabelSet:

@@ -36,6 +36,17 @@ def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
     return tuple(thresholds)
 
 
+def thresholds_from(lowest: float) -> tuple[float, ...]:
+    """Put a lowest threshold before those of `ALL_THRESHOLDS` that are higher.
+
+    Examples
+    --------
+    >>> thresholds_from(0.85)
+    (0.85, 0.9, 0.95)
+    """
+    return (lowest, *(t for t in ALL_THRESHOLDS if t > lowest))
+
+
 def match_pairs(overlap: Overlap, threshold: float) -> NDArray[np.intp]:
     """Pair labels one to one: as many pairs as possible, then the largest sum of IoU.
 

@@ -37,6 +37,8 @@ class Report:
         One each, in the order of their names; of a time-lapse, one a frame.
     unused : tuple of str
         Label images in the folder of predictions that have no truth.
+    intervals : Intervals, optional
+        How sure the pooled measures are; None where that cannot be told.
     coco : CocoScore, optional
         If it was asked for.
     errors : DataFrame
@@ -49,6 +51,7 @@ class Report:
 
     images: tuple[Score, ...]
     unused: tuple[str, ...] = ()
+    intervals: Intervals | None = None
     coco: CocoScore | None = None
     errors: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False, repr=False)
     options: Options = field(default_factory=Options)
@@ -87,6 +90,7 @@ class Report:
         return cls(
             tuple(scores),
             tuple(unused),
+            find_intervals(scores, options.draws, options.seed, options.level),
             _coco()(comparisons) if options.coco else None,
             pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
             options,
@@ -106,12 +110,6 @@ class Report:
         """The images of each kind together; empty if no kind is known."""
         names = sorted({score.kind for score in self.images} - {""})
         return tuple(pool([s for s in self.images if s.kind == k], k, k) for k in names)
-
-    @property
-    def intervals(self) -> Intervals | None:
-        """How sure the pooled measures are; None where that cannot be told."""
-        options = self.options
-        return find_intervals(self.images, options.draws, options.seed, options.level)
 
     @property
     def error_counts(self) -> dict[str, int]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import dask.array as da
 import napari.layers
 import napari.viewer
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..evaluation import Assessment
 from ..evaluation.errors import KINDS, MEANINGS
-from ..ops.extents import windows
+from ..ops.extents import WINDOW, windows
 from ..progress import Listener, Progress
 from .links import add_temporary, is_temporary
 from .results import direct_colors
@@ -20,6 +21,8 @@ from .review.places import Places
 
 NAME = "errors"
 OPACITY = 0.75
+#: Up to here, px, all of an image is painted at once.
+IN_MEMORY = 1 << 28
 #: Of each kind, RGB in [0, 1]; told apart with any kind of colour vision, on dark and on light.
 COLORS = dict(
     zip(
@@ -35,8 +38,8 @@ COLORS = dict(
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
-def paint_errors(assessment: Assessment, report: Listener) -> NDArray[np.uint8]:
-    """Paint the errors of all of an image, window by window.
+def paint_errors(assessment: Assessment, report: Listener) -> Any:
+    """Paint the errors of all of an image, window by window; of a large one, where it is seen.
 
     Parameters
     ----------
@@ -47,9 +50,12 @@ def paint_errors(assessment: Assessment, report: Listener) -> NDArray[np.uint8]:
     Returns
     -------
     uint8 array
-        Numbers of `KINDS`; of the truth's axes.
+        Numbers of `KINDS`; of the truth's axes. NumPy, or dask if it would not be small.
     """
     labels = assessment.error_labels
+    if math.prod(labels.shape) > IN_MEMORY:
+        chunks = (*(1 for _ in labels.shape[:-2]), WINDOW, WINDOW)
+        return da.from_array(labels, chunks, meta=np.empty(0, labels.dtype)).astype(np.uint8)
     painted = np.zeros(labels.shape, np.uint8)
     for number, where in enumerate(windows(labels.shape)):
         report(Progress(number, 0, "painting errors"))
@@ -61,7 +67,7 @@ def show_errors(
     viewer: napari.viewer.Viewer,
     truth: napari.layers.Labels,
     axes: str,
-    painted: NDArray[np.uint8],
+    painted: Any,
 ) -> napari.layers.Labels:
     """Show errors over the truth, in place of those that are shown.
 

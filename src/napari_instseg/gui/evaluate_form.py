@@ -10,7 +10,7 @@ import napari.viewer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
-from ..evaluation import ALL_THRESHOLDS, Options
+from ..evaluation import ALL_THRESHOLDS, Options, thresholds_from
 from ..evaluation.comparison import AS_ONE, AUTO, BY_NAME
 from ..segmenter import InputError
 from .fields import Choice, LayerChoice
@@ -161,9 +161,8 @@ class EvaluateForm(QWidget):
 
     def options(self) -> Options:
         """Return how to compare."""
-        lowest = round(self.iou.value(), 2)
         return Options(
-            thresholds=tuple(sorted({lowest, *(t for t in ALL_THRESHOLDS if t > lowest)})),
+            thresholds=thresholds_from(round(self.iou.value(), 2)),
             categories=self.categories.currentData(),
             void=self.void.currentData(),
             coco=self.coco.isChecked(),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import napari.layers
 import napari.viewer
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -21,6 +20,9 @@ from ..label_set import COLUMNS, LabelSet
 from ..models.entry import Report as Tell
 from ..progress import Listener, Progress
 from ..segmenter import InputError
+from ..snippets import evaluate_command, evaluate_python
+from ..snippets.evaluate import Side
+from .copying import CopyButton, copy
 from .docks import is_taken_away
 from .error_layers import paint_errors, remove_errors, show_errors
 from .error_list import NUMBERS, ErrorList
@@ -43,7 +45,7 @@ class Outcome:
     """What a comparison gives: the report, and, of layers, an image of the errors."""
 
     report: Report
-    painted: NDArray[np.uint8] | None = None
+    painted: Any = None
 
 
 class EvaluateWidget(QWidget):
@@ -61,8 +63,12 @@ class EvaluateWidget(QWidget):
         self.run_button = QPushButton("Evaluate")
         self.run_button.setToolTip(RUN_TIP)
         self.run_button.clicked.connect(self._run)
-        self.save_button = QPushButton("Save report…")
+        self.save_button = QPushButton("Save…")
+        self.save_button.setToolTip("Write the report as JSON or CSV")
         self.save_button.clicked.connect(self._save)
+        self.copy_button = CopyButton()
+        self.copy_button.python.connect(lambda: self._copy("Python", evaluate_python))
+        self.copy_button.command.connect(lambda: self._copy("a command", evaluate_command))
         self.task = TaskRow()
         self.task.ended.connect(self._show_state)
         self.scores, self.errors = ScoreView(), ErrorList()
@@ -79,6 +85,7 @@ class EvaluateWidget(QWidget):
     def _build(self) -> None:
         line = QHBoxLayout()
         line.addWidget(self.run_button, 1)
+        line.addWidget(self.copy_button)
         line.addWidget(self.save_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 8)
@@ -104,9 +111,7 @@ class EvaluateWidget(QWidget):
         try:
             work = self._work()
         except InputError as error:
-            self.task.bar.hide()
-            self.task.cancel_button.hide()
-            self.task.say(breakable(str(error)))
+            self._say(str(error))
             return
         self.task.start("comparing", work, self._show)
         self._show_state()
@@ -169,7 +174,26 @@ class EvaluateWidget(QWidget):
             self._highlight.remove()
             self._highlight = None
 
-    # Saving.
+    # Copying and saving.
+
+    def _say(self, text: str) -> None:
+        """Say something while nothing is under way."""
+        self.task.bar.hide()
+        self.task.cancel_button.hide()
+        self.task.say(breakable(text))
+
+    def _copy(self, what: str, write: Callable[[Side, Side, Options], str]) -> None:
+        form = self.form
+        try:
+            if form.of_folders():
+                copy(write(*form.folders(), form.options()))
+            else:
+                predicted, truth = form.layers()
+                copy(write(predicted.name, truth.name, form.options()))
+        except InputError as error:
+            self._say(str(error))
+        else:
+            self._say(f"Copied as {what}.")
 
     def _save(self) -> None:
         if self._report is None:
@@ -182,9 +206,9 @@ class EvaluateWidget(QWidget):
         try:
             self._report.save(path)
         except OSError as error:
-            self.task.say(breakable(f"{path}: cannot be written ({error})"))
+            self._say(f"{path}: cannot be written ({error})")
         else:
-            self.task.say(breakable(f"Saved {path}"))
+            self._say(f"Saved {path}")
 
     # Qt's own.
 
