@@ -28,6 +28,7 @@ from napari_instseg import (
 )
 from napari_instseg.io import npy
 from napari_instseg.io.formats.result import write_one
+from napari_instseg.parts import cut_to
 
 THRESHOLDS = (0.0, 0.3, 0.5, 0.75, 0.85, 1.0)
 
@@ -120,6 +121,15 @@ def test_labels_of_any_axes(tmp_path: Path, format: str) -> None:
     before = LabelSet.from_labels(labels, "TPZYX", spacing={"Z": 2.0}, name="a")
     write_one(before, tmp_path, "", format)
     same(before, read_labels(tmp_path))
+
+
+def test_a_plane_of_an_image(tmp_path: Path) -> None:
+    result = cut_to(random_result(), (2,), None)
+    result.save(tmp_path, "a", raw=True)
+    check(read_result(tmp_path), result)
+    after = read_labels(tmp_path / "a")
+    assert after.axes == "YX"
+    np.testing.assert_array_equal(after.instances, result.instances)
 
 
 def test_overlaps_stay_on_the_way_through_a_folder(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_instseg.cli import build_parser
+from napari_instseg.cli.evaluate import _options
 from napari_instseg.cli.segment import read_settings
+from napari_instseg.evaluation import Options, thresholds_from
 from napari_instseg.prompting.everything_settings import EverythingSettings
 from napari_instseg.prompting.refine_settings import RefineSettings
 from napari_instseg.settings import OUTPUTS, Settings
@@ -20,6 +22,8 @@ from napari_instseg.snippets import (
     Source,
     batch_command,
     batch_python,
+    evaluate_command,
+    evaluate_python,
     everything_command,
     everything_python,
     segment_command,
@@ -219,3 +223,38 @@ def test_objects_of_a_layer() -> None:
     viewer = SimpleNamespace(layers={"a": SimpleNamespace(data=7)})
     _, refined = execute(everything_python(Source(Path("a.tif")), what), viewer=viewer)
     assert refined == ("refine", (7,), {"kind": "labels"})
+
+
+@given(
+    st.sampled_from(["auto", "name", "one"]),
+    st.sampled_from([None, True, False]),
+    st.booleans(),
+    st.integers(5, 100).map(lambda n: n / 100),
+    PATHS,
+    st.sampled_from([None, "found", 'it\'s "mine"']),
+)
+def test_an_evaluation_says_the_same(
+    categories: str, void: bool | None, flag: bool, iou: float, path: Path, layer: str | None
+) -> None:
+    options = Options(
+        thresholds=thresholds_from(iou),
+        categories=categories,
+        void=void,
+        coco=flag,
+        boundary=not flag,
+        poor_below=iou,
+        draws=10 if flag else 1000,
+    )
+    sides = (layer, "truth") if layer else (path, Path("/truth"))
+    *_, (name, values, named) = execute(
+        evaluate_python(*sides, options).replace("print(report)", ""),
+        viewer=SimpleNamespace(layers={layer: 1, "truth": 2}),
+    )
+    assert (name, Options.of(named)) == ("evaluate", options)
+    assert values == ((1, 2) if layer else (str(path), "/truth"))
+    *notes, line = evaluate_command(*sides, options).splitlines()
+    assert all(note.startswith("# ") for note in notes)
+    assert len(notes) == (2 if layer else 0)
+    parsed = build_parser().parse_args(shlex.split(line)[1:])
+    assert _options(parsed) == options
+    assert str(parsed.predicted) == ("predicted.tif" if layer else str(path))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from . import models
     from .api import load_model, segment, segment_to
     from .editing import Editor
+    from .evaluation import evaluate
     from .exporting import export, read_labels
     from .instances import Instances, Mask
     from .label_set import LabelSet
@@ -37,6 +38,7 @@ _HOMES = {
     "Segmentation": "segmentation",
     "Settings": "settings",
     "export": "exporting",
+    "evaluate": "evaluation",
     "load_model": "api",
     "measure": "measuring",
     "read_labels": "exporting",
@@ -59,6 +61,7 @@ __all__ = [
     "PromptSession",
     "Segmentation",
     "Settings",
+    "evaluate",
     "export",
     "load_model",
     "measure",

@@ -106,6 +106,7 @@ class LabelSet:
         category: Category = OBJECT,
         name: str = "labels",
         source: str = "labels",
+        listed: bool = True,
     ) -> LabelSet:
         """Take a label image of which nothing else is known.
 
@@ -120,6 +121,8 @@ class LabelSet:
             Of all objects.
         name, source : str
             Of the image; for the table.
+        listed : bool
+            False: do not look at the pixels yet; the table is empty.
 
         Returns
         -------
@@ -127,7 +130,7 @@ class LabelSet:
             All scores are 1.
         """
         axes = guess_axes(labels.shape).letters if axes is None else axes
-        table = find_extents(labels, axes)
+        table = find_extents(labels, axes) if listed else pd.DataFrame({"index": [], "area": []})
         table.insert(1, "category_id", category.id)
         table.insert(2, "category", category.name)
         table.insert(3, "is_thing", True)
@@ -251,7 +254,9 @@ def _as_image(image: Image | ArrayLike, labels: LabelSet) -> Image:
 
 
 def categories_of(
-    labels: NDArray[np.int32], index: Sequence[int] | pd.Series, ids: Sequence[int] | pd.Series
+    labels: NDArray[np.int32],
+    index: Sequence[int] | NDArray[Any] | pd.Series,
+    ids: Sequence[int] | NDArray[Any] | pd.Series,
 ) -> NDArray[np.int32]:
     """Category id of each pixel's object; 0 where there is none, and of unknown labels.
 

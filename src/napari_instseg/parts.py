@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from .io.results import VIEW
 from .ops.axes import Image, one_plane
 from .result import describe_input
 from .segmentation import Segmentation
@@ -13,8 +14,6 @@ from .segmenter import InputError
 
 #: Rows and columns, half-open, px.
 Region: TypeAlias = tuple[slice, slice]
-#: In a recipe, the part, and what the image is that it is of.
-VIEW, WHOLE = "view", "view_of"
 
 
 def cut_to(
@@ -44,7 +43,7 @@ def cut_to(
         raw=result.raw[index : index + 1] if plane else result.raw,
         image=one_plane(image, plane),
         stuff=stuff if stuff is None or not plane else stuff[plane],
-        details={**result.details, VIEW: where, WHOLE: describe_input(image)},
+        details={**result.details, VIEW: where, "input": describe_input(image)},
     )
 
 

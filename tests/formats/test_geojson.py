@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import shapely
 from formats.drawings import CATEGORIES, many, masks, overlapping, same, shapes, stack
+from formats.label_sets import with_stuff
 from shapely.geometry import shape as shape_of
 
 from napari_instseg import InputError, LabelSet
+from napari_instseg.io.formats.engine import read_sets, write_sets
 from napari_instseg.io.formats.geojson import write
 from napari_instseg.io.formats.geojson_reading import knows, read
 
@@ -109,6 +111,16 @@ def test_objects_that_overlap_are_whole(tmp_path: Path) -> None:
     same(label_set, found, "hidden_area")
     for label, mask in masks(label_set).items():
         np.testing.assert_array_equal(masks(found)[label], mask)
+
+
+def test_stuff_there_and_back(tmp_path: Path) -> None:
+    label_set = with_stuff()
+    (path,) = write_sets([label_set], tmp_path / "a.geojson").paths
+    (found,) = read_sets(path)
+    for output in ("instances", "semantic", "panoptic"):
+        np.testing.assert_array_equal(found.read(output), label_set.read(output), err_msg=output)
+    assert found.ground is not None
+    same(label_set, found, "area")
 
 
 def test_nothing_at_all(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Names of the table and the recipe; label images are named after what they show.
 TABLE, RECIPE = "segments.csv", "recipe.json"
+#: Key of a recipe, for which part of the image was asked for.
+VIEW = "view"
 #: Of label images, by format.
 SUFFIXES = {TIFF: ".tif", ZARR: ".zarr"}
 #: Names of tracks, by format.
@@ -293,6 +295,23 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
         raise InputError(f"{path}: expected a recipe with 'settings', as a run writes it")
     return recipe
+
+
+def planes_shown(
+    recipe: Mapping[str, Any], axes: str, shape: Sequence[int]
+) -> tuple[str, tuple[int, ...]]:
+    """Axes and shape of what a result is of: the image, or the plane of it that was asked for.
+
+    Parameters
+    ----------
+    recipe : mapping
+    axes, shape : str, sequence of int
+        Of the whole image.
+    """
+    view = recipe.get(VIEW)
+    single = {axis for axis, at in view.items() if isinstance(at, int)} if view else set()
+    kept = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis not in single]
+    return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
 
 
 def write_overlay(path: Path, plane_rgb: NDArray[Any], instances: NDArray[Any]) -> Path:

@@ -19,7 +19,8 @@ from ...label_set import LabelSet
 from ...ops.outlines import Polygon
 from ...segmenter import Category, InputError
 from . import about as image_about
-from .planes import Found, categories_for
+from .planes import categories_for
+from .segments import Segment
 from .shapes import outlined
 from .tables import plain
 
@@ -55,7 +56,8 @@ def write(path: Path, label_set: LabelSet, *, objects: str = "detection") -> lis
     Notes
     -----
     Coordinates are px (x, y), pixel (0, 0) goes from 0 to 1; outlines run along the edges of the
-    pixels. Numbers of the table are measurements, ids the same each time. The image's shape and
+    pixels. Stuff becomes annotations. Numbers of the table are measurements, ids the same each
+    time. The image's shape and
     all categories are in a member of the collection of our own, which other programs pass over.
     """
     if objects not in TYPES:
@@ -85,7 +87,7 @@ def write(path: Path, label_set: LabelSet, *, objects: str = "detection") -> lis
 
 
 def _feature(
-    found: Found, polygons: Sequence[Polygon], category: Category, objects: str
+    found: Segment, polygons: Sequence[Polygon], category: Category, objects: str
 ) -> dict[str, Any]:
     parts = [[_closed(ring[:, ::-1].tolist()) for ring in rings] for rings in polygons]
     one = len(parts) == 1
@@ -97,7 +99,7 @@ def _feature(
             "coordinates": parts[0] if one else parts,
         },
         "properties": {
-            "objectType": objects,
+            "objectType": objects if found.is_thing else TYPES[1],
             "name": str(found.label),
             "classification": {
                 "name": category.name,
@@ -113,8 +115,7 @@ def _closed(ring: list[list[int]]) -> list[list[int]]:
 
 def _measurements(label_set: LabelSet) -> dict[int, dict[str, float]]:
     """Numbers of each object's row, by label; those that are missing or not finite left out."""
-    table = label_set.things
-    numbers = table.select_dtypes("number").drop(columns=[*_ELSEWHERE], errors="ignore")
+    numbers = label_set.table.select_dtypes("number").drop(columns=[*_ELSEWHERE], errors="ignore")
     columns = {str(name): plain(numbers[name]) for name in numbers}
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
     return {

@@ -23,12 +23,13 @@ from roifile import ROI_TYPE, ImagejRoi
 
 from ...label_set import OBJECT, LabelSet
 from ...ops.outlines import Polygon
-from ...segmenter import InputError
+from ...segmenter import Category, InputError
 from . import about as image_about
 from .about import About
 from .checks import share, whole
 from .names import Names, plane_suffix
-from .planes import Found, categories_for
+from .planes import categories_for
+from .segments import Segment
 from .shapes import Shape, outlined, paint
 
 #: Positions that ImageJ knows.
@@ -70,16 +71,17 @@ def write(path: Path, label_set: LabelSet) -> list[str]:
 
     Notes
     -----
-    One ROI for each object and plane: a traced polygon along the edges of the pixels, so that
-    ImageJ's mask of it has exactly the object's pixels; with holes or several parts, a composite.
-    The category is its group (colour), its name, and a property beside index and score. The
-    image's shape is in the zip's comment, which ImageJ drops when it saves.
+    One ROI for each object, or stuff, and plane: a traced polygon along the edges of the pixels,
+    so that ImageJ's mask of it has exactly the object's pixels; with holes or several parts, a
+    composite. The category is its group, its colour (ImageJ shows that of the group), its name,
+    and a property beside index and score. The image's shape is in the zip's comment, which
+    ImageJ drops when it saves.
     """
     if path.suffix.lower() == ".roi":
         raise InputError("expected a name that ends in .zip: a .roi file holds one object")
     if len(label_set.axes) > 3 and not set(label_set.axes[:-2]) <= set(AXES):
         raise InputError(f"ImageJ knows axes {', '.join(AXES)}, got {label_set.axes}")
-    names, used = {c.id: c.name for c in categories_for(label_set)}, Names()
+    categories, used = {c.id: c for c in categories_for(label_set)}, Names()
     header = json.dumps(image_about.to_json(label_set))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         if len(header) <= zipfile.ZIP_MAX_COMMENT:
@@ -87,12 +89,13 @@ def write(path: Path, label_set: LabelSet) -> list[str]:
         for plane, objects in outlined(label_set):
             suffix = plane_suffix(label_set.axes, label_set.plane_shape, plane)
             for found, polygons in objects:
-                name = f"{found.label:04d} {names[found.category_id]}{suffix}"
+                category = categories[found.category_id]
+                name = f"{found.label:04d} {category.name}{suffix}"
                 roi = _roi(polygons)
-                _describe(roi, found, name, names[found.category_id])
+                _describe(roi, found, name, category)
                 _place(roi, label_set.axes[:-2], plane)
                 file.writestr(f"{used.of(name)}.roi", roi.tobytes())
-    if max(names) > MOST_GROUPS:
+    if max(categories) > MOST_GROUPS:
         return [f"categories with ids above {MOST_GROUPS} are of no group in ImageJ"]
     return []
 
@@ -120,14 +123,15 @@ def _path(ring: NDArray[np.int32]) -> NDArray[np.float32]:
     return np.append(steps.ravel(), np.float32(4))
 
 
-def _describe(roi: ImagejRoi, found: Found, name: str, category: str) -> None:
+def _describe(roi: ImagejRoi, found: Segment, name: str, category: Category) -> None:
     # The library counts signs, the format pairs of bytes: they differ beyond U+FFFF.
     roi.name = "".join(sign if sign <= "\uffff" else "\ufffd" for sign in name)
+    roi.stroke_color = bytes([255, *(round(255 * part) for part in category.color)])
     roi.group = found.category_id if found.category_id <= MOST_GROUPS else 0
     known = {"index": found.label, "category_id": found.category_id, "score": found.score}
     lines = [f"{key}: {value!r}" for key, value in known.items()]
     # Java takes a backslash for the beginning of an escape, as JSON does.
-    roi.props = "\n".join([*lines, f"category: {json.dumps(category)}", ""])
+    roi.props = "\n".join([*lines, f"category: {json.dumps(category.name)}", ""])
 
 
 def _place(roi: ImagejRoi, axes: str, plane: tuple[int, ...]) -> None:

@@ -17,6 +17,8 @@ from ...ops.masks import paint_visible, union
 from ...segmenter import Category, InputError
 from .checks import check_size
 
+#: The edit that gives other labels to objects, see `ops.editing.numbering`.
+RENUMBER = "renumber"
 #: Of objects of which no score is known.
 SURE = 1.0
 
@@ -107,10 +109,16 @@ class PlaneReader:
     def _threshold(self) -> float:
         return float(self._set.recipe.get("settings", {}).get("score_threshold", 0))
 
+    @property
+    def _renumbered(self) -> bool:
+        """Whether labels are not those that the model's objects had."""
+        edits = self._set.recipe.get("edits", ())
+        return any(RENUMBER in entry.values() for entry in edits)
+
     def _raw(self, plane: tuple[int, ...]) -> tuple[Instances, list[int]]:
         """What the model had found in a plane, and the labels of it; nothing if not known."""
         raw, numbers = self._set.raw, self._set.numbers
-        if raw is None or numbers is None:
+        if raw is None or numbers is None or self._renumbered:
             return Instances.empty((1, 1)), []
         number = int(np.ravel_multi_index(plane, self._set.plane_shape)) if plane else 0
         begin = sum(len(one) for one in raw[:number])

@@ -17,33 +17,40 @@ from ...segmenter import Category, InputError
 from .about import About
 from .checks import LARGEST_LABEL, LARGEST_MASKS, check_size
 from .planes import Found, PlaneReader, Stack
+from .segments import Segment, Segments, from_segments, labels_in
 
 
 def outlined(
     label_set: LabelSet,
-) -> Iterator[tuple[tuple[int, ...], list[tuple[Found, list[Polygon]]]]]:
-    """Give the objects of each plane with their outlines.
+) -> Iterator[tuple[tuple[int, ...], list[tuple[Segment, list[Polygon]]]]]:
+    """Give the objects of each plane, and then its stuff, with their outlines.
 
     Yields
     ------
-    (plane, list of (Found, polygons))
+    (plane, list of (Segment, polygons))
         Objects that others hide in part are whole, where that is known. Outlines run along the
         edges of pixels; see `ops.outlines.trace`.
     """
-    reader = PlaneReader(label_set, whole=True)
+    reader, segments = PlaneReader(label_set, whole=True), Segments(label_set)
+    stuff = label_set.stuff["index"].tolist()
     for plane in np.ndindex(*label_set.plane_shape):
         labels = label_set.read("instances", plane)
         visible = dict(np.stack(np.unique(labels, return_counts=True), axis=1).tolist())
         outlines = dict(trace(labels).objects())
-        yield (
-            plane,
-            [
-                (found, outlines[found.label])
-                if found.mask.area == visible[found.label]
-                else (found, next(trace(found.mask.pixels, found.mask.origin).objects())[1])
-                for found in reader.read(plane)
-            ],
-        )
+        listed = [
+            (segments.of(found.label), outlines[found.label])
+            if found.mask.area == visible[found.label]
+            else (
+                segments.of(found.label),
+                next(trace(found.mask.pixels, found.mask.origin).objects())[1],
+            )
+            for found in reader.read(plane)
+        ]
+        if stuff and label_set.panoptic is not None:
+            panoptic = label_set.read("panoptic", plane)
+            ground = np.where(np.isin(panoptic, stuff), panoptic, 0)
+            listed += [(segments.of(label), parts) for label, parts in trace(ground).objects()]
+        yield plane, listed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +145,42 @@ def paint(shapes: Iterable[Shape], about: About, source: str) -> LabelSet:
             planes.setdefault(plane, []).append(found)
         rows.setdefault(shape.label, shape.more)
     stack = Stack(about.name, about.axes, size, source, about.spacing)
-    return with_columns(stack.paint(planes, categories), rows)
+    things = {category.id for category in categories if category.is_thing}
+    objects = {
+        plane: [found for found in listed if found.category_id in things]
+        for plane, listed in planes.items()
+    }
+    label_set = stack.paint(objects, categories)
+    stuff = {
+        plane: [found for found in listed if found.category_id not in things]
+        for plane, listed in planes.items()
+    }
+    return with_columns(_with_stuff(stack, label_set, stuff), rows)
+
+
+def _with_stuff(
+    stack: Stack, label_set: LabelSet, stuff: Mapping[tuple[int, ...], Sequence[Found]]
+) -> LabelSet:
+    """Put stuff where there are no objects."""
+    panoptic, segments = label_set.read("panoptic"), Segments(label_set)
+    listed: dict[int, Segment] = {}
+    for plane, several in stuff.items():
+        for found in several:
+            window = panoptic[plane][found.mask.slices]
+            free = found.mask.pixels & (window == 0)
+            if free.any():
+                window[free] = found.label
+                listed[found.label] = Segment(found.label, found.category_id, False, found.score)
+    if not listed:
+        return label_set
+    seen = [listed.get(label) or segments.of(label) for label in labels_in(panoptic)]
+    whole = from_segments(stack, panoptic, seen, label_set.categories)
+    # Of objects the rows stay: some may be hidden.
+    rows = whole.stuff.assign(hidden_area=0)
+    table = pd.concat([label_set.table, rows], ignore_index=True)
+    return replace(
+        label_set, table=table, semantic=whole.semantic, panoptic=panoptic, ground=whole.ground
+    )
 
 
 def with_columns(label_set: LabelSet, rows: Mapping[int, Mapping[str, Any]]) -> LabelSet:

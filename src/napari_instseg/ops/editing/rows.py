@@ -15,6 +15,8 @@ from .scene import Box, Scene, find_boxes
 
 #: Of objects that a user has changed: True.
 EDITED = "edited"
+#: Of objects that a user has looked at and found right: True.
+REVIEWED = "reviewed"
 #: Columns that tell what an object is, not what its pixels are.
 LASTING = ("index", "category_id", "category", "is_thing", "score", "source", "parent", EDITED)
 EDGES = ("row_min", "col_min", "row_max", "col_max")

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from ...segmenter import Category, InputError
-from .rows import EDGES, EDITED, Swap, blank, rows_by_index
+from .rows import EDGES, EDITED, REVIEWED, Swap, blank, rows_by_index
 from .scene import Box
 
 
 def prepared(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort rows by index, and add the column `EDITED`.
+    """Sort rows by index, and add the columns `EDITED` and `REVIEWED`.
 
     Raises
     ------
@@ -27,8 +27,10 @@ def prepared(table: pd.DataFrame) -> pd.DataFrame:
     if len(twice):
         raise InputError(f"the table: expected one row a segment, two have {int(twice.iloc[0])}")
     whole = {"index": np.int64, "category_id": np.int64, "is_thing": bool}
-    edited = table[EDITED].astype(bool) if EDITED in table else False
-    return table.astype(whole).assign(**{EDITED: edited})
+    marks = {
+        name: table[name].astype(bool) if name in table else False for name in (EDITED, REVIEWED)
+    }
+    return table.astype(whole).assign(**marks)
 
 
 def in_step(
