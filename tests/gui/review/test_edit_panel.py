@@ -47,13 +47,10 @@ class Bench:
     ) -> None:
         self.viewer, self.qtbot = viewer, qtbot
         viewer.window.resize(1500, 950)
-        image = viewer.add_image(np.where(labels > 0, 200, 30).astype(np.uint8), name="cells")
-        ground = np.full(labels.shape, TISSUE.id) if stuff else None
-        result = result_of(
-            image_from_layer(image), labels, categories=(NUCLEUS, TISSUE), threshold=0, stuff=ground
-        )
-        self.first = result.label_set
-        self.layers = add_segmentation(viewer, result, image)
+        if labels.ndim == 2:
+            self._add_result(labels, stuff)
+        else:
+            self.layers = [viewer.add_labels(labels, scale=(2, 1, 1))]
         self.widget = ReviewWidget(viewer)
         viewer.window.add_dock_widget(self.widget, name="Review", area="right")
         viewer.layers.selection.active = self.layers[0]
@@ -61,6 +58,17 @@ class Bench:
         qtbot.wait(100)
         self.hands = Hands(viewer, qtbot, self.layers[0])
         self.panel = self.widget.edit
+        self.widget.tabs.setCurrentWidget(self.panel)
+
+    def _add_result(self, labels: np.ndarray, stuff: bool) -> None:
+        viewer = self.viewer
+        image = viewer.add_image(np.where(labels > 0, 200, 30).astype(np.uint8), name="cells")
+        ground = np.full(labels.shape, TISSUE.id) if stuff else None
+        result = result_of(
+            image_from_layer(image), labels, categories=(NUCLEUS, TISSUE), threshold=0, stuff=ground
+        )
+        self.first = result.label_set
+        self.layers = add_segmentation(viewer, result, image)
 
     @property
     def session(self) -> Any:
@@ -244,6 +252,35 @@ def test_strokes_with_a_number_of_stuff_make_a_new_object(bench: Callable[..., B
         b.hands.until(lambda: len(heard) == 1)
     assert "paint there" in heard[0]
     np.testing.assert_array_equal(semantic.data, old)
+
+
+def test_in_a_stack_on_one_plane_or_on_all(bench: Callable[..., Bench]) -> None:
+    stack = np.zeros((3, 40, 60), np.int32)
+    stack[:, 10:30, 10:50] = 1
+    b = bench(labels=stack)
+    b.viewer.dims.set_current_step(0, 1)
+    b.press("Split by line")
+    b.hands.drag([(5, 40), (35, 40)])
+    assert sorted(np.unique(b.data[1], return_counts=True)[0]) == [0, 1, 2]
+    assert set(np.unique(b.data[[0, 2]])) == {0, 1}
+    b.hands.press(Qt.Key.Key_Z, CTRL)
+    b.panel.through.setChecked(True)
+    b.hands.drag([(5, 40), (35, 40)])
+    assert (b.data[:, 20, 45] == 2).all()
+    assert (b.data[:, 20, 15] == 1).all()
+    b.press("Cut")
+    b.panel.through.setChecked(False)
+    b.panel.scope.choose(ALL)
+    b.hands.drag([(5, 5), (5, 30), (35, 30), (35, 5)])
+    assert set(np.unique(b.data[1])) == {0, 1}
+    assert set(np.unique(b.data[[0, 2]])) == {0, 1, 2}
+    check_consistent(b.session.labels)
+    # The keys of the table are those of the canvas.
+    b.session.select([2])
+    b.qtbot.keyClick(b.widget.rows.view, Qt.Key.Key_Delete)
+    assert 2 not in b.data
+    b.qtbot.keyClick(b.widget.rows.view, Qt.Key.Key_Z, CTRL)
+    assert 2 in b.data
 
 
 class _heard(list[str]):  # noqa: N801

@@ -14,13 +14,20 @@ from qtpy.QtCore import (
     Qt,
     Signal,
 )
-from qtpy.QtGui import QKeyEvent, QPainter, QPaintEvent
+from qtpy.QtGui import QKeyEvent, QKeySequence, QPainter, QPaintEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
 from .columns import SEEN_LATER
+from .shortcuts import REDO, UNDO
 from .table_model import SegmentModel
 
 ROW_HEIGHT = 24
+#: Keys that have other names on other systems, as napari spells them.
+KEYS = {
+    QKeySequence.StandardKey.Delete: "Delete",
+    QKeySequence.StandardKey.Undo: UNDO,
+    QKeySequence.StandardKey.Redo: REDO,
+}
 #: Widths of columns at first, px.
 WIDTH, WIDTHS = 74, {"index": 48, "category": 86, "score": 56, "touches_edge": 46}
 
@@ -164,11 +171,10 @@ class SegmentView(QTableView):
     # ------------------------------------------------------------------------------ Qt's own
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        """Pass on letters and digits, which Qt would search for."""
-        text = "" if event is None else event.text()
-        plain = event is not None and event.modifiers() == Qt.KeyboardModifier.NoModifier
-        if plain and len(text) == 1 and text.isalnum():
-            self.pressed_key.emit(text.upper())
+        """Pass on letters and digits, which Qt would search for, and keys of edits."""
+        key = "" if event is None else _name(event)
+        if key:
+            self.pressed_key.emit(key)
         else:
             super().keyPressEvent(event)
 
@@ -183,3 +189,13 @@ class SegmentView(QTableView):
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         painter.drawText(port.rect(), flags, self.empty_text)
         painter.end()
+
+
+def _name(event: QKeyEvent) -> str:
+    """Name a key as napari does: a letter or digit, Delete, undo, redo; empty for others."""
+    for standard, name in KEYS.items():
+        if event.matches(standard):
+            return name
+    text = event.text()
+    plain = event.modifiers() == Qt.KeyboardModifier.NoModifier
+    return text.upper() if plain and len(text) == 1 and text.isalnum() else ""

@@ -121,8 +121,8 @@ class ReviewWidget(QWidget):
 
     def _build(self) -> None:
         for title, panel in (
-            ("Edit", self.edit),
             ("Filter", self.filter),
+            ("Edit", self.edit),
             ("Scatter", self.scatter),
             ("Doubtful", self.doubtful),
             ("Classes", self.classes),
@@ -278,7 +278,7 @@ class ReviewWidget(QWidget):
         session = self.session
         if session is None or not session.layer.visible:
             return
-        label = session.label_at(event.position)
+        label = session.label_under(event)
         before = session.chosen if extend else ()
         if not label:
             session.select(before)

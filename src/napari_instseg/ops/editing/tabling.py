@@ -39,7 +39,8 @@ class Tabling:
     ) -> None:
         self._scene, self._edit, self._spacing = scene, edit, spacing
         self._mark = {EDITED: True, "source": by_hand}
-        self._rows = rows_by_index(scene.table)
+        #: Of the segments that change.
+        self._rows: dict[int, dict[str, Any]] = {}
         self._names = {category.id: category.name for category in scene.categories}
 
     def make(
@@ -68,6 +69,10 @@ class Tabling:
         """
         if isinstance(self._edit, Renumber):
             return self._renumbered()
+        concerned = {*objects.labels, *stuff.labels, self._edit.parent()}
+        if isinstance(self._edit, (Categorize, Review)):
+            concerned.update(self._edit.ids)
+        self._rows = self._read(concerned, "index")
         found = self._measured(objects, readers["instances"])
         boxes: dict[int, Box | None] = dict.fromkeys(objects.labels)
         rows: dict[int, dict[str, Any]] = {}
@@ -89,8 +94,13 @@ class Tabling:
             rows[number] = rows.get(number, row) | {PARENT: row[PARENT]}
         if "panoptic" in readers:
             rows |= self._ground(stuff, new_stuff, readers["panoptic"])
-        out = {*gone, *rows, *stuff.labels} & self._rows.keys()
+        out = {*gone, *rows, *stuff.labels}
         return Swap.of(self._scene.table, out, [*rows.values()]), boxes
+
+    def _read(self, values: set[Any], column: str) -> dict[int, dict[str, Any]]:
+        """Rows with some values in a column."""
+        table = self._scene.table
+        return rows_by_index(table[table[column].isin([*values])])
 
     def _measured(self, tally: Tally, read: Reader) -> dict[int, Measured]:
         """Measure objects that changed and are still there."""
@@ -144,8 +154,8 @@ class Tabling:
     def _renamed(self, edit: Rename) -> dict[int, dict[str, Any]]:
         return {
             number: row | {"category": edit.name}
-            for number, row in self._rows.items()
-            if row["category_id"] == edit.category_id and row["category"] != edit.name
+            for number, row in self._read({edit.category_id}, "category_id").items()
+            if row["category"] != edit.name
         }
 
     def _orphans(self, gone: set[int]) -> dict[int, dict[str, Any]]:
@@ -155,8 +165,8 @@ class Tabling:
         heir = self._edit.ids[0] if isinstance(self._edit, Merge) else 0
         return {
             number: row | {PARENT: heir if heir != number else 0}
-            for number, row in self._rows.items()
-            if row[PARENT] in gone and number not in gone
+            for number, row in self._read(gone, PARENT).items()
+            if number not in gone
         }
 
     def _ground(
@@ -199,7 +209,7 @@ class Tabling:
     def _renumbered(self) -> tuple[Swap, dict[int, Box | None]]:
         numbers, scene = new_numbers(self._scene), self._scene
         rows = {}
-        for number, row in self._rows.items():
+        for number, row in rows_by_index(scene.table).items():
             now = row | {"index": numbers[number]}
             if PARENT in row:
                 now[PARENT] = numbers.get(row[PARENT], 0)
