@@ -126,6 +126,21 @@ class ReviewSession(QObject):
         """Labels of the chosen objects; the first is the current one."""
         return self._chosen
 
+    def label_under(self, event: Any) -> int:
+        """Find the object under the mouse; in 3-D the first one on its way into the picture."""
+        if len(event.dims_displayed) < 3:
+            return self.label_at(event.position)
+        found = self.layer.get_value(
+            event.position,
+            view_direction=event.view_direction,
+            dims_displayed=event.dims_displayed,
+            world=True,
+        )
+        # Of a multiscale layer, with its level.
+        value = found[1] if isinstance(found, tuple) else found
+        label = int(value or 0)
+        return 0 if label in self._hidden else label
+
     def label_at(self, world: Iterable[float]) -> int:
         """Find the object at a point of the world, by one pixel of the finest level.
 
