@@ -45,7 +45,7 @@ def cut_to(
         raw=result.raw[index : index + 1] if plane else result.raw,
         image=one_plane(image, plane),
         stuff=stuff if stuff is None or not plane else stuff[plane],
-        details={**result.details, VIEW: where, WHOLE: describe_input(image)},
+        details={**result.details, VIEW: where, "input": describe_input(image)},
     )
 
 

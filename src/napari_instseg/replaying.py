@@ -208,7 +208,7 @@ def image_for(recipe: Mapping[str, Any], image: Any, axes: str | None = None) ->
         See `replay`.
     """
     found = as_image(image, axes)
-    then = _input(recipe)
+    then = recipe.get("input")
     if isinstance(image, Image) or not isinstance(then, Mapping):
         return found
     known = str(then.get("axes", ""))
@@ -219,14 +219,9 @@ def image_for(recipe: Mapping[str, Any], image: Any, axes: str | None = None) ->
     return replace(found, spacing={**found.spacing, **known_sizes})
 
 
-def _input(recipe: Mapping[str, Any]) -> object:
-    """What a recipe says of its image: the whole one, if the result is of a part."""
-    return recipe.get(WHOLE) or recipe.get("input")
-
-
 def different(recipe: Mapping[str, Any], image: Image) -> list[str]:
     """Say in what an image differs from that of a recipe; older recipes know less of it."""
-    then, now = _input(recipe), describe_input(image)
+    then, now = recipe.get("input"), describe_input(image)
     if not isinstance(then, Mapping):
         return []
     found = [
@@ -273,7 +268,7 @@ def _unlike(recipe: Mapping[str, Any]) -> list[str]:
         ]
         if others:
             notes.append(f"made with other versions, so labels may differ: {', '.join(others)}")
-    told = _input(recipe)
+    told = recipe.get("input")
     if not (isinstance(told, Mapping) and told.get("sample_sha256")):
         notes.append("an older recipe, which does not say by which pixels the image is known")
     if recipe.get("complete") is False:

@@ -79,12 +79,10 @@ class Result:
     @property
     def recipe(self) -> dict[str, Any]:
         """What reproduces the result, as values that JSON can hold."""
-        # Of a saved result the pixels are not at hand.
-        told = self.details.get("input")
         return {
             "schema": RECIPE_SCHEMA,
             "settings": self.settings.to_json(),
-            "input": describe_input(self.image) if told is None else told,
+            "input": describe_input(self.image),
             **self.details,
             "warnings": list(self.warnings),
             "complete": self.complete,

@@ -17,7 +17,7 @@ from .segmenter import InputError
 from .settings import Settings
 
 #: What of a recipe is not among a result's details.
-_NOT_DETAILS = ("schema", "settings", "warnings", "complete", "edits")
+_NOT_DETAILS = ("schema", "settings", "input", "warnings", "complete", "edits")
 
 
 class NoPixels:
