@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from .ops.editing.starting import boxes_in, in_step, prepared
 from .ops.editing.tabling import Tabling
 from .ops.editing.work import Work
 from .ops.extents import find_extents
+from .progress import Listener, Progress, ignore
 from .segmenter import Category, InputError
 from .settings import OUTPUTS
 
@@ -135,13 +136,15 @@ class Editor:
         """Number that a new object gets."""
         return self._scene().next_id
 
-    def apply(self, name: str, /, **parameters: Any) -> Change:
+    def apply(self, name: str, report: Listener = ignore, /, **parameters: Any) -> Change:
         """Make an edit.
 
         Parameters
         ----------
         name : str
             One of `ops.editing.registry.EDITS`.
+        report : callable
+            Hears of each part before it is looked at; if it raises, nothing was changed.
         **parameters
             Those of the edit's class.
 
@@ -157,7 +160,7 @@ class Editor:
         """
         scene = self._scene()
         edit = make_edit(name, parameters).resolved(scene)
-        step = self._made(edit, scene)
+        step = self._made(edit, scene, report)
         if step.change.ids or step.patches or self._categories != scene.categories:
             self._done.append(step)
             self._undone.clear()
@@ -174,9 +177,15 @@ class Editor:
     def _go(self, taken: list[_Step], given: list[_Step]) -> Change | None:
         if not taken:
             return None
-        step = taken.pop()
+        step = taken[-1]
         self._write(step.patches)
-        given.append(self._set(step))
+        try:
+            back = self._set(step)
+        except BaseException:
+            self._write(step.patches)
+            raise
+        taken.pop()
+        given.append(back)
         return step.change
 
     def _scene(self) -> Scene:
@@ -185,26 +194,36 @@ class Editor:
         sampling = tuple(base.spacing.get(a, step) / step if step else 1.0 for a in base.axes)
         return Scene(base.shape, base.axes, sampling, self._table, self._boxes, self._categories)
 
-    def _made(self, edit: Edit, scene: Scene) -> _Step:
+    def _made(self, edit: Edit, scene: Scene, report: Listener) -> _Step:
         """Change the pixels, then the table; return what takes both back."""
         work = Work(edit, scene, self._readers(), self._base.ground, self._largest)
         written: list[tuple[str, Patch]] = []
+        pending: list[tuple[str, Patch]] = []
+        parts = list(plan(edit, scene))
         try:
-            pending: list[tuple[str, Patch]] = []
-            for part in plan(edit, scene):
-                found = work.look(part)
-                if edit.LOCAL:
-                    pending += found
-                else:
-                    written += found
-                    self._write(found)
-            written += pending
+            for done, part in enumerate(parts):
+                report(Progress(done, len(parts), edit.NAME.replace("_", " ")))
+                pending += work.look(part)
+                if not edit.LOCAL:
+                    self._write(pending)
+                    written, pending = written + pending, []
             self._write(pending)
+            written += pending
             tabling = Tabling(scene, edit, self._base.spacing, BY_HAND)
-            swap, boxes = tabling.make(work.objects, work.stuff, work.new_stuff, self._readers())
+            made = tabling.make(work.objects, work.stuff, work.new_stuff, self._readers())
+            return self._set(self._step(edit, scene, tuple(written), *made))
         except BaseException:
             self._write(written)
             raise
+
+    def _step(
+        self,
+        edit: Edit,
+        scene: Scene,
+        written: tuple[tuple[str, Patch], ...],
+        swap: Swap,
+        boxes: dict[int, Box | None],
+    ) -> _Step:
         ids = frozenset(boxes)
         where = [patch.box for _, patch in written] or [
             scene.boxes[i] for i in ids if i in scene.boxes
@@ -212,11 +231,14 @@ class Editor:
         around = slices(union(where)) if where else (slice(0, 0),) * len(scene.shape)
         entry = {EDIT: edit.NAME, **_plain(edit)}
         categories = _named(scene.categories, edit)
-        return self._set(_Step(entry, tuple(written), swap, boxes, categories, Change(ids, around)))
+        return _Step(entry, written, swap, boxes, categories, Change(ids, around))
 
     def _set(self, step: _Step) -> _Step:
         """Put a step's rows in the table; return the step that takes them out again."""
-        self._table, swap = step.swap.applied(self._table)
+        table, swap = step.swap.applied(self._table)
+        for output, store in self._stores.items():
+            store.describe(table, step.categories, output)
+        self._table = table
         boxes = {number: self._boxes.get(number) for number in step.boxes}
         for number, box in step.boxes.items():
             if box is None:
@@ -224,14 +246,19 @@ class Editor:
             else:
                 self._boxes[number] = box
         categories, self._categories = self._categories, step.categories
-        for output, store in self._stores.items():
-            store.describe(self._table, self._categories, output)
         return replace(step, swap=swap, boxes=boxes, categories=categories)
 
-    def _write(self, patches: Iterable[tuple[str, Patch]]) -> None:
-        for output, patch in patches:
+    def _write(self, patches: Sequence[tuple[str, Patch]]) -> None:
+        """Make changes of pixels, all or none; those that are made already are taken back."""
+        for place, (output, patch) in enumerate(patches):
             store = self._stores[output]
-            store.write(patch.box, patch.applied(store.read(patch.box)))
+            before = store.read(patch.box)
+            try:
+                store.write(patch.box, patch.applied(before))
+            except BaseException:
+                store.write(patch.box, before)
+                self._write(patches[:place])
+                raise
 
     def _readers(self) -> dict[str, Reader]:
         return {output: store.read for output, store in self._stores.items()}

@@ -70,8 +70,6 @@ class Tabling:
         if isinstance(self._edit, Renumber):
             return self._renumbered()
         concerned = {*objects.labels, *stuff.labels, self._edit.parent()}
-        if isinstance(self._edit, (Categorize, Review)):
-            concerned.update(self._edit.ids)
         self._rows = self._read(concerned, "index")
         found = self._measured(objects, readers["instances"])
         boxes: dict[int, Box | None] = dict.fromkeys(objects.labels)
@@ -139,16 +137,16 @@ class Tabling:
         name = self._names.get(edit.category_id, edit.name)
         new = {"category_id": edit.category_id, "category": name}
         return {
-            number: self._rows[number] | new | self._mark
-            for number in edit.ids
-            if self._rows[number]["category_id"] != edit.category_id
+            number: row | new | self._mark
+            for number, row in self._read({*edit.ids}, "index").items()
+            if row["category_id"] != edit.category_id
         }
 
     def _reviewed(self, edit: Review) -> dict[int, dict[str, Any]]:
         return {
-            number: self._rows[number] | {REVIEWED: edit.reviewed}
-            for number in edit.ids
-            if bool(self._rows[number][REVIEWED]) != edit.reviewed
+            number: row | {REVIEWED: edit.reviewed}
+            for number, row in self._read({*edit.ids}, "index").items()
+            if bool(row[REVIEWED]) != edit.reviewed
         }
 
     def _renamed(self, edit: Rename) -> dict[int, dict[str, Any]]:
