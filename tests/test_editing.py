@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from helpers import ComponentSegmenter, brightness, draw
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from label_sets import check_consistent, drawn, same, with_stuff
+from label_sets import CATEGORIES, check_consistent, drawn, same, with_stuff
 from numpy.testing import assert_array_equal
 from skimage.segmentation import expand_labels
 
 from napari_instseg import Category, Image, InputError, LabelSet, Settings
 from napari_instseg.editing import Editor, replay
+from napari_instseg.io.formats.result import read_one, write_one
 from napari_instseg.io.label_store import ArrayStore
 from napari_instseg.io.label_zarr import write_label_zarr
 from napari_instseg.io.ngff import describe_labels
@@ -453,6 +455,40 @@ class TestZarr:
         stored = replay(found, log, in_place=True)
         assert_array_equal(np.asarray(stored.instances[...]), memory.instances)
         assert stored.table.drop(columns="source").equals(memory.table.drop(columns="source"))
+
+    @pytest.mark.parametrize("stuff", [True, False])
+    def test_all_files_of_a_saved_result_follow(self, tmp_path: Path, stuff: bool) -> None:
+        first = started(3, stuff=stuff)
+        write_one(first, tmp_path, "a", "zarr")
+        found = read_one(tmp_path, "a")
+        # A layer of instances knows nothing of stuff.
+        found = LabelSet(found.instances, found.axes, found.things, CATEGORIES[:2])
+        log = [
+            {"edit": "delete", "ids": [1]},
+            {"edit": "split_line", "id": 2, "line": [[2, 2], [7, 2]], "plane": [0]},
+            {"edit": "categorize", "ids": [3], "category_id": 2},
+        ]
+        editor = Editor(found, in_place=True)
+        for entry in log:
+            editor.apply(entry["edit"], **{k: v for k, v in entry.items() if k != "edit"})
+        now = read_one(tmp_path, "a")
+        check_consistent(now)
+        check_consistent(editor.labels)
+        assert now.recipe["edits"] == list(editor.edits)
+        assert len(now.stuff) == (2 if stuff else 0)
+        again = replay(replace(first, ground=None), now.recipe["edits"])
+        for output in ("instances", "semantic", "panoptic"):
+            assert_array_equal(now.read(output), again.read(output))
+            path = tmp_path / f"a_{output}.zarr"
+            pyramid = read_label_pyramid(path)
+            assert pyramid is not None
+            assert_array_equal(np.asarray(pyramid.levels[0]), again.read(output))
+        while editor.undo():
+            pass
+        now = read_one(tmp_path, "a")
+        assert "edits" not in now.recipe
+        for output in ("instances", "semantic", "panoptic"):
+            assert_array_equal(now.read(output), first.read(output))
 
     def test_a_copy_leaves_the_file(self, tmp_path: Path) -> None:
         labels = self.picture()

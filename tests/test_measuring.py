@@ -72,7 +72,7 @@ def test_objects_that_the_table_does_not_list_are_measured() -> None:
     assert found["category"].isna().tolist() == [False, True]
 
 
-def test_a_result_measures_its_own_image() -> None:
+def test_a_result_measures_its_own_image(tmp_path: Path) -> None:
     pixels = brightness(LABELS)
     result = run_to_end(
         Run(Image(pixels, "YX", name="a"), ComponentSegmenter(), Settings(limits=((0, 1),)))
@@ -82,6 +82,11 @@ def test_a_result_measures_its_own_image() -> None:
         inside = result.instances == row.index
         assert row.a_mean == pytest.approx(pixels[inside].mean())
         assert row.score == pytest.approx(pixels[inside].mean(), abs=1e-3)
+    kept = result.save(tmp_path, "a")
+    pd.testing.assert_frame_equal(nis.measure(kept[0], result.image), found, check_dtype=False)
+    result.save(tmp_path, "b")
+    with pytest.raises(InputError, match=r"labels of one image, got 2 \(a, a, \.\.\.\)"):
+        nis.measure(tmp_path)
     other = result.measure([Image(10 * pixels, "YX", name="b")], ["max"])
     np.testing.assert_allclose(other["b_max"], 10 * found["a_max"])
 
@@ -108,7 +113,7 @@ def test_spacing_of_the_image_counts_where_labels_have_none() -> None:
 
 
 def test_what_is_no_label_image_is_named() -> None:
-    with pytest.raises(InputError, match=r"whole numbers, got float64"):
+    with pytest.raises(InputError, match="label images of integers, got float64"):
         nis.measure(np.zeros((3, 4)))
     with pytest.raises(InputError, match=r"labels' shape \(3, 5\) \(YX\), got \(3, 4\)"):
         LabelSet.from_labels(LABELS, "YX").measure([np.zeros((3, 4))])

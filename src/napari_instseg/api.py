@@ -22,6 +22,7 @@ from .ops.axes import Image
 from .ortho import new_run
 from .progress import Progress
 from .remote import portable
+from .result import RECIPE_SCHEMA
 from .segmentation import Segmentation
 from .segmenter import InputError
 from .settings import Settings
@@ -123,6 +124,7 @@ def segment_to(
     *,
     stem: str = "",
     format: str | None = None,
+    raw: bool = False,
     existing: Existing = "resume",
     weights: str | Path | None = None,
     categories: str | Path | None = None,
@@ -141,7 +143,7 @@ def segment_to(
         For the results; made if it is not there.
     image : array, Image, path, or napari Image layer
         See `segment`.
-    stem, format
+    stem, format, raw
         See `Segmentation.save`. With "zarr", and without `link`, neither the image nor the label
         images are ever whole in memory.
     existing : {"resume", "refuse", "replace"}
@@ -177,6 +179,7 @@ def segment_to(
         existing=existing,
         path=_path_of(image),
         hands=hands,
+        raw=raw,
     ) as run:
         _follow(run, prepared.name, progress)
         return run.save()[1]
@@ -259,8 +262,10 @@ def recipe_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
     schema, settings = recipe.get("schema"), recipe.get("settings")
     if not isinstance(settings, Mapping) or not isinstance(schema, int):
         raise InputError("recipe: expected 'schema' and 'settings', as in a recipe.json of a run")
-    if schema > 1:
-        raise InputError(f"recipe: schema {schema} is newer than this version knows (1); upgrade")
+    if schema > RECIPE_SCHEMA:
+        raise InputError(
+            f"recipe: schema {schema} is newer than this version knows ({RECIPE_SCHEMA}); upgrade"
+        )
     return dict(settings)
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from .io.label_record import LabelRecord
 from .io.label_store import LabelStore, copy_to_memory, open_store
 from .label_set import BY_HAND, LabelSet
 from .ops.editing.base import Edit
-from .ops.editing.categorizing import Categorize
 from .ops.editing.parts import plan
 from .ops.editing.patches import Patch
-from .ops.editing.registry import EDIT, make_edit, read_entry
-from .ops.editing.renaming import Rename
+from .ops.editing.registry import make_edit, read_entry, write_entry
 from .ops.editing.rows import Swap
 from .ops.editing.scene import Box, Reader, Scene, slices, union
-from .ops.editing.starting import boxes_in, in_step, prepared
+from .ops.editing.starting import started, with_unnamed
 from .ops.editing.tabling import Tabling
 from .ops.editing.work import Work
-from .ops.extents import find_extents
 from .progress import Listener, Progress, ignore
 from .segmenter import Category, InputError
 from .settings import OUTPUTS
@@ -68,8 +63,8 @@ class Editor:
         Left as it is, unless ``in_place``.
     in_place : bool
         Change the label images themselves, where they are: arrays that can be written to, or
-        Zarr in a folder, with the coarser levels and properties of OME-Zarr. Else copies in
-        memory (int32).
+        Zarr in a folder, with the coarser levels and properties of OME-Zarr, and the other files
+        of a saved result: its other label images, table and recipe. Else copies in memory (int32).
 
     Raises
     ------
@@ -85,6 +80,7 @@ class Editor:
 
     Examples
     --------
+    >>> import numpy as np
     >>> editor = Editor(LabelSet.from_labels(np.array([[1, 1, 0, 2]]), "YX"))
     >>> editor.apply("merge", ids=[1, 2]).ids
     frozenset({1, 2})
@@ -97,6 +93,14 @@ class Editor:
     def __init__(self, label_set: LabelSet, *, in_place: bool = False) -> None:
         opened = open_store if in_place else copy_to_memory
         arrays = {name: getattr(label_set, name) for name in OUTPUTS}
+        self._record = LabelRecord.of(label_set.instances) if in_place else None
+        if self._record is not None:
+            known = {name: array for name, array in arrays.items() if array is not None}
+            arrays = self._record.arrays(label_set.shape) | known
+            recipe = self._record.recipe() or label_set.recipe
+            table = self._record.completed(label_set.table)
+            categories = with_unnamed(label_set.categories, table)
+            label_set = replace(label_set, table=table, recipe=recipe, categories=categories)
         self._stores: dict[str, LabelStore] = {
             name: opened(array) for name, array in arrays.items() if array is not None
         }
@@ -104,7 +108,9 @@ class Editor:
         self._base = replace(label_set, **kept)
         self._largest = min(store.largest for store in self._stores.values())
         self._categories = label_set.categories
-        self._table, self._boxes = _started(self._base)
+        self._table, self._boxes = started(
+            label_set.table, self._base.instances, label_set.axes, label_set.categories, BY_HAND
+        )
         self._done: list[_Step] = []
         self._undone: list[_Step] = []
 
@@ -164,6 +170,7 @@ class Editor:
         if step.change.ids or step.patches or self._categories != scene.categories:
             self._done.append(step)
             self._undone.clear()
+            self._keep_record()
         return step.change
 
     def undo(self) -> Change | None:
@@ -186,7 +193,13 @@ class Editor:
             raise
         taken.pop()
         given.append(back)
+        self._keep_record()
         return step.change
+
+    def _keep_record(self) -> None:
+        """Write the table and the log that lie beside labels on disk."""
+        if self._record is not None:
+            self._record.write(self._table, self.labels.recipe)
 
     def _scene(self) -> Scene:
         base = self._base
@@ -229,8 +242,8 @@ class Editor:
             scene.boxes[i] for i in ids if i in scene.boxes
         ]
         around = slices(union(where)) if where else (slice(0, 0),) * len(scene.shape)
-        entry = {EDIT: edit.NAME, **_plain(edit)}
-        categories = _named(scene.categories, edit)
+        entry = write_entry(edit)
+        categories = edit.categories(scene.categories)
         return _Step(entry, written, swap, boxes, categories, Change(ids, around))
 
     def _set(self, step: _Step) -> _Step:
@@ -298,32 +311,3 @@ def replay(
                 pass
             raise InputError(f"edit {place} of the log: {error}") from error
     return editor.labels
-
-
-def _started(base: LabelSet) -> tuple[Any, dict[int, Box]]:
-    """Table and boxes to begin with."""
-    table = prepared(base.table)
-    boxes = None if isinstance(base.instances, np.ndarray) else boxes_in(table, base.axes)
-    if boxes is not None:
-        return table, boxes
-    found = find_extents(base.instances, base.axes)
-    category = next((c for c in base.categories if c.is_thing), None)
-    boxes = boxes_in(found.assign(is_thing=True), base.axes)
-    return in_step(table, found, category, BY_HAND), boxes or {}
-
-
-def _plain(edit: Edit) -> dict[str, Any]:
-    """Parameters as JSON has them, but those that say nothing."""
-    given = {name: value for name, value in edit.to_json().items() if value is not None}
-    plain: dict[str, Any] = json.loads(json.dumps(given))
-    return plain
-
-
-def _named(categories: tuple[Category, ...], edit: Edit) -> tuple[Category, ...]:
-    if isinstance(edit, Categorize) and all(c.id != edit.category_id for c in categories):
-        return (*categories, Category(edit.category_id, edit.name or ""))
-    if isinstance(edit, Rename):
-        return tuple(
-            replace(c, name=edit.name) if c.id == edit.category_id else c for c in categories
-        )
-    return categories

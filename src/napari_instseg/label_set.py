@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,6 +106,7 @@ class LabelSet:
         category: Category = OBJECT,
         name: str = "labels",
         source: str = "labels",
+        listed: bool = True,
     ) -> LabelSet:
         """Take a label image of which nothing else is known.
 
@@ -119,6 +121,8 @@ class LabelSet:
             Of all objects.
         name, source : str
             Of the image; for the table.
+        listed : bool
+            False: do not look at the pixels yet; the table is empty.
 
         Returns
         -------
@@ -126,7 +130,7 @@ class LabelSet:
             All scores are 1.
         """
         axes = guess_axes(labels.shape).letters if axes is None else axes
-        table = find_extents(labels, axes)
+        table = find_extents(labels, axes) if listed else pd.DataFrame({"index": [], "area": []})
         table.insert(1, "category_id", category.id)
         table.insert(2, "category", category.name)
         table.insert(3, "is_thing", True)
@@ -250,7 +254,9 @@ def _as_image(image: Image | ArrayLike, labels: LabelSet) -> Image:
 
 
 def categories_of(
-    labels: NDArray[np.int32], index: Sequence[int] | pd.Series, ids: Sequence[int] | pd.Series
+    labels: NDArray[np.int32],
+    index: Sequence[int] | NDArray[Any] | pd.Series,
+    ids: Sequence[int] | NDArray[Any] | pd.Series,
 ) -> NDArray[np.int32]:
     """Category id of each pixel's object; 0 where there is none, and of unknown labels.
 
@@ -265,3 +271,22 @@ def categories_of(
         return np.zeros(labels.shape, np.int32)
     at = np.minimum(np.searchsorted(known, labels), len(known) - 1)
     return np.where(known[at] == labels, values[at], 0).astype(np.int32)
+
+
+def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
+    """List the categories of a table, with colours of their own."""
+    columns = ["category_id", "category", "is_thing"]
+    rows = table.drop_duplicates("category_id").sort_values("category_id")[columns].to_numpy()
+    if not len(rows):
+        return (OBJECT,)
+    return tuple(
+        Category(int(number), str(name), bool(is_thing), color)
+        for (number, name, is_thing), color in zip(rows, name_colors(len(rows)), strict=True)
+    )
+
+
+def name_colors(count: int) -> list[tuple[float, float, float]]:
+    """Colours in [0, 1] for categories of which only the names are known; one has the usual."""
+    if count == 1:
+        return [OBJECT.color]
+    return [colorsys.hsv_to_rgb((0.1 + i * 0.618034) % 1, 0.75, 0.9) for i in range(count)]

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from .exporting import label_sets_of
 from .inputs import as_image
+from .io.formats.engine import read_sets
 from .label_set import LabelSet
 from .progress import Listener, ignore
 from .result import Result
@@ -31,8 +32,9 @@ def measure(
 
     Parameters
     ----------
-    labels : LabelSet, Segmentation, integer array, or path of a label image
-        NumPy, dask or Zarr; may be larger than memory.
+    labels : LabelSet, Segmentation, integer array, napari Labels layer, or path
+        NumPy, dask or Zarr; may be larger than memory. A path is one of a result, a label image,
+        or a file of another program, see `read_labels`.
     images : array, Image, path or napari Image layer, or a sequence of these
         Whose grey values are measured, in all channels; on the grid of the labels.
     columns : sequence of str, optional
@@ -60,6 +62,7 @@ def measure(
 
     Examples
     --------
+    >>> import numpy as np
     >>> labels = np.array([[1, 1, 0], [0, 0, 2]])
     >>> measure(labels, np.array([[4, 6, 0], [0, 0, 9]]), ["area", "mean"]).iloc[:, [0, -2, -1]]
        index  area  image_mean
@@ -96,19 +99,25 @@ def as_label_set(
     Raises
     ------
     InputError
-        If they are no labels.
+        If they are no labels, or those of several images.
     """
-    found = labels.label_set if isinstance(labels, Result) else labels
-    if not isinstance(found, LabelSet):
-        image = as_image(labels, axes)
-        if image.is_rgb or np.dtype(image.data.dtype).kind not in "bui":
-            raise InputError(
-                f"{image.name}: expected a label image of whole numbers, got {image.data.dtype} "
-                f"with axes {image.axes}"
-            )
-        found = LabelSet.from_labels(
-            image.data, image.axes, spacing=image.spacing, name=image.name, source=image.name
-        )
+    found = _read(labels, axes)
     if spacing and (given or not found.spacing):
         found = replace(found, spacing={**found.spacing, **spacing})
     return found
+
+
+def _read(labels: Any, axes: str | None) -> LabelSet:
+    if hasattr(labels, "shape") and not isinstance(labels, LabelSet | Result):
+        return LabelSet.from_labels(labels, axes)
+    if isinstance(labels, str | Path) and axes is not None:
+        several = [*read_sets(Path(labels).expanduser(), axes=axes)]
+    else:
+        several = [*label_sets_of(labels)]
+    if len(several) != 1:
+        names = ", ".join(one.name for one in several[:5])
+        raise InputError(
+            f"{labels}: expected the labels of one image, got {len(several)}"
+            f"{f' ({names}, ...): name one, such as folder/stem' if several else ''}"
+        )
+    return several[0]

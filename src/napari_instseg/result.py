@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     import napari.layers
     import napari.viewer
 
-RECIPE_SCHEMA = 1
+    from .io.objects import Objects
+
+#: Of recipes that are written; older ones are read, too.
+RECIPE_SCHEMA = 2
 
 
 class Result:
@@ -76,18 +79,11 @@ class Result:
     @property
     def recipe(self) -> dict[str, Any]:
         """What reproduces the result, as values that JSON can hold."""
-        image = self.image
         return {
             "schema": RECIPE_SCHEMA,
             "settings": self.settings.to_json(),
+            "input": describe_input(self.image),
             **self.details,
-            "input": {
-                "name": image.name,
-                "shape": list(image.data.shape),
-                "dtype": str(image.data.dtype),
-                "axes": image.axes,
-                "spacing_um": dict(image.spacing),
-            },
             "warnings": list(self.warnings),
             "complete": self.complete,
         }
@@ -129,6 +125,11 @@ class Result:
         return self.label_set.measure(seen, columns, volumes=volumes)
 
     @property
+    def objects(self) -> Objects | None:
+        """All that the model found, to be saved; None if it is not in memory."""
+        return None
+
+    @property
     def tracked(self) -> bool:
         """Whether objects go through T."""
         return False
@@ -151,6 +152,7 @@ class Result:
         format: str | None = None,
         tracks: Sequence[str] = (CSV,),
         *,
+        raw: bool = False,
         report: Listener = ignore,
     ) -> list[Path]:
         """Write label images, table and recipe into a folder.
@@ -166,6 +168,9 @@ class Result:
         tracks : sequence of {"csv", "ctc", "geff"}
             How tracks are written, if objects were tracked: ``<stem>_tracks.csv``, a folder
             ``<stem>_RES`` as the Cell Tracking Challenge has it, ``<stem>_tracks.geff``.
+        raw : bool
+            Keep all objects that the model found in ``<stem>_objects.npz``, too, so that
+            `read_result` can show the result at other thresholds.
         report : callable
             Hears of each part of an OME-Zarr, before it is written.
 
@@ -178,17 +183,29 @@ class Result:
         ------
         InputError
             If there is no such format, it has no room for the image's axes, or the package
-            that writes it is missing.
+            that writes it is missing; or ``raw`` is asked of a result that is not in memory.
         OSError
             If the folder cannot be written to.
         """
         # File formats are imported when a file is written.
         from .io.results import save_segmentation
 
-        return save_segmentation(self, Path(folder), stem, format, tracks, report)
+        return save_segmentation(self, Path(folder), stem, format, tracks, report, raw=raw)
 
     def add_seams_to(self, viewer: napari.viewer.Viewer) -> napari.layers.Shapes:
         """Show in a napari viewer where tiles met: what was joined, and what is open there."""
         from .gui.seams import add_seams
 
         return add_seams(viewer, self)
+
+
+def describe_input(image: Image) -> dict[str, Any]:
+    """What a recipe says of the image, by which it is known again; no folder is named."""
+    return {
+        "name": image.name,
+        "shape": list(image.data.shape),
+        "dtype": str(image.data.dtype),
+        "axes": image.axes,
+        "spacing_um": dict(image.spacing),
+        "sample_sha256": image.sample_sha256,
+    }

@@ -22,6 +22,7 @@ from . import (
     measure,
     models,
     prompt,
+    replay,
     segment,
     train,
 )
@@ -33,7 +34,7 @@ Start with 'napari-instseg demo'; if something does not work, run 'napari-instse
 
 #: In the order in which the help lists them.
 COMMANDS = (
-    *(segment, everything, prompt, demo),
+    *(segment, everything, prompt, replay, demo),
     *(models, cache, train, evaluate, measure, export, convert, install, doctor),
 )
 

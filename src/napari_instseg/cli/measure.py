@@ -35,7 +35,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("labels", type=Path, metavar="LABELS", help="a label image, such as a_instances.tif")
+    add(
+        "labels",
+        type=Path,
+        metavar="LABELS",
+        help="a result (its folder, label image or recipe), or any label image",
+    )
     add(
         "--image",
         dest="images",
@@ -45,7 +50,14 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="whose grey values are measured, in all channels; repeat it for several",
     )
-    add("--output", "-o", required=True, type=Path, metavar="FILE", help="the table: .csv")
+    add(
+        "--output",
+        "-o",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the table: .csv, .parquet, .xlsx",
+    )
     add(
         "--columns",
         action="append",

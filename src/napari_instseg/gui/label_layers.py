@@ -8,17 +8,18 @@ import napari.layers
 import napari.viewer
 import pandas as pd
 
-from ..label_set import COLUMNS, OBJECT, LabelSet
-from ..segmenter import Category, InputError
+from ..label_set import COLUMNS, LabelSet, categories_in
+from ..segmenter import InputError
 from ..settings import OUTPUTS
 from .axes import layer_axes
 from .geometry import level_shape
 from .layers import layer_spacing
 from .links import RECIPE_KEY, link_of
-from .results import name_colors
 
 
-def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels) -> LabelSet:
+def label_set_of(
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels, *, listed: bool = True
+) -> LabelSet:
     """Read a Labels layer, and those of the same result, as they are now.
 
     Parameters
@@ -28,6 +29,9 @@ def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Label
     layer : napari.layers.Labels
         Instances: of one of our results, opened from a file, or drawn. Of a multiscale layer the
         finest level counts; lazy data stay lazy.
+    listed : bool
+        False: do not look at the pixels of a layer without a table, which takes a while; the
+        table is empty then.
 
     Returns
     -------
@@ -50,7 +54,11 @@ def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Label
     spacing = layer_spacing(layer, letters, level_shape(layer, 0))
     if table is None:
         return LabelSet.from_labels(
-            labels, axes, spacing=spacing, name=layer.name, source=layer.name
+            *(labels, axes),
+            spacing=spacing,
+            name=layer.name,
+            source=layer.name,
+            listed=listed,
         )
     outputs = outputs_of(viewer, layer)
     others = {name: _data(outputs[name], letters) for name in OUTPUTS[1:] if name in outputs}
@@ -85,18 +93,6 @@ def outputs_of(
         ):
             found[link.output] = other
     return found
-
-
-def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
-    """List the categories of a table, with colours of their own."""
-    columns = ["category_id", "category", "is_thing"]
-    rows = table.drop_duplicates("category_id").sort_values("category_id")[columns].to_numpy()
-    if not len(rows):
-        return (OBJECT,)
-    return tuple(
-        Category(int(number), str(name), bool(is_thing), color)
-        for (number, name, is_thing), color in zip(rows, name_colors(len(rows)), strict=True)
-    )
 
 
 def table_of(

@@ -307,13 +307,6 @@ def shades(category: Category) -> NDArray[np.float32]:
     return np.array(found, np.float32)
 
 
-def name_colors(count: int) -> list[tuple[float, float, float]]:
-    """Colours in [0, 1] for categories of which only the names are known; one has the usual."""
-    if count == 1:
-        return [Category(1, "").color]
-    return [colorsys.hsv_to_rgb((0.1 + i * 0.618034) % 1, 0.75, 0.9) for i in range(count)]
-
-
 def _same_colors(old: Any, new: Any) -> bool:
     """Whether two colour maps give the same colours; setting one redraws the layer."""
     if type(old) is not type(new):

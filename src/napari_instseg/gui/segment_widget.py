@@ -15,11 +15,14 @@ from ..models.entry import ModelEntry
 from ..result import Result
 from ..segmentation import Segmentation
 from ..segmenter import InputError, InstsegError, ModelError
+from ..snippets import FOLDER, Source, segment_command, segment_python
+from .copying import source_of
 from .form_rows import fill_dock
 from .geometry import Origin
 from .large_run import LargeWorker, SavedRun
 from .large_runs import CANCELLED, LargeRuns
 from .layers import visible_part
+from .on_disk import is_large
 from .result_text import ran
 from .results import add_segmentation
 from .run_dock import RunDock
@@ -97,6 +100,7 @@ class SegmentWidget(RunDock):
         line.setContentsMargins(0, 0, 0, 0)
         line.addWidget(self.run_button, 1)
         line.addWidget(self.view_button, 1)
+        line.addWidget(self.copy_button)
         parts = (
             self.form,
             self.large,
@@ -133,6 +137,20 @@ class SegmentWidget(RunDock):
             self.run_button.setText("Resume" if self.large.resumable else "Run")
         if self.large.resumable and not self._reason:
             self.run_button.setToolTip(RESUME_TIP)
+
+    def _source(self) -> Source:
+        """Where the chosen image is to be had."""
+        image, layer = self.form.image(), self.form.layer()
+        if layer is None:
+            raise InputError("expected an image layer")
+        return source_of(layer, image, self.form.level())
+
+    def _python(self) -> str:
+        output = FOLDER if is_large(self.form.image()) else None
+        return segment_python(self._source(), self.form.settings(), output)
+
+    def _command(self) -> str:
+        return segment_command(self._source(), self.form.settings())
 
     def _start(self, *, view: bool = False, anew: bool = False) -> None:
         self._request, job = self._prepare(view)

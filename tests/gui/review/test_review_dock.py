@@ -241,8 +241,8 @@ def test_number_keys_give_classes_in_the_canvas_and_in_the_table(
     assert review.classes.classes.table.item(0, 1).text() == "nucleus"
     user.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert review.session.table.set_index("index").loc[7, "category"] == "nucleus"
-    # With a brush in hand all but undo and redo are napari's, and when the dock is hidden, all.
-    assert layer.keymap
+    # With a brush in hand, and when the dock is hidden, keys are napari's; strokes can be undone.
+    assert len(layer.keymap) > 9
     layer.mode = "paint"
     assert {str(key) for key in layer.keymap} == {"Ctrl+Z", "Ctrl+Shift+Z"}
     layer.mode = "pan_zoom"

@@ -33,7 +33,7 @@ from .doubtful import DoubtfulPanel
 from .edit_panel import EditPanel
 from .measure_panel import MeasurePanel
 from .pencil import CLICKS, LINE
-from .picking import Picker
+from .picking import Picker, label_under
 from .plot_panels import FilterPanel, ScatterPanel
 from .rows import Rows
 from .session import ReviewSession
@@ -192,7 +192,7 @@ class ReviewWidget(QWidget):
         session = self.session
         if session is None or not session.layer.visible:
             return
-        label = session.label_under(event)
+        label = label_under(session, event)
         before = session.chosen if extend else ()
         if not label:
             session.select(before)
