@@ -135,7 +135,7 @@ def ours_coco(meter: Meter, size: int, count: int, repeats: int) -> dict[str, fl
     """From label images and scores to COCO's AP."""
     from napari_instseg import Category, LabelSet
     from napari_instseg.evaluation.coco import coco_score
-    from napari_instseg.evaluation.comparison import compare
+    from napari_instseg.evaluation.comparing import compare
 
     truth, found, scores = discs(size, count)
     sets = [

@@ -105,6 +105,7 @@ def test_large_numbers_in_files(tmp_path: Path) -> None:
     np.save(tmp_path / "found.npy", names[FOUND])
     report = evaluate_folders(tmp_path / "found.npy", tmp_path / "truth.npy")
     assert report.pooled.matches[0.5] == nis.evaluate(FOUND, TRUTH).pooled.matches[0.5]
+    assert nis.evaluate(names[FOUND], names[TRUTH]).pooled == nis.evaluate(FOUND, TRUTH).pooled
 
 
 def test_zarr_is_read_and_written_in_parts(tmp_path: Path) -> None:
