@@ -241,3 +241,11 @@ def test_a_file_with_a_pickle_is_refused(tmp_path: Path) -> None:
     np.savez(path, boxes=np.array([{"run": "me"}], object))
     with pytest.raises(InputError, match="not the whole result"):
         read_tile(path)
+
+
+def test_raw_objects_are_kept_of_results_in_memory_only(tmp_path: Path) -> None:
+    memory, disk = make(tmp_path, picture((48, 48)), "YX")
+    with pytest.raises(InputError, match="raw: expected a result in memory"):
+        disk.stored().save(tmp_path / "out", raw=True)
+    assert not (tmp_path / "out").exists()
+    assert memory.save(tmp_path / "out", raw=True)[-3].name == "objects.npz"

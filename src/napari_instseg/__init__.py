@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .ops.axes import Image
     from .prompting.session import PromptSession
     from .replaying import replay
+    from .saved import read_result
     from .segmentation import Segmentation
     from .segmenter import Category, InputError, InstsegError, ModelError
     from .settings import Settings
@@ -41,6 +42,7 @@ _HOMES = {
     "load_model": "api",
     "measure": "measuring",
     "read_labels": "exporting",
+    "read_result": "saved",
     "replay": "replaying",
     "segment": "api",
     "segment_to": "api",
@@ -65,6 +67,7 @@ __all__ = [
     "measure",
     "models",
     "read_labels",
+    "read_result",
     "replay",
     "segment",
     "segment_to",

@@ -124,6 +124,7 @@ def segment_to(
     *,
     stem: str = "",
     format: str | None = None,
+    raw: bool = False,
     existing: Existing = "resume",
     weights: str | Path | None = None,
     categories: str | Path | None = None,
@@ -142,7 +143,7 @@ def segment_to(
         For the results; made if it is not there.
     image : array, Image, path, or napari Image layer
         See `segment`.
-    stem, format
+    stem, format, raw
         See `Segmentation.save`. With "zarr", and without `link`, neither the image nor the label
         images are ever whole in memory.
     existing : {"resume", "refuse", "replace"}
@@ -178,6 +179,7 @@ def segment_to(
         existing=existing,
         path=_path_of(image),
         hands=hands,
+        raw=raw,
     ) as run:
         _follow(run, prepared.name, progress)
         return run.save()[1]

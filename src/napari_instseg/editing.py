@@ -16,6 +16,7 @@ from .ops.editing.categorizing import Categorize
 from .ops.editing.parts import plan
 from .ops.editing.patches import Patch
 from .ops.editing.registry import EDIT, make_edit, read_entry
+from .ops.editing.renaming import Rename
 from .ops.editing.rows import Swap
 from .ops.editing.scene import Box, Reader, Scene, slices, union
 from .ops.editing.starting import boxes_in, in_step, prepared
@@ -157,7 +158,7 @@ class Editor:
         scene = self._scene()
         edit = make_edit(name, parameters).resolved(scene)
         step = self._made(edit, scene)
-        if step.change.ids or step.patches:
+        if step.change.ids or step.patches or self._categories != scene.categories:
             self._done.append(step)
             self._undone.clear()
         return step.change
@@ -210,7 +211,7 @@ class Editor:
         ]
         around = slices(union(where)) if where else (slice(0, 0),) * len(scene.shape)
         entry = {EDIT: edit.NAME, **_plain(edit)}
-        categories = _with_new(scene.categories, edit)
+        categories = _named(scene.categories, edit)
         return self._set(_Step(entry, tuple(written), swap, boxes, categories, Change(ids, around)))
 
     def _set(self, step: _Step) -> _Step:
@@ -291,7 +292,11 @@ def _plain(edit: Edit) -> dict[str, Any]:
     return plain
 
 
-def _with_new(categories: tuple[Category, ...], edit: Edit) -> tuple[Category, ...]:
+def _named(categories: tuple[Category, ...], edit: Edit) -> tuple[Category, ...]:
     if isinstance(edit, Categorize) and all(c.id != edit.category_id for c in categories):
         return (*categories, Category(edit.category_id, edit.name or ""))
+    if isinstance(edit, Rename):
+        return tuple(
+            replace(c, name=edit.name) if c.id == edit.category_id else c for c in categories
+        )
     return categories

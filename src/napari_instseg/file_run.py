@@ -54,6 +54,8 @@ class FileRun:
         and they must see the output folder and the image's file.
     watch : callable, optional
         See `Run`.
+    raw : bool
+        See `Segmentation.save`; needs all objects, and the label images, in memory.
 
     Raises
     ------
@@ -85,10 +87,11 @@ class FileRun:
         path: Path | None = None,
         hands: Hands = OWN_HANDS,
         watch: Watch | None = None,
+        raw: bool = False,
     ) -> None:
         if settings.track and TIME in image.plane_axes:
             check_tracks(tracks, image)
-        self._tracks = tracks
+        self._tracks, self._raw = tracks, raw
         self._output, self._stem, self._format = output, stem, check_format(format, image)
         self._settings, self._saved = settings, False
         identity = identify(image, model, settings)
@@ -141,13 +144,17 @@ class FileRun:
         """
         run = self._run
         result: Result
-        # Objects through Z or T need all planes at once.
-        through = self._settings.link or self._settings.track
-        if self._format == ZARR and isinstance(run, Run) and not through:
+        # Objects through Z or T, or that are kept, need all planes at once.
+        together = self._settings.link or self._settings.track or self._raw
+        if self._format == ZARR and isinstance(run, Run) and not together:
             result = run.stored()
         else:
             result = run.result()
-        files = result.save(self._output, self._stem, self._format, self._tracks, report=report)
+        files = result.save(
+            *(self._output, self._stem, self._format, self._tracks),
+            raw=self._raw,
+            report=report,
+        )
         self._saved = True
         return result, files
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -270,3 +271,22 @@ def categories_of(
         return np.zeros(labels.shape, np.int32)
     at = np.minimum(np.searchsorted(known, labels), len(known) - 1)
     return np.where(known[at] == labels, values[at], 0).astype(np.int32)
+
+
+def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
+    """List the categories of a table, with colours of their own."""
+    columns = ["category_id", "category", "is_thing"]
+    rows = table.drop_duplicates("category_id").sort_values("category_id")[columns].to_numpy()
+    if not len(rows):
+        return (OBJECT,)
+    return tuple(
+        Category(int(number), str(name), bool(is_thing), color)
+        for (number, name, is_thing), color in zip(rows, name_colors(len(rows)), strict=True)
+    )
+
+
+def name_colors(count: int) -> list[tuple[float, float, float]]:
+    """Colours in [0, 1] for categories of which only the names are known; one has the usual."""
+    if count == 1:
+        return [OBJECT.color]
+    return [colorsys.hsv_to_rgb((0.1 + i * 0.618034) % 1, 0.75, 0.9) for i in range(count)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from .io.results import VIEW
 from .ops.axes import Image, one_plane
 from .result import describe_input
 from .segmentation import Segmentation
@@ -13,8 +14,6 @@ from .segmenter import InputError
 
 #: Rows and columns, half-open, px.
 Region: TypeAlias = tuple[slice, slice]
-#: Key of a recipe.
-VIEW = "view"
 
 
 def cut_to(

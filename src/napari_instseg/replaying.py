@@ -16,14 +16,14 @@ from .batch.prompting import DetectedRun
 from .editing import EDITS
 from .editing import replay as edit_again
 from .inputs import as_image
-from .io.results import read_recipe
+from .io.results import VIEW, read_recipe
 from .label_set import LabelSet
 from .models import prompters
 from .models.entry import Report
 from .models.registry import load_for
 from .ops.axes import Image
 from .ortho import new_run
-from .parts import VIEW, Region, cut_to, part_of
+from .parts import Region, cut_to, part_of
 from .pipeline import Run
 from .progress import Progress
 from .prompting import PromptSession

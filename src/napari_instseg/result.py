@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import napari.layers
     import napari.viewer
 
+    from .io.objects import Objects
+
 #: Of recipes that are written; older ones are read, too.
 RECIPE_SCHEMA = 2
 
@@ -123,6 +125,11 @@ class Result:
         return self.label_set.measure(seen, columns, volumes=volumes)
 
     @property
+    def objects(self) -> Objects | None:
+        """All that the model found, to be saved; None if it is not in memory."""
+        return None
+
+    @property
     def tracked(self) -> bool:
         """Whether objects go through T."""
         return False
@@ -145,6 +152,7 @@ class Result:
         format: str | None = None,
         tracks: Sequence[str] = (CSV,),
         *,
+        raw: bool = False,
         report: Listener = ignore,
     ) -> list[Path]:
         """Write label images, table and recipe into a folder.
@@ -160,6 +168,9 @@ class Result:
         tracks : sequence of {"csv", "ctc", "geff"}
             How tracks are written, if objects were tracked: ``<stem>_tracks.csv``, a folder
             ``<stem>_RES`` as the Cell Tracking Challenge has it, ``<stem>_tracks.geff``.
+        raw : bool
+            Keep all objects that the model found in ``<stem>_objects.npz``, too, so that
+            `read_result` can show the result at other thresholds.
         report : callable
             Hears of each part of an OME-Zarr, before it is written.
 
@@ -172,14 +183,14 @@ class Result:
         ------
         InputError
             If there is no such format, it has no room for the image's axes, or the package
-            that writes it is missing.
+            that writes it is missing; or ``raw`` is asked of a result that is not in memory.
         OSError
             If the folder cannot be written to.
         """
         # File formats are imported when a file is written.
         from .io.results import save_segmentation
 
-        return save_segmentation(self, Path(folder), stem, format, tracks, report)
+        return save_segmentation(self, Path(folder), stem, format, tracks, report, raw=raw)
 
     def add_seams_to(self, viewer: napari.viewer.Viewer) -> napari.layers.Shapes:
         """Show in a napari viewer where tiles met: what was joined, and what is open there."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import napari.layers
     import napari.viewer
 
+    from .io.objects import Objects
+
 
 @dataclass(frozen=True, eq=False)
 class Segmentation(Result):
@@ -237,6 +239,13 @@ class Segmentation(Result):
         Each frame's object is in `tracks`.
         """
         return self._combined[2]
+
+    @property
+    def objects(self) -> Objects:
+        """All that the model found, to be saved."""
+        from .io.objects import Objects
+
+        return Objects(self.raw, self.numbers, self.categories, self.rules, self.stuff)
 
     @property
     def label_set(self) -> LabelSet:

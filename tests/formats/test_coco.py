@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import draw
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from napari_instseg import Category, InputError, LabelSet, export, read_labels
@@ -68,3 +69,47 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(whole[:-20])
     with pytest.raises(InputError, match=r"a\.json: expected JSON"):
         read_labels(tmp_path / "a.json")
+
+
+def test_files_of_others(tmp_path: Path) -> None:
+    """No scores, ids from 0, crowds, no word of ours; both ways to write a mask."""
+    ring = coco_mask.encode(np.asfortranarray((LABELS == 1).astype(np.uint8)))
+    values = {
+        "images": [{"id": 12, "file_name": "train/a.b.jpg", "height": 4, "width": 6}],
+        "categories": [{"id": 0, "name": "cell"}, {"id": 5, "name": "dust"}],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 12,
+                "category_id": 5,
+                "iscrowd": 1,
+                "segmentation": {"size": [4, 6], "counts": [0, 24]},
+            },
+            {
+                "id": 2,
+                "image_id": 12,
+                "category_id": 0,
+                "segmentation": {"size": [4, 6], "counts": ring["counts"].decode()},
+            },
+            {"id": 3, "image_id": 12, "category_id": 0, "segmentation": [[2, 0, 4, 0, 4, 1, 2, 1]]},
+            {"id": 4, "image_id": 12, "category_id": 0, "segmentation": []},
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(values))
+    found = read_labels(tmp_path / "a.json")
+    # The crowd lies under all others, the first of two with the same score above the second.
+    np.testing.assert_array_equal(found.instances, draw("BBBCAA\nBABAAA\nBBBAAA\nAAAAAA"))
+    assert found.name == "a.b"
+    rows = found.table[["category_id", "category", "area", "hidden_area", "iscrowd"]]
+    assert rows.to_numpy().tolist() == [
+        [5, "dust", 15, 9, True],
+        [6, "cell", 8, 0, False],
+        [6, "cell", 1, 1, False],
+    ]
+    done = export(found, tmp_path / "b.json")
+    assert done.notes == ("a.b: category 0 (cell) is 6 here, since 0 is nothing",)
+    image = json.loads((tmp_path / "b.json").read_text())["images"][0]
+    assert image["file_name"] == "train/a.b.jpg"
+    again = read_labels(tmp_path / "b.json")
+    np.testing.assert_array_equal(again.instances, found.instances)
+    assert again.table["hidden_area"].tolist() == [9, 0, 1]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import napari.layers
 import numpy as np
 import pytest
 from gui.fakes import result_of, squares
+from helpers import draw
 from napari.components import ViewerModel
 from scipy import ndimage
 
+import napari_instseg
 from napari_instseg import InputError
 from napari_instseg.gui.label_layers import label_set_of
 from napari_instseg.gui.layers import add_segmentation, image_from_layer
@@ -45,3 +50,12 @@ def test_any_labels_layer_will_do() -> None:
     assert set(found.table["source"]) == {"drawn"}
     with pytest.raises(InputError, match="expected a Labels layer, got Image"):
         label_set_of(viewer, viewer.add_image(np.zeros((4, 4))))
+
+
+def test_a_layer_is_exported_as_it_is_seen(tmp_path: Path) -> None:
+    layer = napari.layers.Labels(draw("AA.\n..C"), name="drawn", scale=(0.5, 0.5))
+    layer.data[0, 2] = 7
+    napari_instseg.export(layer, tmp_path / "a.json")
+    found = napari_instseg.read_labels(tmp_path / "a.json")
+    assert (found.name, found.table["index"].tolist()) == ("drawn", [1, 3, 7])
+    np.testing.assert_array_equal(found.instances, layer.data)

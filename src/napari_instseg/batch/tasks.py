@@ -79,7 +79,7 @@ class SegmentTask(Task):
     ----------
     loaded : LoadedModel
     settings : Settings
-    tracks, existing, hands
+    tracks, existing, hands, raw
         See `FileRun`.
     """
 
@@ -88,6 +88,7 @@ class SegmentTask(Task):
     tracks: tuple[str, ...] = (CSV,)
     existing: Existing = "resume"
     hands: Hands = OWN_HANDS
+    raw: bool = False
 
     @property
     def device(self) -> str:
@@ -102,4 +103,5 @@ class SegmentTask(Task):
             existing=self.existing,
             path=path,
             hands=self.hands,
+            raw=self.raw,
         )

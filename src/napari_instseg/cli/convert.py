@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from . import export
-from .reading import AXES_HELP
+from . import export, values
 
 
 def add_parser(commands: Any) -> None:
@@ -24,11 +23,18 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--from", dest="read_format", metavar="NAME", help="format of INPUT (default: looks)"
     )
-    parser.add_argument("--axes", metavar="AXES", help=f"of label images: {AXES_HELP}")
+    parser.add_argument(
+        "--read-option",
+        dest="read_options",
+        action="append",
+        default=[],
+        type=values.option,
+        metavar="KEY=VALUE",
+        help="an option of the format of INPUT, see below; may be repeated",
+    )
     export.add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert all inputs; return the exit status."""
-    options = {"axes": args.axes} if args.axes else {}
-    return export.write(args, args.read_format, options)
+    return export.write(args, args.read_format, dict(args.read_options))

@@ -63,6 +63,7 @@ def formats_help() -> str:
         endings = ", ".join(one.endings) or "folder"
         lines.append(f"  {one.name:<12}{ways}  {one.title} ({endings})")
         lines += [f"{'':20}{key}={text}" for key, text in one.options.items()]
+        lines += [f"{'':20}{key}={text} (<-)" for key, text in one.reading.items()]
     return "\n".join(lines)
 
 

@@ -183,6 +183,12 @@ def _add_run_options(group: Any) -> None:
         f"(default: {default.precision})",
     )
     add("--batch-size", type=int, metavar="N", help="tiles at a time (default: 0, automatic)")
+    add(
+        "--keep-raw",
+        action="store_true",
+        help="write <stem>_objects.npz, too: all that the model found, so that the saved result "
+        "can be shown at other score thresholds",
+    )
     add_jobs(group)
     add_repeat_options(group)
 
@@ -227,7 +233,8 @@ def run(args: argparse.Namespace) -> int:
             if args.overwrite or args.skip_existing:
                 existing = "replace" if args.overwrite else "resume"
             tracks = args.track_format or (CSV,)
-            return SegmentTask(reader(args, recipe), loaded, settings, tracks, existing, hands)
+            raw = args.keep_raw
+            return SegmentTask(reader(args, recipe), loaded, settings, tracks, existing, hands, raw)
 
         return run_jobs(args, settings.outputs, settings.model, begin, console)
 

@@ -8,14 +8,13 @@ import napari.layers
 import napari.viewer
 import pandas as pd
 
-from ..label_set import COLUMNS, OBJECT, LabelSet
-from ..segmenter import Category, InputError
+from ..label_set import COLUMNS, LabelSet, categories_in
+from ..segmenter import InputError
 from ..settings import OUTPUTS
 from .axes import layer_axes
 from .geometry import level_shape
 from .layers import layer_spacing
 from .links import RECIPE_KEY, link_of
-from .results import name_colors
 
 
 def label_set_of(
@@ -71,6 +70,7 @@ def label_set_of(
         layer.name,
         spacing,
         **others,
+        ground=_ground(layer, letters),
         recipe=dict(layer.metadata.get(RECIPE_KEY, {})),
     )
 
@@ -95,18 +95,6 @@ def outputs_of(
     return found
 
 
-def categories_in(table: pd.DataFrame) -> tuple[Category, ...]:
-    """List the categories of a table, with colours of their own."""
-    columns = ["category_id", "category", "is_thing"]
-    rows = table.drop_duplicates("category_id").sort_values("category_id")[columns].to_numpy()
-    if not len(rows):
-        return (OBJECT,)
-    return tuple(
-        Category(int(number), str(name), bool(is_thing), color)
-        for (number, name, is_thing), color in zip(rows, name_colors(len(rows)), strict=True)
-    )
-
-
 def table_of(
     viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels
 ) -> pd.DataFrame | None:
@@ -121,7 +109,18 @@ def table_of(
 
 def _data(layer: napari.layers.Labels, axes: str) -> Any:
     """Labels at the finest level, as a view whose last axes are Y and X."""
-    data = layer.data[0] if layer.multiscale else layer.data
+    return _turned(layer.data[0] if layer.multiscale else layer.data, axes)
+
+
+def _ground(layer: napari.layers.Labels, axes: str) -> Any:
+    """The stuff under the objects of a result in memory, where it is known."""
+    link = link_of(layer)
+    ground = None if link is None or link.ground is None else link.ground()
+    same = ground is not None and not layer.multiscale and ground.shape == layer.data.shape
+    return _turned(ground, axes) if same else None
+
+
+def _turned(data: Any, axes: str) -> Any:
     order = [axes.index(letter) for letter in _arranged(axes)]
     return data if order == sorted(order) else data.transpose(order)
 

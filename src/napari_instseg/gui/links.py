@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ class Link:
         What the layer's data were when we last wrote them: other data are a user's work.
     threshold : float
         Score threshold of what was written.
+    ground : callable, optional
+        Makes the category ids of the stuff under objects, as the layer's data are.
     """
 
     source: Hashable
@@ -54,6 +56,7 @@ class Link:
     placement: Placement | None
     written: Any = None
     threshold: float = 0.0
+    ground: Callable[[], Any] | None = None
 
     def shows_same(self, other: Link) -> bool:
         """Whether both are for the same output, part and maker."""

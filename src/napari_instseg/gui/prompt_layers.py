@@ -13,13 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..instances import Instances, Mask
+from ..label_set import name_colors
 from ..ops.axes import Image
 from ..prompting.refine_targets import BOXES, POINTS
 from ..segmentation import Segmentation
 from ..segmenter import Category, InputError
 from ..settings import Settings
 from .mapping import LayerMap
-from .results import name_colors
 
 #: Layers that can be refined.
 KINDS = (napari.layers.Labels, napari.layers.Points, napari.layers.Shapes)

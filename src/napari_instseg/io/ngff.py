@@ -7,6 +7,7 @@ OME-NGFF 0.5, https://ngff.openmicroscopy.org/0.5/: "axes", "multiscales" and "l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -123,11 +124,13 @@ def describe_labels(
     -------
     dict
         Colours and properties of all labels; of none if there are more than `MOST_LISTED`.
+        Numbers that are missing or not finite are left out: JSON has none such.
     """
     clear = {VALUE: 0, "rgba": [0, 0, 0, 0]}
     entry: dict[str, Any] = {"version": VERSION, "colors": [clear]}
     if 0 < len(rows) <= MOST_LISTED:
-        properties = rows.rename(columns={"index": VALUE}).to_dict("records")
+        records = rows.rename(columns={"index": VALUE}).to_dict("records")
+        properties = [{k: v for k, v in row.items() if not _is_no_number(v)} for row in records]
         entry["colors"] += [
             {VALUE: row[VALUE], "rgba": [*color, 255]}
             for row, color in zip(properties, colors.tolist(), strict=True)
@@ -136,3 +139,7 @@ def describe_labels(
     if source is not None:
         entry["source"] = {"image": source}
     return entry
+
+
+def _is_no_number(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -26,6 +26,7 @@ from .ctc import check_ctc, write_ctc
 from .geff import check_geff, write_geff
 from .label_zarr import write_label_zarr
 from .labels import write_labels
+from .objects import OBJECTS, write_objects
 from .zarr import image_folder, is_zarr_data
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Names of the table and the recipe; label images are named after what they show.
 TABLE, RECIPE = "segments.csv", "recipe.json"
+#: Key of a recipe, for which part of the image was asked for.
+VIEW = "view"
 #: Of label images, by format.
 SUFFIXES = {TIFF: ".tif", ZARR: ".zarr"}
 #: Names of tracks, by format.
@@ -45,6 +48,7 @@ def result_paths(
     stem: str = "",
     format: str = TIFF,
     tracks: Sequence[str] = (),
+    raw: bool = False,
 ) -> list[Path]:
     """Name the files that `save_segmentation` writes, in its order; of tracks if there are some.
 
@@ -55,7 +59,8 @@ def result_paths(
     """
     prefix = f"{stem}_" if stem else ""
     labels = (f"{output}{SUFFIXES[format]}" for output in outputs)
-    names = [*labels, *(TRACKS[name] for name in tracks), TABLE, RECIPE]
+    of_tracks = (TRACKS[name] for name in tracks)
+    names = [*labels, *of_tracks, *([OBJECTS] if raw else []), TABLE, RECIPE]
     return [folder / (prefix + name) for name in names]
 
 
@@ -100,6 +105,8 @@ def save_segmentation(
     format: str | None = None,
     tracks: Sequence[str] = (CSV,),
     report: Listener = ignore,
+    *,
+    raw: bool = False,
 ) -> list[Path]:
     """Write label images, table and recipe.
 
@@ -117,26 +124,32 @@ def save_segmentation(
         `write_ctc` and `write_geff`.
     report : callable
         See `write_label_zarr`.
+    raw : bool
+        Keep all objects that the model found, too; see `objects.write_objects`.
 
     Returns
     -------
     list of Path
-        The label images of ``settings.outputs``, tracks, the table as CSV, the recipe as JSON.
-        Each is whole or not there, and the recipe comes last: where it is, the others are.
+        The label images of ``settings.outputs``, tracks, objects, the table as CSV, the recipe as
+        JSON. Each is whole or not there, and the recipe comes last: where it is, the others are.
 
     Raises
     ------
     InputError
-        As of `check_format` and `check_tracks`.
+        As of `check_format` and `check_tracks`, and if ``raw`` is asked of a result that is not
+        in memory.
     OSError
         If the folder cannot be written to.
     """
+    objects = segmentation.objects if raw else None
+    if raw and objects is None:
+        raise InputError("raw: expected a result in memory, got one whose objects are on disk")
     image, outputs = segmentation.image, segmentation.settings.outputs
     format = check_format(format, image)
     tracks = tracks if segmentation.tracked else ()
     check_tracks(tracks, image)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = result_paths(outputs, folder, stem, format, tracks)
+    paths = result_paths(outputs, folder, stem, format, tracks, raw)
     about = About(
         *(image.label_axes, image.spacing, segmentation.table, segmentation.categories),
         image_folder(image.data),
@@ -146,6 +159,8 @@ def save_segmentation(
         write_output(path, output, labels, about, format, segmentation.hands, report)
     for name, path in zip(tracks, paths[len(outputs) :], strict=False):
         _write_tracks(segmentation, name, path)
+    if objects is not None:
+        write_objects(paths[-3], objects)
     write_record(paths, segmentation.table, segmentation.recipe)
     return paths
 
@@ -280,6 +295,23 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
         raise InputError(f"{path}: expected a recipe with 'settings', as a run writes it")
     return recipe
+
+
+def planes_shown(
+    recipe: Mapping[str, Any], axes: str, shape: Sequence[int]
+) -> tuple[str, tuple[int, ...]]:
+    """Axes and shape of what a result is of: the image, or the plane of it that was asked for.
+
+    Parameters
+    ----------
+    recipe : mapping
+    axes, shape : str, sequence of int
+        Of the whole image.
+    """
+    view = recipe.get(VIEW)
+    single = {axis for axis, at in view.items() if isinstance(at, int)} if view else set()
+    kept = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis not in single]
+    return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
 
 
 def write_overlay(path: Path, plane_rgb: NDArray[Any], instances: NDArray[Any]) -> Path:

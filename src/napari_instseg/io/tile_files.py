@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,8 @@ def write_tile(path: Path, result: TileResult) -> None:
     """
     found, semantic = result.instances, result.semantic
     limit, weakest = result.capped or (0, 0.0)
-    pixels = [mask.pixels.ravel() for mask in found.masks]
     arrays: dict[str, NDArray[Any]] = {
-        "shape": np.array(found.image_shape, np.int64),
-        "boxes": found.boxes,
-        "scores": found.scores,
-        "category_ids": found.category_ids,
-        "origins": np.array([mask.origin for mask in found.masks], np.int64).reshape(-1, 2),
-        "sizes": np.array([mask.pixels.shape for mask in found.masks], np.int64).reshape(-1, 2),
-        "bits": np.packbits(np.concatenate([np.empty(0, bool), *pixels])),
+        **pack(found),
         "core": np.array(result.core.edges, np.int64),
         "non_finite": np.array(result.non_finite, np.int64),
         "limit": np.array(limit, np.int64),
@@ -45,6 +39,51 @@ def write_tile(path: Path, result: TileResult) -> None:
         arrays["semantic"] = semantic
     with replacing(path) as partial:
         np.savez_compressed(partial, allow_pickle=False, **arrays)
+
+
+def pack(found: Instances) -> dict[str, NDArray[Any]]:
+    """Turn objects into arrays of numbers; pixels of all masks one after the other, as bits."""
+    pixels = [mask.pixels.ravel() for mask in found.masks]
+    return {
+        "shape": np.array(found.image_shape, np.int64),
+        "boxes": found.boxes,
+        "scores": found.scores,
+        "category_ids": found.category_ids,
+        "origins": np.array([mask.origin for mask in found.masks], np.int64).reshape(-1, 2),
+        "sizes": np.array([mask.pixels.shape for mask in found.masks], np.int64).reshape(-1, 2),
+        "bits": np.packbits(np.concatenate([np.empty(0, bool), *pixels])),
+    }
+
+
+def unpack(arrays: Mapping[str, NDArray[Any]]) -> Instances:
+    """Turn the arrays of `pack` into objects again.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If they are none.
+    """
+    sizes, origins = arrays["sizes"].tolist(), arrays["origins"].tolist()
+    areas = [height * width for height, width in sizes]
+    bits, total = arrays["bits"], sum(areas)
+    if min(areas, default=0) < 0 or bits.size != -(-total // 8):
+        raise ValueError(f"expected {total} pixels of masks, got {8 * bits.size}")
+    stops = np.cumsum([0, *areas], dtype=np.int64)
+    pixels = np.unpackbits(bits, count=total).view(bool)
+    masks = [
+        Mask((row, col), pixels[begin:end].reshape(size))
+        for (row, col), size, (begin, end) in zip(
+            origins, sizes, pairwise(stops.tolist()), strict=True
+        )
+    ]
+    height, width = arrays["shape"].tolist()
+    return Instances.create(
+        (height, width),
+        masks,
+        scores=arrays["scores"],
+        category_ids=arrays["category_ids"],
+        boxes=arrays["boxes"],
+    )
 
 
 def read_tile(path: Path) -> TileResult:
@@ -69,25 +108,9 @@ def read_tile(path: Path) -> TileResult:
 
 
 def _unpack(arrays: dict[str, NDArray[Any]]) -> TileResult:
-    sizes, origins = arrays["sizes"].tolist(), arrays["origins"].tolist()
-    stops = np.cumsum([0, *(height * width for height, width in sizes)])
-    pixels = np.unpackbits(arrays["bits"], count=int(stops[-1])).view(bool)
-    masks = [
-        Mask((row, col), pixels[begin:end].reshape(size))
-        for (row, col), size, (begin, end) in zip(
-            origins, sizes, pairwise(stops.tolist()), strict=True
-        )
-    ]
-    height, width = arrays["shape"].tolist()
     limit = int(arrays["limit"])
     return TileResult(
-        Instances.create(
-            (height, width),
-            masks,
-            scores=arrays["scores"],
-            category_ids=arrays["category_ids"],
-            boxes=arrays["boxes"],
-        ),
+        unpack(arrays),
         Tile(*arrays["core"].tolist()),
         arrays.get("semantic"),
         int(arrays["non_finite"]),

@@ -92,6 +92,20 @@ def read_zarr(path: Path) -> Found:
     return _read_group(node)
 
 
+def read_attributes(path: Path) -> dict[str, Any]:
+    """Read what the group in a folder says of itself in OME-Zarr's words; {} of an array.
+
+    Raises
+    ------
+    Exception
+        What Zarr raises for damaged metadata.
+    """
+    import zarr
+
+    node = zarr.open(str(path), mode="r")
+    return {} if isinstance(node, zarr.Array) else _attributes(node)
+
+
 def _read_group(group: zarr.Group) -> Found:
     attributes = _attributes(group)
     if "bioformats2raw.layout" in attributes and "0" in group:

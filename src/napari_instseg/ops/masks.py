@@ -135,6 +135,8 @@ def corners(masks: Iterable[Mask]) -> NDArray[np.int64]:
 
 def union(masks: Sequence[Mask]) -> Mask:
     """Join masks into one."""
+    if len(masks) == 1:
+        return masks[0]
     windows = [mask.slices for mask in masks]
     top, left = min(r.start for r, _ in windows), min(c.start for _, c in windows)
     bottom, right = max(r.stop for r, _ in windows), max(c.stop for _, c in windows)

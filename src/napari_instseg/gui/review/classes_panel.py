@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from ...segmenter import InstsegError
+from ...ops.editing.categorizing import Categorize
+from ...ops.editing.renaming import Rename
+from ...segmenter import Category, InstsegError
 from ..form_rows import text_label
 from ..prompt.classes import ClassTable
 from ..task_row import notify
@@ -32,18 +35,49 @@ class ClassesPanel(QWidget):
         for part in (hint, self.classes, self.give_button):
             column.addWidget(part)
         column.addStretch(1)
-        for signal in (self.classes.chosen, self.classes.edited):
-            signal.connect(self._show_state)
+        self.classes.chosen.connect(self._show_state)
+        self.classes.edited.connect(self._rename)
 
     def set_session(self, session: ReviewSession | None) -> None:
         """Show the classes of another session."""
         if self.session is not None:
             self.session.selected.disconnect(self._show_state)
+            self.session.changed.disconnect(self._list)
         self.session = session
         if session is not None:
-            things = [category for category in session.labels.categories if category.is_thing]
-            self.classes.set_classes(things)
+            self._show(self._known(session))
             session.selected.connect(self._show_state)
+            session.changed.connect(self._list)
+        self._show_state()
+
+    def _known(self, session: ReviewSession) -> list[Category]:
+        """Categories of objects that the session has."""
+        return [category for category in session.labels.categories if category.is_thing]
+
+    def _show(self, classes: list[Category]) -> None:
+        with QSignalBlocker(self.classes):
+            current = self.classes.current().id
+            self.classes.set_classes(classes)
+            self.classes.choose(current)
+
+    def _list(self, change: object = None) -> None:
+        """Follow the session's names, which an edit may have changed; keep those added here."""
+        if self.session is None:
+            return
+        listed, known = self.classes.classes(), self._known(self.session)
+        names = {one.id: one.name for one in known}
+        new = [one for one in listed if one.id not in names]
+        if {one.id: one.name for one in listed} != names | {one.id: one.name for one in new}:
+            self._show([*known, *new])
+
+    def _rename(self) -> None:
+        """Take over a name that was typed for a class that the session has."""
+        session = self.session
+        if session is not None:
+            names = {one.id: one.name for one in self._known(session)}
+            for one in self.classes.classes():
+                if names.get(one.id, one.name) != one.name:
+                    session.apply(Rename.NAME, category_id=one.id, name=one.name)
         self._show_state()
 
     def press(self, key: str) -> None:
@@ -61,7 +95,7 @@ class ClassesPanel(QWidget):
         ids = [label for label in session.chosen if label in things]
         name = next(one.name for one in self.classes.classes() if one.id == number)
         try:
-            session.apply("categorize", ids=ids, category_id=number, name=name)
+            session.apply(Categorize.NAME, ids=ids, category_id=number, name=name)
         except InstsegError as error:
             notify(error)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-#: Titles of columns that every table of ours may have, in the order in which they are shown.
+#: Titles of columns, in the order in which they are shown; others follow.
 TITLES = {
     "index": "#",
     "category": "Category",
@@ -19,21 +19,33 @@ TITLES = {
     "area_um2": "Area (µm²)",
     "volume": "Volume (px)",
     "volume_um3": "Volume (µm³)",
-    "row": "Row",
-    "col": "Column",
-    "t": "T",
-    "z": "Z",
-    "hidden_area": "Hidden (px)",
     "touches_edge": "Edge",
     "reviewed": "Reviewed",
     "edited": "Edited",
+    "equivalent_diameter": "Diameter",
+    "equivalent_diameter_um": "Diameter (µm)",
+    "major_axis": "Major axis",
+    "minor_axis": "Minor axis",
+    "eccentricity": "Eccentricity",
+    "solidity": "Solidity",
+    "perimeter": "Perimeter",
+    "feret_max": "Feret max.",
+    "feret_min": "Feret min.",
+    "orientation": "Orientation",
     "source": "Source",
+    "hidden_area": "Hidden (px)",
+    "t": "T",
+    "z": "Z",
+    "row": "Row",
+    "col": "Column",
 }
-#: Not shown: others say it better.
+#: Not offered: others say it better.
 LEFT_OUT = (
     *("category_id", "is_thing", "is_box", "row_min", "row_max", "col_min", "col_max"),
-    *("t_first", "t_last", "z_first", "z_last"),
+    *("t_first", "t_last", "z_first", "z_last", "y", "x"),
 )
+#: Offered, but not seen until somebody asks for them.
+SEEN_LATER = ("source", "hidden_area", "row", "col", "orientation")
 #: Of µm² that the table itself knows only in pixels.
 AREA_UM2 = "area_um2"
 TICK = "✓"

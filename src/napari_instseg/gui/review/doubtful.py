@@ -23,6 +23,9 @@ from qtpy.QtWidgets import (
 )
 
 from ...models.entry import Report
+from ...ops.editing.deleting import Delete
+from ...ops.editing.reviewing import Review
+from ...ops.editing.rows import REVIEWED
 from ...segmenter import InstsegError
 from ..fields import choosable
 from ..form_rows import text_label
@@ -34,7 +37,6 @@ from .thumbnails import SIZE, picture_of
 
 #: That are shown at a time, and how many fewer are left before more are drawn.
 MOST = 24
-REVIEWED = "reviewed"
 NOTHING = "No doubtful objects are left: all have been looked at."
 NO_SESSION = "No objects."
 
@@ -223,11 +225,11 @@ class DoubtfulPanel(QWidget):
 
     def accept(self) -> None:
         """Remember that the current one is right; go to the next."""
-        self._do("review")
+        self._do(Review.NAME)
 
     def reject(self) -> None:
         """Delete the current one; go to the next."""
-        self._do("delete")
+        self._do(Delete.NAME)
 
     def _do(self, edit: str) -> None:
         session, label, row = self.session, self.current, self.pictures.currentRow()

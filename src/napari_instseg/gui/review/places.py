@@ -89,7 +89,9 @@ class Places:
 
     def pixel_at(self, world: Sequence[float]) -> tuple[int, ...] | None:
         """Find the pixel of the label set at a point of the world; None outside of it."""
-        data = np.asarray(self._layer.world_to_data(world), float)
+        return self._pixel(np.asarray(self._layer.world_to_data(world), float))
+
+    def _pixel(self, data: NDArray[np.float64]) -> tuple[int, ...] | None:
         shape = (self._layer.data[0] if self._layer.multiscale else self._layer.data).shape
         at = np.round(data).astype(int)
         if (at < 0).any() or (at >= shape).any():
@@ -97,8 +99,18 @@ class Places:
         return tuple(int(at[self._axis.index(k)]) for k in range(len(at)))
 
     def plane_in_view(self) -> tuple[int, ...] | None:
-        """Return the pixel of the label set at the sliders; None beside it."""
-        return self.pixel_at(self._viewer.dims.point)
+        """Return the pixel of the label set at the sliders; None beside it.
+
+        Along axes without a slider it is some pixel.
+        """
+        data = np.asarray(self._layer.world_to_data(self._viewer.dims.point), float)
+        shape = (self._layer.data[0] if self._layer.multiscale else self._layer.data).shape
+        offset = self._viewer.dims.ndim - self._layer.ndim
+        for dimension in self._viewer.dims.displayed:
+            if dimension >= offset:
+                size = shape[dimension - offset]
+                data[dimension - offset] = np.clip(data[dimension - offset], 0, size - 1)
+        return self._pixel(data)
 
     def world(self, pixel: Sequence[float]) -> NDArray[np.float64]:
         """Find where a pixel is, one number for each dimension of the viewer."""

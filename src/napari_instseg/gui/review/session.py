@@ -16,6 +16,10 @@ from superqt.utils import qdebounced
 
 from ...editing import Change, Editor
 from ...label_set import LabelSet
+from ...ops.editing.categorizing import Categorize
+from ...ops.editing.registry import EDIT
+from ...ops.editing.renaming import Rename
+from ...ops.editing.reviewing import Review
 from ...ops.rendering import rows_of
 from ..label_layers import outputs_of
 from ..links import RECIPE_KEY, link_of, set_link
@@ -23,6 +27,10 @@ from .hiding import Hider
 from .highlight import Highlight
 from .open_editor import open_editor, read_anew
 from .places import Places, as_box, extents
+from .strokes import Strokes
+
+#: Edits after which all objects have the pixels that they had.
+OF_THE_TABLE = (Categorize.NAME, Rename.NAME, Review.NAME)
 
 
 class ReviewSession(QObject):
@@ -52,8 +60,8 @@ class ReviewSession(QObject):
     selected = Signal(object)
     #: Columns were measured.
     measured_changed = Signal()
-    #: The layer's labels or table were replaced from outside: the session is out of date.
-    outdated = Signal()
+    #: The layer's labels or table were replaced from outside: this session is out of date.
+    outdated = Signal(object)
 
     def __init__(
         self,
@@ -78,6 +86,7 @@ class ReviewSession(QObject):
         self._events = (layer.events.data, layer.events.features)
         for event in self._events:
             event.connect(self._hear)
+        self._strokes = Strokes(self)
         self._dims = (viewer.dims.events.current_step, viewer.dims.events.ndisplay)
         for event in self._dims:
             event.connect(self._follow)
@@ -139,24 +148,39 @@ class ReviewSession(QObject):
 
     def apply(self, name: str, /, **parameters: Any) -> Change:
         """Make an edit; see `Editor.apply`."""
+        self._strokes.take()
         change = self.editor.apply(name, **parameters)
-        self._take(change)
+        self._take(change, name)
         return change
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an edit to take back."""
+        return self._editor is not None and self._editor.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an edit that was taken back."""
+        return self._editor is not None and self._editor.can_redo
 
     def undo(self) -> None:
         """Take the last edit back, if there is one."""
-        change = None if self._editor is None else self._editor.undo()
-        if change is not None:
-            self._take(change)
+        self._strokes.take()
+        if self._editor is not None and self._editor.can_undo:
+            name = str(self._editor.edits[-1][EDIT])
+            self._take(self._editor.undo(), name)
 
     def redo(self) -> None:
         """Make the edit again that was taken back last, if there is one."""
-        change = None if self._editor is None else self._editor.redo()
-        if change is not None:
-            self._take(change)
+        self._strokes.take()
+        if self._editor is not None and self._editor.can_redo:
+            change = self._editor.redo()
+            self._take(change, str(self._editor.edits[-1][EDIT]))
 
-    def _take(self, change: Change) -> None:
+    def _take(self, change: Change | None, name: str) -> None:
         """Bring layers, measurements and selection in line with the editor."""
+        if change is None:
+            return
         self._writing = True
         try:
             for output, layer in self.layers.items():
@@ -164,7 +188,7 @@ class ReviewSession(QObject):
                     self._write(output, layer, change)
         finally:
             self._writing = False
-        if change.ids and len(self.measured):
+        if name not in OF_THE_TABLE:
             stale = self.measured["index"].isin(list(change.ids))
             self.measured = self.measured[~stale]
         present = set(self.labels.table["index"].tolist())
@@ -250,10 +274,11 @@ class ReviewSession(QObject):
 
     def _hear(self, event: object = None) -> None:
         if not self._writing:
-            self.outdated.emit()
+            self.outdated.emit(self)
 
     def close(self) -> None:
         """Show all objects, and let go of the layers."""
+        self._strokes.close()
         for event in self._events:
             event.disconnect(self._hear)
         for event in self._dims:

@@ -17,7 +17,8 @@ UNDO, REDO = "Control-Z", "Control-Shift-Z"
 class Shortcuts:
     """Binds keys while a session's layer is active and the mouse moves the camera.
 
-    With a brush in hand, napari's keys are as they were.
+    With a brush in hand, napari's keys are as they were, but those that take edits back: strokes
+    are edits, too.
 
     Parameters
     ----------
@@ -31,6 +32,7 @@ class Shortcuts:
     ) -> None:
         self._viewer, self._actions = viewer, dict(actions)
         self._keys = Keys({key: _plain(action) for key, action in actions.items()})
+        self._history = Keys({key: _plain(actions[key]) for key in (UNDO, REDO)})
         self._session: ReviewSession | None = None
         self._attached = False
 
@@ -62,7 +64,12 @@ class Shortcuts:
     def _follow(self, event: object = None) -> None:
         active = self._viewer.layers.selection.active
         ours = self._session is not None and active in self._session.layers.values()
-        self._keys.bind(active if self._attached and ours and is_for_moving(active) else None)
+        layer = active if self._attached and ours else None
+        keys, others = self._keys, self._history
+        if not is_for_moving(active):
+            keys, others = others, keys
+        others.bind(None)
+        keys.bind(layer)
 
     def press(self, key: str) -> None:
         """Do what a key does that was pressed elsewhere."""

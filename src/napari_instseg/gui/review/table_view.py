@@ -14,17 +14,22 @@ from qtpy.QtCore import (
     Qt,
     Signal,
 )
-from qtpy.QtGui import QKeyEvent, QPainter, QPaintEvent
+from qtpy.QtGui import QKeyEvent, QKeySequence, QPainter, QPaintEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
-from .columns import TITLES
+from .columns import SEEN_LATER
+from .shortcuts import REDO, UNDO
 from .table_model import SegmentModel
 
 ROW_HEIGHT = 24
+#: Keys that have other names on other systems, as napari spells them.
+KEYS = {
+    QKeySequence.StandardKey.Delete: "Delete",
+    QKeySequence.StandardKey.Undo: UNDO,
+    QKeySequence.StandardKey.Redo: REDO,
+}
 #: Widths of columns at first, px.
 WIDTH, WIDTHS = 74, {"index": 48, "category": 86, "score": 56, "touches_edge": 46}
-#: Shown at first, beside what was measured; a right click on the header shows more.
-FIRST = ("index", "category", "score", "area", "area_um2", "touches_edge", "reviewed", "edited")
 
 
 class SegmentView(QTableView):
@@ -80,8 +85,7 @@ class SegmentView(QTableView):
         self._names = names
         for place, name in enumerate(names):
             self.setColumnWidth(place, WIDTHS.get(name, WIDTH))
-            usual = name in FIRST or name not in TITLES
-            self.setColumnHidden(place, not self._wanted.get(name, usual))
+            self.setColumnHidden(place, not self._wanted.get(name, name not in SEEN_LATER))
         header, order = self.horizontalHeader(), self.segments.sorted_by
         if header is not None:
             with QSignalBlocker(header):
@@ -120,9 +124,9 @@ class SegmentView(QTableView):
         if marks is None:
             return
         rows = self.segments.rows_of(labels)
-        with QSignalBlocker(self):
-            marks.clearSelection()
-            marks.select(self._ranges(rows), QItemSelectionModel.SelectionFlag.Select)
+        # Of thousands of ranges Qt would compare each with each to say what has changed.
+        with QSignalBlocker(marks):
+            marks.select(self._ranges(rows), QItemSelectionModel.SelectionFlag.ClearAndSelect)
             current = self.segments.rows_of(labels[:1])
             if len(current):
                 index = self.segments.index(int(current[0]), 0)
@@ -154,24 +158,23 @@ class SegmentView(QTableView):
         marks = self.selectionModel()
         if marks is None:
             return []
-        ranges = (marks.selection()[i] for i in range(len(marks.selection())))
-        rows = [row for part in ranges for row in range(part.top(), part.bottom() + 1)]
+        ranges = marks.selection()
+        parts = (ranges[i] for i in range(len(ranges)))
+        rows = [row for part in parts for row in range(part.top(), part.bottom() + 1)]
         current = marks.currentIndex().row()
         rows = sorted(set(rows), key=lambda row: (row != current, row))
         return self.segments.labels_of(rows)
 
     def _tell(self) -> None:
-        if not self.signalsBlocked():
-            self.marked.emit(self.marked_labels())
+        self.marked.emit(self.marked_labels())
 
     # ------------------------------------------------------------------------------ Qt's own
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        """Pass on letters and digits, which Qt would search for."""
-        text = "" if event is None else event.text()
-        plain = event is not None and event.modifiers() == Qt.KeyboardModifier.NoModifier
-        if plain and len(text) == 1 and text.isalnum():
-            self.pressed_key.emit(text.upper())
+        """Pass on letters and digits, which Qt would search for, and keys of edits."""
+        key = "" if event is None else _name(event)
+        if key:
+            self.pressed_key.emit(key)
         else:
             super().keyPressEvent(event)
 
@@ -186,3 +189,13 @@ class SegmentView(QTableView):
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         painter.drawText(port.rect(), flags, self.empty_text)
         painter.end()
+
+
+def _name(event: QKeyEvent) -> str:
+    """Name a key as napari does: a letter or digit, Delete, undo, redo; empty for others."""
+    for standard, name in KEYS.items():
+        if event.matches(standard):
+            return name
+    text = event.text()
+    plain = event.modifiers() == Qt.KeyboardModifier.NoModifier
+    return text.upper() if plain and len(text) == 1 and text.isalnum() else ""

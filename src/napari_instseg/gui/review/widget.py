@@ -22,6 +22,7 @@ from superqt.utils import qdebounced
 
 from ...editing import Editor
 from ...label_set import LabelSet
+from ...ops.editing.deleting import Delete, Filter
 from ...progress import how_many
 from ...segmenter import InstsegError
 from ..docks import is_taken_away
@@ -32,8 +33,10 @@ from ..prompt.classes import KEYS
 from ..task_row import TaskRow, notify
 from .classes_panel import ClassesPanel
 from .doubtful import DoubtfulPanel
+from .edit_panel import EditPanel
 from .measure_panel import MeasurePanel
 from .open_editor import is_quick, read_layer
+from .pencil import CLICKS, LINE
 from .picking import Picker
 from .plot_panels import FilterPanel, ScatterPanel
 from .rows import Rows
@@ -78,12 +81,12 @@ class ReviewWidget(QWidget):
         self.filter = FilterPanel(napari_viewer, self.rows)
         self.scatter = ScatterPanel(napari_viewer, self.rows)
         self.doubtful, self.classes = DoubtfulPanel(napari_viewer), ClassesPanel()
-        self.measure = MeasurePanel(napari_viewer)
+        self.measure, self.edit = MeasurePanel(napari_viewer), EditPanel()
         self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
         self._picker = Picker(napari_viewer, self._pick)
         self.shortcuts = Shortcuts(napari_viewer, self._actions())
         self._parts: list[Any] = [
-            *(self.rows, self.doubtful, self.classes, self.measure, self.shortcuts)
+            *(self.rows, self.edit, self.doubtful, self.classes, self.measure, self.shortcuts)
         ]
         self._build()
         self.choice.layer_changed.connect(self._choose)
@@ -91,6 +94,7 @@ class ReviewWidget(QWidget):
         self.rows.changed.connect(self._show_state)
         self.rows.view.pressed_key.connect(self.shortcuts.press)
         self.filter.confirmed.connect(self._delete_hidden)
+        self.edit.drawing.connect(self._let_draw)
         self.undo_button.clicked.connect(self.undo)
         self.redo_button.clicked.connect(self.redo)
         self._choose()
@@ -104,6 +108,10 @@ class ReviewWidget(QWidget):
             "F": doubtful.fix.emit,
             "N": doubtful.next,
             "P": doubtful.previous,
+            "Delete": self.edit.delete,
+            "J": self.edit.merge,
+            "L": partial(self.edit.draw, LINE),
+            "K": partial(self.edit.draw, CLICKS),
             UNDO: self.undo,
             REDO: self.redo,
         }
@@ -113,6 +121,7 @@ class ReviewWidget(QWidget):
 
     def _build(self) -> None:
         for title, panel in (
+            ("Edit", self.edit),
             ("Filter", self.filter),
             ("Scatter", self.scatter),
             ("Doubtful", self.doubtful),
@@ -154,6 +163,7 @@ class ReviewWidget(QWidget):
         if self.listing.worker is not None:
             self.listing.cancel()
         self._put_aside()
+        self._prune()
         if layer is None:
             self._set_session(None)
         elif layer.unique_id in self._sessions:
@@ -184,7 +194,7 @@ class ReviewWidget(QWidget):
             return
         session = ReviewSession(self.viewer, layer, *read)
         session.setParent(self)
-        session.outdated.connect(self._reload)
+        session.outdated.connect(self._hear)
         session.changed.connect(self._show_state)
         self._sessions[layer.unique_id] = session
         self._set_session(session)
@@ -201,6 +211,23 @@ class ReviewWidget(QWidget):
         if self.session is not None and self.session.layer in self.viewer.layers:
             self.session.select(())
             self.session.show_all()
+
+    def _prune(self) -> None:
+        """End the session of a layer that turned out to be a part of a result.
+
+        A run adds panoptic first: for a moment it looks like a result of its own.
+        """
+        for session in list(self._sessions.values()):
+            outputs = outputs_of(self.viewer, session.layer)
+            if outputs.get("instances", session.layer) is not session.layer:
+                self._end(session)
+
+    def _hear(self, session: ReviewSession) -> None:
+        """Read a layer again once no more is done to it."""
+        if session is self.session:
+            self._reload()
+        else:
+            self._end(session)
 
     @qdebounced(timeout=100)
     def _reload(self) -> None:
@@ -220,7 +247,7 @@ class ReviewWidget(QWidget):
                 self._choose()
 
     def _end(self, session: ReviewSession) -> None:
-        session.outdated.disconnect(self._reload)
+        session.outdated.disconnect(self._hear)
         session.close()
         self._sessions.pop(session.layer.unique_id, None)
         session.setParent(None)
@@ -238,6 +265,13 @@ class ReviewWidget(QWidget):
             self.session.redo()
 
     # ---------------------------------------------------------------------------- the canvas
+
+    def _let_draw(self, drawing: bool) -> None:
+        """Choose nothing by clicks while these draw."""
+        if drawing:
+            self._picker.detach()
+        elif self.isVisible():
+            self._picker.attach()
 
     def _pick(self, event: Any, extend: bool) -> None:
         """Choose what was clicked; with Shift, beside what is chosen, or no longer."""
@@ -263,14 +297,20 @@ class ReviewWidget(QWidget):
         ranges = list(filters.ranges.items())
         filters.clear()
         self.rows.search.clear()
-        if len(ranges) == 1:
-            ((column, (low, high)),) = ranges
-            session.apply("filter", column=column, min=low, max=high, ids=ids)
-        else:
-            session.apply("delete", ids=ids)
+        try:
+            if len(ranges) == 1:
+                ((column, (low, high)),) = ranges
+                session.apply(Filter.NAME, column=column, min=low, max=high, ids=ids)
+            else:
+                session.apply(Delete.NAME, ids=ids)
+        except InstsegError as error:
+            notify(error)
+            self.rows.filter()
 
     def _show_state(self, change: object = None) -> None:
         session = self.session
+        self.undo_button.setEnabled(session is not None and session.can_undo)
+        self.redo_button.setEnabled(session is not None and session.can_redo)
         if session is None:
             self.status.clear()
             return
@@ -294,6 +334,7 @@ class ReviewWidget(QWidget):
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
         """Leave the canvas alone."""
         super().hideEvent(event)
+        self.edit.put_down()
         self._picker.detach()
         self.shortcuts.detach()
 

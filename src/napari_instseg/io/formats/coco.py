@@ -69,7 +69,7 @@ def write(
     for one in label_sets:
         ids = categories.add(one)
         reader = PlaneReader(one, whole=True, hidden=hidden)
-        for image, index in image_entries(one, names, len(images) + 1):
+        for image, _, index in image_entries(one, names, len(images) + 1):
             images.append(image)
             size = image["height"], image["width"]
             for found in reader.read(index):
@@ -99,27 +99,25 @@ def of_all(categories: Categories) -> dict[str, Any]:
 
 
 def image_entries(
-    label_set: LabelSet, names: Names, first_id: int, ending: str = IMAGE_ENDING
-) -> Iterator[tuple[dict[str, Any], tuple[int, ...]]]:
-    """List the planes of a label set as COCO's images, each with its index.
+    label_set: LabelSet, names: Names, first_id: int
+) -> Iterator[tuple[dict[str, Any], str, tuple[int, ...]]]:
+    """List the planes of a label set as COCO's images, each with a name of its own and its index.
 
     Parameters
     ----------
     label_set : LabelSet
     names : Names
     first_id : int
-    ending : str
-        Of file names, unless the label set knows the name of its image's file.
     """
     height, width = label_set.shape[-2:]
     stem = names.of(label_set.name)
     for number, index in enumerate(np.ndindex(*label_set.plane_shape)):
         suffix = plane_suffix(label_set.axes, label_set.plane_shape, index)
-        known = label_set.recipe.get("input", {}).get("file_name") if not suffix else None
+        known = None if suffix else label_set.recipe.get("input", {}).get("file_name")
         yield (
             {
                 "id": first_id + number,
-                "file_name": known or f"{stem}{suffix}{ending}",
+                "file_name": known or f"{stem}{suffix}{IMAGE_ENDING}",
                 "height": height,
                 "width": width,
                 OURS: {
@@ -131,6 +129,7 @@ def image_entries(
                     "spacing_um": dict(label_set.spacing),
                 },
             },
+            stem + suffix,
             index,
         )
 
@@ -160,7 +159,16 @@ def segment(mask: Mask, size: tuple[int, int], masks: str = RLE) -> tuple[Any, b
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write JSON as UTF-8; NaN is an error."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        json.dump(values, file, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        file.write("\n")
+    """Write JSON as UTF-8.
+
+    Raises
+    ------
+    InputError
+        If a number is NaN or infinite, or a text no Unicode.
+    """
+    try:
+        # One text at once: pieces take ten times as long.
+        text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        path.write_text(text + "\n", encoding="utf-8", newline="\n")
+    except ValueError as error:
+        raise InputError(f"{path.name}: expected what JSON can hold ({error})") from error

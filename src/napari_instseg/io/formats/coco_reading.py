@@ -59,9 +59,9 @@ def read(path: Path) -> Iterator[LabelSet]:
     """
     values = checks.table_of(checks.read_json(path), "the file")
     categories, notes = read_categories(values.get("categories", []))
-    images = read_images(values["images"])
+    images = read_images(checks.entry(values, "images", "the file"))
     objects: dict[int, list[tuple[str, dict[str, Any]]]] = {number: [] for number in images}
-    for place, value in enumerate(checks.list_of(values["annotations"], "annotations")):
+    for place, value in enumerate(checks.list_of(values.get("annotations"), "annotations")):
         what = f"annotations[{place}]"
         one = checks.table_of(value, what)
         image_id = checks.whole(checks.entry(one, "image_id", what), f"{what}.image_id")
@@ -153,6 +153,26 @@ def joined(
     notes: Sequence[str] = (),
 ) -> Iterator[LabelSet]:
     """Make label sets of annotations, by image; planes of one stack become one."""
+    for stack, pictures in stacks_of(path, images, notes):
+        budget = Budget()
+        planes = {
+            one.plane: found_in(objects.get(one.id, []), one, categories, budget)
+            for one in pictures
+        }
+        named = {c.id: c for c in categories.values()}
+        yield stack.paint(_labelled(planes), [named[number] for number in sorted(named)])
+
+
+def stacks_of(
+    path: Path, images: dict[int, Picture], notes: Sequence[str] = ()
+) -> Iterator[tuple[Stack, list[Picture]]]:
+    """Group images by the stack that they are planes of.
+
+    Raises
+    ------
+    InputError
+        If a plane is there twice, or planes of a stack do not fit together.
+    """
     stacks: dict[str, list[Picture]] = {}
     for image in images.values():
         stacks.setdefault(image.stack, []).append(image)
@@ -162,26 +182,22 @@ def joined(
             (one.axes, one.shape) != (first.axes, first.shape) for one in pictures
         ):
             raise InputError(f"expected each plane of {first.name!r} once, all of one stack")
-        budget = Budget()
-        planes = {
-            one.plane: found_in(objects.get(one.id, []), one, categories, budget)
-            for one in pictures
-        }
         about = {"name": first.name, "shape": list(first.shape), "axes": first.axes}
         recipe = {
             "input": about if first.plane else about | {"file_name": first.file_name},
             "warnings": list(notes),
         }
-        stack = Stack(first.name, first.axes, first.shape, path.name, first.spacing, recipe)
-        named = {c.id: c for c in categories.values()}
-        yield stack.paint(_labelled(planes), [named[number] for number in sorted(named)])
+        yield (
+            Stack(first.name, first.axes, first.shape, path.name, first.spacing, recipe),
+            pictures,
+        )
 
 
 class Budget:
     """Bounds what all masks of an image take in memory."""
 
-    def __init__(self, pixels: int = checks.LARGEST_MASKS) -> None:
-        self._left = pixels
+    def __init__(self) -> None:
+        self._left = checks.LARGEST_MASKS
 
     def take(self, pixels: int) -> None:
         """Take a part; InputError if there is no more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,17 @@ def write_sets(
         If the files cannot be written; then, too.
     """
     chosen = for_writing(path, format)
-    unknown = sorted(set(options) - set(chosen.options))
-    if unknown:
-        known = ", ".join(chosen.options) or "none"
-        raise InputError(f"{chosen.name}: expected options {known}, got {', '.join(unknown)}")
+    _check(options, chosen.options, chosen.name)
     write, notes = chosen.function("write"), dict[str, None]()
-    with naming(path), staging(path.parent) as stage:
+    if chosen.direct:
+        written = []
+        with _saying(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for target, one in _targets(_looked_at(label_sets, chosen, notes), path, chosen):
+                notes |= dict.fromkeys(write(target, one, **options))
+                written.append(target)
+        return Exported(tuple(written), tuple(notes))
+    with _saying(path), staging(path.parent) as stage:
         sets = _looked_at(label_sets, chosen, notes)
         if chosen.several:
             notes |= dict.fromkeys(write(stage / _named(path, chosen), sets, **options))
@@ -76,6 +82,15 @@ def write_sets(
                 notes |= dict.fromkeys(write(target, one, **options))
         written = [path.parent / found.relative_to(stage) for found in _files(stage)]
     return Exported(tuple(written), tuple(notes))
+
+
+@contextmanager
+def _saying(path: Path) -> Iterator[None]:
+    """Name the file that was to be written in errors that tell why it cannot be."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def read_sets(path: Path, format: str | None = None, **options: Any) -> Iterator[LabelSet]:
@@ -87,7 +102,7 @@ def read_sets(path: Path, format: str | None = None, **options: Any) -> Iterator
     format : str, optional
         See `registry.FORMATS`; None looks what it is.
     **options
-        What the format's reader takes.
+        See `Format.reading`.
 
     Raises
     ------
@@ -95,7 +110,16 @@ def read_sets(path: Path, format: str | None = None, **options: Any) -> Iterator
         If there is nothing, it is damaged, or of no known format; the message names the file.
     """
     with naming(path):
-        yield from for_reading(path, format).function("read")(path, **options)
+        chosen = for_reading(path, format)
+        _check(options, chosen.reading, chosen.name)
+        yield from chosen.function("read")(path, **options)
+
+
+def _check(given: Iterable[str], known: Iterable[str], name: str) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        wanted = ", ".join(known) or "none"
+        raise InputError(f"{name}: expected options {wanted}, got {', '.join(unknown)}")
 
 
 def _named(path: Path, chosen: Format) -> str:
@@ -118,7 +142,7 @@ def _targets(
         raise InputError(
             "expected a folder, since there are several images and the format holds one"
         )
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     names, ending = Names(), chosen.endings[0] if chosen.endings else ""
     for one in (first, *([second] if second else []), *sets):
         yield path / f"{names.of(one.name)}{ending}", one
@@ -136,11 +160,18 @@ def _files(folder: Path) -> Iterator[Path]:
 def _looked_at(
     label_sets: Iterable[LabelSet], chosen: Format, notes: dict[str, None]
 ) -> Iterator[LabelSet]:
-    """Note what a format cannot hold."""
+    """Note what a format cannot hold, and what was noted as a file was read."""
     for one in label_sets:
-        said = []
+        # Those of a run were said when it ran.
+        said = [] if "settings" in one.recipe else [*one.recipe.get("warnings", ())]
         if not chosen.overlaps and hides(one):
             said.append("objects overlap: of each only what is not hidden by better ones is kept")
+        # What cannot be read is a table, and has all numbers.
+        if chosen.overlaps and chosen.read and hides(one) and one.raw is None:
+            said.append(
+                "what overlapping objects hide of each other was not saved with the result "
+                "(segment --keep-raw)"
+            )
         if not chosen.stuff and len(one.stuff):
             names = ", ".join(one.stuff["category"].astype(str).unique())
             said.append(f"stuff is left out ({names}), since {chosen.name} holds objects only")

@@ -17,6 +17,8 @@ from ...ops.masks import paint_visible, union
 from ...segmenter import Category, InputError
 from .checks import check_size
 
+#: The edit that gives other labels to objects, see `ops.editing.numbering`.
+RENUMBER = "renumber"
 #: Of objects of which no score is known.
 SURE = 1.0
 
@@ -42,6 +44,11 @@ class Found:
     score: float
     mask: Mask
     crowd: bool = False
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """See `paint_order`."""
+        return paint_order(self.score, self.crowd)
 
 
 def hides(label_set: LabelSet) -> bool:
@@ -76,6 +83,8 @@ class PlaneReader:
         labels = rows["index"].astype(int).tolist()
         self._rows = dict(zip(labels, about, strict=True))
         self._order = {label: place for place, label in enumerate(labels)}
+        best = sorted(labels, key=lambda label: paint_order(*self._rows[label][1:]))
+        self._rank = {label: place for place, label in enumerate(best)}
         self._unlisted = next(c.id for c in categories_for(label_set) if c.is_thing), np.nan, False
 
     def read(self, plane: tuple[int, ...]) -> list[Found]:
@@ -87,7 +96,7 @@ class PlaneReader:
         masks = masks_of(labels)
         raw = self._raw(plane)
         if self._whole:
-            masks |= _uncovered(raw, labels, masks)
+            masks |= _uncovered(raw, labels, masks, self._rank)
         last = len(self._order)
         found = [
             Found(label, category, score, masks[label], crowd)
@@ -100,10 +109,16 @@ class PlaneReader:
     def _threshold(self) -> float:
         return float(self._set.recipe.get("settings", {}).get("score_threshold", 0))
 
+    @property
+    def _renumbered(self) -> bool:
+        """Whether labels are not those that the model's objects had."""
+        edits = self._set.recipe.get("edits", ())
+        return any(RENUMBER in entry.values() for entry in edits)
+
     def _raw(self, plane: tuple[int, ...]) -> tuple[Instances, list[int]]:
         """What the model had found in a plane, and the labels of it; nothing if not known."""
         raw, numbers = self._set.raw, self._set.numbers
-        if raw is None or numbers is None:
+        if raw is None or numbers is None or self._renumbered:
             return Instances.empty((1, 1)), []
         number = int(np.ravel_multi_index(plane, self._set.plane_shape)) if plane else 0
         begin = sum(len(one) for one in raw[:number])
@@ -135,10 +150,22 @@ def masks_of(labels: NDArray[np.integer[Any]]) -> dict[int, Mask]:
     }
 
 
+def paint_order(score: float, crowd: bool) -> tuple[bool, float]:
+    """Key to sort objects by: the first hides those that follow."""
+    return crowd, -(SURE if np.isnan(score) else score)
+
+
 def _uncovered(
-    raw: tuple[Instances, list[int]], labels: NDArray[np.int32], masks: Mapping[int, Mask]
+    raw: tuple[Instances, list[int]],
+    labels: NDArray[np.int32],
+    masks: Mapping[int, Mask],
+    rank: Mapping[int, int],
 ) -> dict[int, Mask]:
-    """Whole masks of the objects of which others hide a part, by label."""
+    """Whole masks of the objects of which others, all of them better, hide a part, by label.
+
+    Where a lesser one does (through planes, scores are means), the mask stays as it is seen, so
+    that whoever paints the better above the lesser sees the same.
+    """
     found: dict[int, list[Mask]] = {}
     for label, mask in zip(raw[1], raw[0].masks, strict=True):
         if label > 0:
@@ -152,7 +179,10 @@ def _uncovered(
         own = here == label
         seen = masks[label].area if label in masks else 0
         under = model.pixels & ~own
-        if np.count_nonzero(own & model.pixels) == seen and under.any() and here[under].all():
+        if np.count_nonzero(own & model.pixels) != seen or not under.any():
+            continue
+        above = [rank.get(other, -1) for other in np.unique(here[under]).tolist()]
+        if min(above) >= 0 and max(above) < rank.get(label, -1):
             whole[label] = model
     return whole
 
@@ -221,7 +251,7 @@ class Stack:
         for index in np.ndindex(*self.shape[:-2]):
             found = planes.get(index, ())
             raw.append(_instances(found, (height, width)))
-            order = sorted(range(len(found)), key=lambda i: (found[i].crowd, -_score(found[i])))
+            order = sorted(range(len(found)), key=lambda i: found[i].order)
             rank = np.empty(len(found), np.int32)
             rank[order] = np.arange(1, len(found) + 1)
             visible, area = paint_visible(labels[index], raw[-1].masks, rank, 0)
@@ -248,7 +278,7 @@ class Stack:
         self, rows: Sequence[tuple[Any, ...]], categories: Sequence[Category]
     ) -> pd.DataFrame:
         """One row an object, from one row an object and plane."""
-        each = pd.DataFrame(rows, columns=list(_COLUMNS))
+        each = pd.DataFrame(rows, columns=[*_COLUMNS, *range(len(self.axes) - 2)])
         groups = each.groupby("index", sort=True)
         several = groups["category_id"].nunique() > 1
         if several.any():
@@ -268,10 +298,8 @@ class Stack:
         for column in ("row_max", "col_max"):
             table[column] = most[column].to_numpy(np.int64)
         for number, axis in enumerate(self.axes[:-2].lower()):
-            place = [index[number] for index in each["plane"]]
-            ends = each.assign(place=place).groupby("index")["place"]
-            table[axis] = table[f"{axis}_first"] = ends.min().to_numpy(np.int64)
-            table[f"{axis}_last"] = ends.max().to_numpy(np.int64)
+            table[axis] = table[f"{axis}_first"] = least[number].to_numpy(np.int64)
+            table[f"{axis}_last"] = most[number].to_numpy(np.int64)
         edges = (table[["row_min", "col_min"]] == 0).any(axis=1)
         for column, size in zip(("row_max", "col_max"), self.shape[-2:], strict=True):
             edges |= table[column] == size
@@ -284,7 +312,7 @@ class Stack:
 
 _COLUMNS = (
     *("index", "category_id", "score", "iscrowd", "area", "hidden_area"),
-    *("row_min", "col_min", "row_max", "col_max", "plane"),
+    *("row_min", "col_min", "row_max", "col_max"),
 )
 
 
@@ -298,7 +326,7 @@ def _rows(
         rows, cols = one.mask.slices
         yield (
             *(one.label, one.category_id, _score(one), one.crowd, seen, all_of_it - seen),
-            *(rows.start, cols.start, rows.stop, cols.stop, index),
+            *(rows.start, cols.start, rows.stop, cols.stop, *index),
         )
 
 

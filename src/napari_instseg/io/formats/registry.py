@@ -38,8 +38,11 @@ class Format:
     overlaps, stuff, stack : bool
         Whether it has room for pixels that two objects share, for segments of stuff, and for
         more than two dimensions. Users are told what is lost.
-    options : mapping of str to str
-        Options that ``write`` takes, and what they are for.
+    direct : bool
+        A folder, read whatever it is called. ``write`` gets the path itself, since it may put
+        something into what is there; it takes care itself that nothing is left half written.
+    options, reading : mapping of str to str
+        Options that ``write`` and ``read`` take, and what they are for.
     extra : str, optional
         The package's extra that is needed.
     """
@@ -54,7 +57,9 @@ class Format:
     overlaps: bool = False
     stuff: bool = False
     stack: bool = False
+    direct: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    reading: Mapping[str, str] = field(default_factory=dict)
     extra: str | None = None
 
     def function(self, role: str) -> Callable[..., Any]:
@@ -87,17 +92,57 @@ class Format:
         return path.name.lower().endswith(self.endings)
 
 
+#: Of files that may not tell the size of their image.
+_SHAPE = {"shape": "of the image, such as 512x512 or 30x512x512"}
+_OUTPUT = {"output": "instances (default), semantic or panoptic"}
 #: Where several have an ending, the first one is written, and the first that knows a file reads it.
 FORMATS: tuple[Format, ...] = (
+    Format(
+        *("ome-zarr", "a label image in OME-Zarr, new or in an image that is there", (".zarr",)),
+        write="ome_zarr:write",
+        read="ome_zarr:read",
+        knows="ome_zarr:knows",
+        stuff=True,
+        stack=True,
+        direct=True,
+        options={**_OUTPUT, "name": "of the labels in an image (default: the output)"},
+    ),
+    Format(
+        *("divisor", "category x divisor + number in a pixel, with a JSON", (".divisor.tif",)),
+        write="divisor:write",
+        read="divisor:read",
+        stuff=True,
+        stack=True,
+        options={"divisor": "a number (default: 1000, or the next power of ten with room for all)"},
+        reading={"divisor": "of a map without its JSON"},
+    ),
+    Format(
+        *("cityscapes", "Cityscapes, 16-bit instanceIds and 8-bit labelIds"),
+        write="cityscapes:write",
+        read="cityscapes:read",
+        knows="cityscapes:knows",
+        several=True,
+        stuff=True,
+    ),
     Format(
         *("result", "a folder as of 'napari-instseg segment'; read: plain label images, too"),
         write="result:write",
         read="result:read",
         knows="result:knows",
         several=True,
+        overlaps=True,
         stuff=True,
         stack=True,
         options={"labels": "tiff (default) or zarr"},
+        reading={"axes": "of a label image, instead of what its file says"},
+    ),
+    Format(
+        *("masks", "a folder with one PNG an object and plane, and index.csv"),
+        write="mask_folder:write",
+        read="mask_folder:read",
+        knows="mask_folder:knows",
+        overlaps=True,
+        stack=True,
     ),
     Format(
         *("coco", "COCO instances, JSON", (".json",)),
@@ -110,6 +155,92 @@ FORMATS: tuple[Format, ...] = (
             "masks": "rle (default) or polygons; objects with holes are run lengths in any case",
             "hidden": "true: objects that better ones hide, too, as the model found them",
         },
+    ),
+    Format(
+        *("imagej-roi", "ImageJ's ROI Manager, one ROI an object and plane", (".zip", ".roi")),
+        write="imagej_roi:write",
+        read="imagej_roi:read",
+        knows="imagej_roi:knows",
+        overlaps=True,
+        stuff=True,
+        stack=True,
+        reading=_SHAPE,
+        extra="export",
+    ),
+    Format(
+        *("geojson", "GeoJSON for QuPath, one feature an object and plane", (".geojson", ".json")),
+        write="geojson:write",
+        read="geojson_reading:read",
+        knows="geojson_reading:knows",
+        overlaps=True,
+        stuff=True,
+        stack=True,
+        options={"objects": "detection (default) or annotation"},
+        reading=_SHAPE,
+    ),
+    Format(
+        *("tiff", "a label image, without the table", (".tif", ".tiff")),
+        write="tiff:write",
+        stuff=True,
+        stack=True,
+        options=_OUTPUT,
+    ),
+    Format(
+        *("figure", "a plane as a picture for a paper", (".png", ".svg")),
+        write="figure:write",
+        stuff=True,
+        stack=True,
+        options={
+            "image": "what the objects were found in",
+            "plane": "index along each axis but Y and X, such as 3 or 0,3 (default: the middle)",
+            "style": "outlines (default on an image), filled or both",
+            "color": "category (default) or object",
+            "legend": "false: none",
+            "scale_bar": "length in µm, false: none (default: 1, 2 or 5 times a power of ten)",
+            "zoom": "dots a pixel",
+        },
+    ),
+    Format(
+        *("csv", "the table of all segments", (".csv",)),
+        write="tables:write",
+        overlaps=True,
+        stuff=True,
+        stack=True,
+    ),
+    Format(
+        *("parquet", "the table, with the columns' types", (".parquet",)),
+        write="parquet:write",
+        overlaps=True,
+        stuff=True,
+        stack=True,
+        extra="export",
+    ),
+    Format(
+        *("excel", "the table as a workbook", (".xlsx",)),
+        write="excel:write",
+        overlaps=True,
+        stuff=True,
+        stack=True,
+        extra="export",
+    ),
+    Format(
+        *("panoptic", "COCO panoptic, JSON and a folder of PNG files", (".json",)),
+        write="coco_panoptic:write",
+        read="coco_panoptic:read",
+        knows="coco_panoptic:knows",
+        several=True,
+        stuff=True,
+        reading={"folder": "the one with the PNG files"},
+    ),
+    Format(
+        *("detectron2", "Detectron2's results, JSON", (".json",)),
+        write="detectron2:write",
+        read="detectron2:read",
+        knows="detectron2:knows",
+        several=True,
+        overlaps=True,
+        options={"hidden": "as of coco"},
+        reading={"images": "a COCO file with the images and categories"},
     ),
 )
 
@@ -159,7 +290,8 @@ def for_reading(path: Path, name: str | None = None) -> Format:
     if name is not None:
         return find(name)
     for one in FORMATS:
-        if not one.read or (one.endings and not one.fits(path)):
+        named = (one.fits(path) and path.exists()) or (one.direct and path.is_dir())
+        if not one.read or (one.endings and not named):
             continue
         if one.knows is None or one.function("knows")(path):
             return one

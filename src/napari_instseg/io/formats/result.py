@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...label_set import COLUMNS, LabelSet
+from ...label_set import COLUMNS, LabelSet, categories_in
 from ...ops.axes import Image
 from ...ops.lazy import LazyLabels
 from ...ops.rendering import rows_of
-from ...segmenter import Category, InputError
+from ...segmenter import InputError
 from ...settings import FORMATS, OUTPUTS, TIFF
-from ..images import is_image, read_label_image
+from ..images import as_stack, is_image, naming, read_label_image
+from ..objects import OBJECTS, Objects, read_objects, write_objects
 from ..results import (
     RECIPE,
     SUFFIXES,
     TABLE,
     About,
+    planes_shown,
     read_table,
     result_paths,
     write_output,
     write_record,
 )
 from . import checks
-from .categories import unknown_category
 from .names import Names
 
 INSTANCES, SEMANTIC, PANOPTIC = OUTPUTS
@@ -84,6 +86,25 @@ def read(path: Path, axes: str | None = None, *, listed: bool = True) -> Iterato
     )
 
 
+def is_of_result(path: Path) -> bool:
+    """Whether a file, or a Zarr folder, belongs to a result."""
+    return _own_stem(path) is not None
+
+
+def from_table(
+    labels: Any, axes: str, table: pd.DataFrame, name: str, spacing: Mapping[str, float]
+) -> LabelSet:
+    """Make a label set of objects with a table as a run has it, read from a file called so.
+
+    Raises
+    ------
+    InputError
+        If the table has other columns or types.
+    """
+    typed = _typed(table, Path(name))
+    return LabelSet(labels, axes, typed, categories_in(typed), name, spacing)
+
+
 def stems_in(folder: Path) -> list[str]:
     """Stems of the results in a folder; "" of one without."""
     stems = {_without(path.name, TABLE) for path in folder.glob(f"*{TABLE}")}
@@ -104,29 +125,67 @@ def read_one(folder: Path, stem: str) -> LabelSet:
         if name not in files:
             raise InputError(f"expected {_prefix(stem)}{name} of a result in {folder}, found none")
     images = {name: read_label_image(files[name]) for name in OUTPUTS if name in files}
-    table = _typed(read_table(files[TABLE]), files[TABLE])
     recipe: dict[str, Any] = {}
     if RECIPE in files:
         recipe = checks.table_of(checks.read_json(files[RECIPE]), str(files[RECIPE]))
-    labels, axes = _arranged(images[INSTANCES])
+    table = _typed(read_table(files[TABLE]), files[TABLE])
     told = recipe.get("input")
     given = told if isinstance(told, dict) else {}
-    with_stuff = not table["is_thing"].all()
+    axes, shape = _labels_of(recipe, given, images[INSTANCES])
+    others = () if table["is_thing"].all() else (SEMANTIC, PANOPTIC)
+    objects = read_objects(files[OBJECTS]) if OBJECTS in files else None
+    with naming(folder):
+        layers: dict[str, Any] = {
+            name: as_stack(image, axes, shape)
+            for name, image in images.items()
+            if name in (INSTANCES, *others)
+        }
     return LabelSet(
-        labels,
+        layers.pop(INSTANCES),
         axes,
         table,
-        _categories(table),
+        categories_in(table) if objects is None else objects.categories,
         str(given.get("name", stem or folder.resolve().name)),
-        images[INSTANCES].spacing or dict(given.get("spacing_um", {})),
-        semantic=_arranged(images[SEMANTIC])[0] if with_stuff and SEMANTIC in images else None,
-        panoptic=_arranged(images[PANOPTIC])[0] if with_stuff and PANOPTIC in images else None,
+        given.get("spacing_um", images[INSTANCES].spacing),
+        **layers,
+        **_found(objects, table, shape),
         recipe=recipe,
     )
 
 
+def _found(objects: Objects | None, table: pd.DataFrame, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What a label set has of the objects that were kept."""
+    if objects is None:
+        return {}
+    if len(objects.raw) != math.prod(shape[:-2]) or any(
+        one.image_shape != shape[-2:] for one in objects.raw
+    ):
+        raise InputError(f"{OBJECTS}: expected objects of an image of shape {shape}")
+    listed = table.loc[~table["is_thing"], "category_id"]
+    ground = None
+    if objects.stuff is not None and len(listed):
+        ground = np.where(np.isin(objects.stuff, listed), objects.stuff, 0).astype(np.int32)
+    return {"raw": objects.raw, "numbers": objects.numbers, "ground": ground}
+
+
+def _labels_of(
+    recipe: Mapping[str, Any], given: Mapping[str, Any], image: Image
+) -> tuple[str, tuple[int, ...]]:
+    """Axes and shape of label images: what the recipe says of its image, else the file's."""
+    axes, shape = given.get("axes"), given.get("shape")
+    if isinstance(axes, str) and isinstance(shape, list) and len(axes) == len(shape):
+        sides = [checks.whole(size, "input.shape", 0) for size in shape]
+        axes, sizes = planes_shown(recipe, axes, sides)
+        by_axis = dict(zip(axes, sizes, strict=True))
+        kept = [axis for axis in axes if axis not in "YXCS"] + ["Y", "X"]
+        if {*kept} <= {*by_axis}:
+            return "".join(kept), tuple(by_axis[axis] for axis in kept)
+    data, axes = _arranged(image)
+    return axes, tuple(data.shape)
+
+
 def write(path: Path, label_sets: Iterable[LabelSet], labels: str = TIFF) -> list[str]:
-    """Write label sets into a folder as a run does.
+    """Write label sets into a folder as a run does; see `write_one`.
 
     Parameters
     ----------
@@ -139,7 +198,7 @@ def write(path: Path, label_sets: Iterable[LabelSet], labels: str = TIFF) -> lis
     Returns
     -------
     list of str
-        Nothing: all that a label set has is written, but what the model found at first.
+        Nothing: all that a label set has is written.
 
     Raises
     ------
@@ -153,7 +212,7 @@ def write(path: Path, label_sets: Iterable[LabelSet], labels: str = TIFF) -> lis
 
 
 def write_one(label_set: LabelSet, folder: Path, stem: str = "", format: str = TIFF) -> list[Path]:
-    """Write a label set like a result: label images, table, recipe with its edits.
+    """Write a label set like a result: label images, table, recipe with its edits, raw objects.
 
     Parameters
     ----------
@@ -180,10 +239,16 @@ def write_one(label_set: LabelSet, folder: Path, stem: str = "", format: str = T
     if format not in FORMATS:
         raise InputError(f"labels: expected one of {FORMATS}, got {format!r}")
     folder.mkdir(parents=True, exist_ok=True)
-    paths = result_paths(OUTPUTS, folder, stem, format)
+    raw, numbers = label_set.raw, label_set.numbers
+    kept = raw is not None and numbers is not None
+    paths = result_paths(OUTPUTS, folder, stem, format, raw=kept)
     about = About(label_set.axes, label_set.spacing, label_set.table, label_set.categories)
     for output, path in zip(OUTPUTS, paths, strict=False):
         write_output(path, output, lazily(label_set, output), about, format)
+    if raw is not None and numbers is not None:
+        ground = None if label_set.ground is None else np.asarray(label_set.ground[...])
+        objects = Objects(raw, numbers, label_set.categories, None, ground)
+        write_objects(paths[-3], objects)
     write_record(paths, label_set.table, _recipe(label_set))
     return paths
 
@@ -221,15 +286,6 @@ def _arranged(image: Image) -> tuple[Any, str]:
     return data, axes
 
 
-def _categories(table: pd.DataFrame) -> tuple[Category, ...]:
-    rows = table.drop_duplicates("category_id").sort_values("category_id")
-    columns = (rows[name].tolist() for name in ("category_id", "category", "is_thing"))
-    return tuple(
-        Category(number, str(name), bool(is_thing), unknown_category(number).color)
-        for number, name, is_thing in zip(*columns, strict=True)
-    )
-
-
 def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """A table as a run has it, whatever was read."""
     missing = [name for name in COLUMNS if name not in table]
@@ -247,7 +303,7 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def _own_stem(path: Path) -> str | None:
     """Stem of the result that a file is of; None if it is of none."""
-    for name in (RECIPE, TABLE, *(o + s for o in OUTPUTS for s in SUFFIXES.values())):
+    for name in (RECIPE, TABLE, OBJECTS, *(o + s for o in OUTPUTS for s in SUFFIXES.values())):
         stem = _without(path.name, name)
         if stem is not None and TABLE in _beside(path.parent, stem):
             return stem
@@ -267,7 +323,7 @@ def _prefix(stem: str) -> str:
 
 def _beside(folder: Path, stem: str) -> dict[str, Path]:
     """Files of a result, by output or name."""
-    files = {name: folder / (_prefix(stem) + name) for name in (TABLE, RECIPE)}
+    files = {name: folder / (_prefix(stem) + name) for name in (TABLE, RECIPE, OBJECTS)}
     for output in OUTPUTS:
         for suffix in SUFFIXES.values():
             path = folder / (_prefix(stem) + output + suffix)

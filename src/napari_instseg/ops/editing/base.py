@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -122,5 +122,5 @@ def made(kind: type[Edit], parameters: Mapping[str, Any]) -> Edit:
         raise InputError(f"{kind.NAME}: {error}") from error
     except TypeError as error:
         # Of a dataclass that was not given all it needs.
-        wanted = ", ".join(kind.__dataclass_fields__)
+        wanted = ", ".join(field.name for field in fields(kind))
         raise InputError(f"{kind.NAME}: expected {wanted}, got {sorted(parameters)}") from error

@@ -15,6 +15,7 @@ from .growing import Grow, Shrink
 from .merging import Merge
 from .numbering import Renumber
 from .painting import Paint
+from .renaming import Rename
 from .reviewing import Review
 from .smoothing import Smooth
 from .splitting import SplitLine, SplitPoints
@@ -23,7 +24,7 @@ EDITS: dict[str, type[Edit]] = {
     kind.NAME: kind
     for kind in (
         *(Delete, Merge, SplitLine, SplitPoints, FillHoles, Smooth, Grow, Shrink, Cut),
-        *(RemoveEdge, Filter, Categorize, Paint, Renumber, Review),
+        *(RemoveEdge, Filter, Categorize, Paint, Rename, Renumber, Review),
     )
 }
 #: Key of an edit's name in an entry of the log.

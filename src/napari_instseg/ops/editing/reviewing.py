@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from ...checked import Check
 from .base import Edit, are_ids
 from .scene import Scene
 
@@ -24,7 +25,7 @@ class Review(Edit):
     ids: tuple[int, ...]
     reviewed: bool = True
     NAME: ClassVar[str] = "review"
-    CHECKS = (("ids", lambda e: are_ids(e.ids), "numbers of objects"),)
+    CHECKS: ClassVar[tuple[Check, ...]] = (("ids", lambda e: are_ids(e.ids), "numbers of objects"),)
 
     def resolved(self, scene: Scene) -> Self:
         """See `Edit.resolved`."""

@@ -10,6 +10,7 @@ from .categorizing import Categorize
 from .merging import Merge
 from .numbering import Renumber, new_numbers
 from .parts import gather
+from .renaming import Rename
 from .reviewing import Review
 from .rows import EDGES, EDITED, REVIEWED, Measured, Swap, blank, describe, measure, rows_by_index
 from .scene import Box, Reader, Scene, union
@@ -38,7 +39,8 @@ class Tabling:
     ) -> None:
         self._scene, self._edit, self._spacing = scene, edit, spacing
         self._mark = {EDITED: True, "source": by_hand}
-        self._rows = rows_by_index(scene.table)
+        #: Of the segments that change.
+        self._rows: dict[int, dict[str, Any]] = {}
         self._names = {category.id: category.name for category in scene.categories}
 
     def make(
@@ -67,6 +69,8 @@ class Tabling:
         """
         if isinstance(self._edit, Renumber):
             return self._renumbered()
+        concerned = {*objects.labels, *stuff.labels, self._edit.parent()}
+        self._rows = self._read(concerned, "index")
         found = self._measured(objects, readers["instances"])
         boxes: dict[int, Box | None] = dict.fromkeys(objects.labels)
         rows: dict[int, dict[str, Any]] = {}
@@ -80,13 +84,21 @@ class Tabling:
         if isinstance(self._edit, Review):
             rows |= self._reviewed(self._edit)
             boxes |= {i: self._scene.boxes[i] for i in rows}
+        if isinstance(self._edit, Rename):
+            rows |= self._renamed(self._edit)
+            boxes |= {i: self._scene.boxes[i] for i in rows if i in self._scene.boxes}
         gone = {number for number, box in boxes.items() if box is None}
         for number, row in self._orphans(gone).items():
             rows[number] = rows.get(number, row) | {PARENT: row[PARENT]}
         if "panoptic" in readers:
             rows |= self._ground(stuff, new_stuff, readers["panoptic"])
-        out = {*gone, *rows, *stuff.labels} & self._rows.keys()
+        out = {*gone, *rows, *stuff.labels}
         return Swap.of(self._scene.table, out, [*rows.values()]), boxes
+
+    def _read(self, values: set[Any], column: str) -> dict[int, dict[str, Any]]:
+        """Rows with some values in a column."""
+        table = self._scene.table
+        return rows_by_index(table[table[column].isin([*values])])
 
     def _measured(self, tally: Tally, read: Reader) -> dict[int, Measured]:
         """Measure objects that changed and are still there."""
@@ -125,16 +137,23 @@ class Tabling:
         name = self._names.get(edit.category_id, edit.name)
         new = {"category_id": edit.category_id, "category": name}
         return {
-            number: self._rows[number] | new | self._mark
-            for number in edit.ids
-            if self._rows[number]["category_id"] != edit.category_id
+            number: row | new | self._mark
+            for number, row in self._read({*edit.ids}, "index").items()
+            if row["category_id"] != edit.category_id
         }
 
     def _reviewed(self, edit: Review) -> dict[int, dict[str, Any]]:
         return {
-            number: self._rows[number] | {REVIEWED: edit.reviewed}
-            for number in edit.ids
-            if bool(self._rows[number][REVIEWED]) != edit.reviewed
+            number: row | {REVIEWED: edit.reviewed}
+            for number, row in self._read({*edit.ids}, "index").items()
+            if bool(row[REVIEWED]) != edit.reviewed
+        }
+
+    def _renamed(self, edit: Rename) -> dict[int, dict[str, Any]]:
+        return {
+            number: row | {"category": edit.name}
+            for number, row in self._read({edit.category_id}, "category_id").items()
+            if row["category"] != edit.name
         }
 
     def _orphans(self, gone: set[int]) -> dict[int, dict[str, Any]]:
@@ -144,8 +163,8 @@ class Tabling:
         heir = self._edit.ids[0] if isinstance(self._edit, Merge) else 0
         return {
             number: row | {PARENT: heir if heir != number else 0}
-            for number, row in self._rows.items()
-            if row[PARENT] in gone and number not in gone
+            for number, row in self._read(gone, PARENT).items()
+            if number not in gone
         }
 
     def _ground(
@@ -188,7 +207,7 @@ class Tabling:
     def _renumbered(self) -> tuple[Swap, dict[int, Box | None]]:
         numbers, scene = new_numbers(self._scene), self._scene
         rows = {}
-        for number, row in self._rows.items():
+        for number, row in rows_by_index(scene.table).items():
             now = row | {"index": numbers[number]}
             if PARENT in row:
                 now[PARENT] = numbers.get(row[PARENT], 0)

@@ -1,0 +1,1 @@
+"""Pictures for papers: an image with its objects, a legend and a scale bar."""
