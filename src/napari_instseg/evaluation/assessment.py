@@ -129,8 +129,10 @@ def _small(side: LabelSet) -> LabelSet:
     """Give objects other numbers where theirs are too large for label sets."""
     labels = side.instances
     kind = np.dtype(labels.dtype)
-    may_be = kind.kind in "iu" and np.iinfo(kind).max > LARGEST and isinstance(labels, np.ndarray)
-    if not may_be or not labels.size or int(labels.max()) <= LARGEST:
+    may_be = kind.kind in "iu" and np.iinfo(kind).max > LARGEST
+    if not may_be or not isinstance(labels, np.ndarray):
+        return side
+    if not labels.size or int(labels.max()) <= LARGEST:
         return side
     if len(side.table):
         raise InputError(
