@@ -163,7 +163,7 @@ def _as_one(predicted: LabelSet, truth: LabelSet, mode: str) -> bool:
 def _names(predicted: LabelSet, truth: LabelSet, with_stuff: bool) -> dict[str, tuple[str, bool]]:
     """Categories of both sides, the truth's first."""
     found, wanted = _named(predicted), _named(truth)
-    if len(predicted.table) and len(truth.table) and not set(found) & set(wanted):
+    if found and wanted and not set(found) & set(wanted):
         lists = [", ".join(sorted(name for name, _ in side.values())) for side in (wanted, found)]
         raise InputError(
             f"no category of the prediction ({lists[1]}) has the name of one of the truth "

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..io.formats.engine import read_sets
 from ..io.formats.names import Names
 from ..io.formats.result import read as read_result
-from ..io.images import is_image, naming, stem_of
+from ..io.images import is_image, stem_of
 from ..io.index import read_kinds
 from ..label_set import LabelSet
 from ..progress import Listener, ignore
@@ -126,10 +126,9 @@ def open_side(path: Path) -> LabelSet:
     InputError
         If it cannot be read, or holds several images; the message names the file.
     """
-    with naming(path):
-        sets = list(read_result(path, listed=False) if is_image(path) else read_sets(path))
-        if len(sets) != 1:
-            raise InputError(f"expected one image, found {len(sets)}")
+    sets = list(read_result(path, listed=False) if is_image(path) else read_sets(path))
+    if len(sets) != 1:
+        raise InputError(f"{path}: expected one image, found {len(sets)}")
     name = stem_of(path) if is_image(path) else sets[0].name
     return replace(sets[0], name=name)
 
