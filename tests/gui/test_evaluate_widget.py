@@ -229,6 +229,7 @@ def test_two_folders(
     dock.form.truth_folder.path.setText(str(tmp_path / "truth"))
     run(qtbot, dock)
     assert dock.scores.value_of("Objects: truth, found") == "12, 14"
+    assert dock.scores.value_of("b") == "0.444"
     assert not dock.errors.isVisible()
     (tmp_path / "found" / "a.npy").unlink()
     run(qtbot, dock)
