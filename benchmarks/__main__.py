@@ -13,6 +13,7 @@ from . import (
     measuring,
     overhead,
     painting,
+    review,
     sahi_peer,
     sam_encoder,
     sam_everything,
@@ -28,7 +29,7 @@ MODULES = (
     *(linking, tracking, measuring, evaluation),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
-    *(scaling, startup),
+    *(review, scaling, startup),
 )
 
 

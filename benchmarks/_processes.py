@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -93,6 +96,17 @@ class Measured:
 
 #: Called with a `Meter` and options that fit JSON; may return values that do.
 Contender: TypeAlias = Callable[..., dict[str, Any] | None]
+
+
+def display() -> tuple[tuple[str, ...], str]:
+    """What a process with a window is started through, and why there can be none, or ""."""
+    if importlib.util.find_spec("napari") is None:
+        return (), "napari is not installed"
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+        if shutil.which("xvfb-run") is None:
+            return (), "no display, and no xvfb-run"
+        return ("xvfb-run", "--auto-servernum"), ""
+    return (), ""
 
 
 def measure(

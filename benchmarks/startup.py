@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
-import shutil
 import subprocess
 import sys
 import time
 from typing import Any
 
 from ._common import Result, Row, command, median
-from ._processes import ROOT, Measured, Meter, measure
+from ._processes import ROOT, Measured, Meter, display, measure
 
 MODULE = "napari_instseg"
 COMMANDS = {
@@ -70,13 +67,9 @@ def dock(rounds: int, memory_limit: float | None) -> Result:
 
 
 def _measure_dock(rounds: int, memory_limit: float | None) -> Measured:
-    if importlib.util.find_spec("napari") is None:
-        return Measured(failure="napari is not installed")
-    wrapper: tuple[str, ...] = ()
-    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
-        if shutil.which("xvfb-run") is None:
-            return Measured(failure="no display, and no xvfb-run")
-        wrapper = ("xvfb-run", "--auto-servernum")
+    wrapper, failure = display()
+    if failure:
+        return Measured(failure=failure)
     runs = [measure(open_dock, wrapper=wrapper, memory_limit=memory_limit) for _ in range(rounds)]
     failed = next((r for r in runs if r.failure), None)
     if failed is not None:

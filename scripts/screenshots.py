@@ -17,6 +17,7 @@ from typing import Any
 import napari
 import numpy as np
 from PIL import Image as Picture
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPainter
 from qtpy.QtWidgets import QApplication
 from scipy import ndimage
@@ -26,6 +27,7 @@ from napari_instseg.gui.batch_widget import BatchWidget
 from napari_instseg.gui.evaluate_widget import EvaluateWidget
 from napari_instseg.gui.everything_widget import EverythingWidget
 from napari_instseg.gui.prompt.widget import PromptWidget
+from napari_instseg.gui.review.widget import ReviewWidget
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.models.registry import find
 from napari_instseg.promptable import ON
@@ -233,6 +235,30 @@ def evaluation(file: str) -> None:
     close(viewer)
 
 
+def review(file: str) -> None:
+    """The Review dock: small and large objects are hidden, and one is chosen."""
+    viewer, dock = show("fluorescence", ReviewWidget, "Review")
+    nis.segment(viewer.layers[0]).add_to(viewer)
+    wait(lambda: dock.session is not None)
+    fill_canvas(viewer)
+    dock.tabs.setCurrentWidget(dock.measure)
+    dock.measure.measure()
+    wait(lambda: dock.measure.task.worker is None)
+    dock.tabs.setCurrentWidget(dock.filter)
+    rest(0.5)
+    dock.filter.column.choose("area")
+    dock.filter.plot.handles.setRegion((560, 900))
+    rest(0.5)
+    dock.rows.view.sortByColumn(3, Qt.SortOrder.AscendingOrder)
+    table = dock.session.table
+    away = np.hypot(*(table[["row_min", "col_min"]].to_numpy() - 240).T)
+    shown = table["area"].between(600, 900).to_numpy()
+    dock.session.select([int(table["index"].iloc[np.where(shown, away, np.inf).argmin()])])
+    shoot(viewer, file, dock.status.text())
+    dock.close()
+    close(viewer)
+
+
 def main() -> None:
     missing = find("nuclei").missing()
     if missing:
@@ -246,6 +272,7 @@ def main() -> None:
     everything("fluorescence", "everything.png")
     batch("batch.png")
     evaluation("evaluate.png")
+    review("review.png")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,11 +56,22 @@ def test_options(files: Path) -> None:
     assert pd.read_csv(output)["t"].tolist() == [0, 1, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("ending", "read"), [(".parquet", pd.read_parquet), (".xlsx", pd.read_excel)]
+)
+def test_other_kinds_of_tables(files: Path, ending: str, read: Any) -> None:
+    output = files / f"table{ending}"
+    image = ["--image", str(files / "a.npy")]
+    assert main(["measure", str(files / "labels.tif"), *image, "-o", str(output)]) == 0
+    wanted = nis.measure(files / "labels.tif", files / "a.npy")
+    pd.testing.assert_frame_equal(read(output), wanted, check_dtype=False)
+
+
 def test_what_cannot_be_used_is_said(files: Path, capsys: pytest.CaptureFixture) -> None:
     labels = str(files / "labels.tif")
     with pytest.raises(SystemExit, match="2"):
         main(["measure", labels, "-o", "table.doc"])
-    assert "expected a table that ends in .csv" in capsys.readouterr().err
+    assert "expected a table that ends in one of .csv, .parquet, .xlsx" in capsys.readouterr().err
     np.save(files / "wide.npy", np.ones((2, 5)))
     wide = ["--image", str(files / "wide.npy")]
     assert main(["measure", labels, *wide, "-o", str(files / "t.csv")]) == 1

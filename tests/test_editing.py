@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,21 @@ from helpers import ComponentSegmenter, brightness, draw
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from label_sets import check_consistent, drawn, same, with_stuff
+from label_sets import CATEGORIES, check_consistent, drawn, same, with_stuff
 from numpy.testing import assert_array_equal
+from skimage.segmentation import expand_labels
 
 from napari_instseg import Category, Image, InputError, LabelSet, Settings
 from napari_instseg.editing import Editor, replay
+from napari_instseg.io.formats.result import read_one, write_one
+from napari_instseg.io.label_store import ArrayStore
 from napari_instseg.io.label_zarr import write_label_zarr
 from napari_instseg.io.ngff import describe_labels
 from napari_instseg.io.zarr import read_label_pyramid
+from napari_instseg.ops.editing import parts
 from napari_instseg.ops.editing.painting import KEEP, Paint
 from napari_instseg.pipeline import Run, run_to_end
+from napari_instseg.progress import Progress
 
 PICTURE = """
     AA...DD.
@@ -450,6 +456,40 @@ class TestZarr:
         assert_array_equal(np.asarray(stored.instances[...]), memory.instances)
         assert stored.table.drop(columns="source").equals(memory.table.drop(columns="source"))
 
+    @pytest.mark.parametrize("stuff", [True, False])
+    def test_all_files_of_a_saved_result_follow(self, tmp_path: Path, stuff: bool) -> None:
+        first = started(3, stuff=stuff)
+        write_one(first, tmp_path, "a", "zarr")
+        found = read_one(tmp_path, "a")
+        # A layer of instances knows nothing of stuff.
+        found = LabelSet(found.instances, found.axes, found.things, CATEGORIES[:2])
+        log = [
+            {"edit": "delete", "ids": [1]},
+            {"edit": "split_line", "id": 2, "line": [[2, 2], [7, 2]], "plane": [0]},
+            {"edit": "categorize", "ids": [3], "category_id": 2},
+        ]
+        editor = Editor(found, in_place=True)
+        for entry in log:
+            editor.apply(entry["edit"], **{k: v for k, v in entry.items() if k != "edit"})
+        now = read_one(tmp_path, "a")
+        check_consistent(now)
+        check_consistent(editor.labels)
+        assert now.recipe["edits"] == list(editor.edits)
+        assert len(now.stuff) == (2 if stuff else 0)
+        again = replay(replace(first, ground=None), now.recipe["edits"])
+        for output in ("instances", "semantic", "panoptic"):
+            assert_array_equal(now.read(output), again.read(output))
+            path = tmp_path / f"a_{output}.zarr"
+            pyramid = read_label_pyramid(path)
+            assert pyramid is not None
+            assert_array_equal(np.asarray(pyramid.levels[0]), again.read(output))
+        while editor.undo():
+            pass
+        now = read_one(tmp_path, "a")
+        assert "edits" not in now.recipe
+        for output in ("instances", "semantic", "panoptic"):
+            assert_array_equal(now.read(output), first.read(output))
+
     def test_a_copy_leaves_the_file(self, tmp_path: Path) -> None:
         labels = self.picture()
         editor = Editor(self.write(tmp_path, labels))
@@ -474,3 +514,74 @@ def test_undo_of_a_large_image_keeps_little(monkeypatch: pytest.MonkeyPatch) -> 
     editor.apply("grow", distance=5)
     kept = sum(len(patch.packed) for step in editor._done for _, patch in step.patches)
     assert 0 < kept < 5000
+
+
+@pytest.mark.parametrize("failing", range(6))
+def test_a_disk_that_fails_leaves_all_as_it_was(
+    failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = Editor(started())
+    editor.apply("delete", ids=[5])
+    before = copied(editor.labels)
+    write, calls = ArrayStore.write, iter(range(100))
+
+    def fail(self: ArrayStore, box: Any, labels: np.ndarray) -> None:
+        write(self, box, labels)
+        if next(calls) == failing:
+            raise OSError("no space left")
+
+    monkeypatch.setattr(ArrayStore, "write", fail)
+    monkeypatch.setattr(parts, "ROWS", 4)
+    with pytest.raises(OSError, match="no space"):
+        editor.apply("grow", distance=1)
+    assert same(editor.labels, before)
+    calls = iter(range(100))
+    monkeypatch.setattr(parts, "ROWS", 1024)
+    if failing < 3:
+        with pytest.raises(OSError, match="no space"):
+            editor.undo()
+        assert same(editor.labels, before)
+    editor.undo()
+    assert not editor.edits
+    check_consistent(editor.labels)
+
+
+def test_the_size_of_parts_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(11)
+    labels = np.zeros((5, 40, 50), np.int32)
+    for number in range(1, 25):
+        z, y, x = rng.integers(0, (4, 32, 42))
+        labels[z : z + 2, y : y + 8, x : x + 8] = number
+    whole = with_stuff(labels, np.full_like(labels, 5), "ZYX")
+    log = [
+        {"edit": "delete", "ids": [23]},
+        {"edit": "categorize", "ids": [24], "category_id": 1},
+        {"edit": "shrink", "distance": 1.5},
+        {"edit": "cut", "polygon": [[3, 3], [35, 10], [20, 48]], "keep": "outside"},
+        {"edit": "fill_holes", "each_plane": True},
+        {"edit": "remove_edge", "axes": "X"},
+        {"edit": "renumber"},
+    ]
+    first = replay(whole, log)
+    check_consistent(first)
+    monkeypatch.setattr(parts, "ROWS", 7)
+    monkeypatch.setattr(parts, "PLANES", 2)
+    assert same(replay(whole, log), first)
+    # Where two are equally near to a pixel, either may have it.
+    grown = Editor(first)
+    grown.apply("grow", distance=2)
+    check_consistent(grown.labels)
+    near = expand_labels(np.asarray(first.instances), 2)
+    assert_array_equal(np.asarray(grown.labels.instances) > 0, near > 0)
+
+
+def test_a_listener_stops_an_edit() -> None:
+    editor = Editor(started())
+    before = copied(editor.labels)
+
+    def stop(progress: Progress) -> None:
+        raise KeyboardInterrupt(progress.message)
+
+    with pytest.raises(KeyboardInterrupt, match="fill holes"):
+        editor.apply("fill_holes", stop)
+    assert same(editor.labels, before)

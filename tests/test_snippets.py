@@ -138,6 +138,12 @@ def test_defaults_are_left_out() -> None:
     )
 
 
+def test_an_image_larger_than_memory_goes_into_files() -> None:
+    text = segment_python(Source(Path("a.zarr")), Settings(model="m"), Path("out"))
+    assert execute(text) == [("segment_to", ("out", "a.zarr", "m"), {})]
+    assert "files = " in text
+
+
 def test_axes_pixel_sizes_and_layers() -> None:
     given = Source(Path("a.tif"), "a", "ZYX", {"Z": 2.0, "Y": 0.5, "X": 0.5})
     ((_, _, named),) = execute(segment_python(given, Settings()))

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from .io.label_record import LabelRecord
 from .io.label_store import LabelStore, copy_to_memory, open_store
 from .label_set import BY_HAND, LabelSet
 from .ops.editing.base import Edit
-from .ops.editing.categorizing import Categorize
 from .ops.editing.parts import plan
 from .ops.editing.patches import Patch
-from .ops.editing.registry import EDIT, make_edit, read_entry
-from .ops.editing.renaming import Rename
+from .ops.editing.registry import make_edit, read_entry, write_entry
 from .ops.editing.rows import Swap
 from .ops.editing.scene import Box, Reader, Scene, slices, union
-from .ops.editing.starting import boxes_in, in_step, prepared
+from .ops.editing.starting import started, with_unnamed
 from .ops.editing.tabling import Tabling
 from .ops.editing.work import Work
-from .ops.extents import find_extents
+from .progress import Listener, Progress, ignore
 from .segmenter import Category, InputError
 from .settings import OUTPUTS
 
@@ -67,8 +63,8 @@ class Editor:
         Left as it is, unless ``in_place``.
     in_place : bool
         Change the label images themselves, where they are: arrays that can be written to, or
-        Zarr in a folder, with the coarser levels and properties of OME-Zarr. Else copies in
-        memory (int32).
+        Zarr in a folder, with the coarser levels and properties of OME-Zarr, and the other files
+        of a saved result: its other label images, table and recipe. Else copies in memory (int32).
 
     Raises
     ------
@@ -84,6 +80,7 @@ class Editor:
 
     Examples
     --------
+    >>> import numpy as np
     >>> editor = Editor(LabelSet.from_labels(np.array([[1, 1, 0, 2]]), "YX"))
     >>> editor.apply("merge", ids=[1, 2]).ids
     frozenset({1, 2})
@@ -96,6 +93,14 @@ class Editor:
     def __init__(self, label_set: LabelSet, *, in_place: bool = False) -> None:
         opened = open_store if in_place else copy_to_memory
         arrays = {name: getattr(label_set, name) for name in OUTPUTS}
+        self._record = LabelRecord.of(label_set.instances) if in_place else None
+        if self._record is not None:
+            known = {name: array for name, array in arrays.items() if array is not None}
+            arrays = self._record.arrays(label_set.shape) | known
+            recipe = self._record.recipe() or label_set.recipe
+            table = self._record.completed(label_set.table)
+            categories = with_unnamed(label_set.categories, table)
+            label_set = replace(label_set, table=table, recipe=recipe, categories=categories)
         self._stores: dict[str, LabelStore] = {
             name: opened(array) for name, array in arrays.items() if array is not None
         }
@@ -103,7 +108,9 @@ class Editor:
         self._base = replace(label_set, **kept)
         self._largest = min(store.largest for store in self._stores.values())
         self._categories = label_set.categories
-        self._table, self._boxes = _started(self._base)
+        self._table, self._boxes = started(
+            label_set.table, self._base.instances, label_set.axes, label_set.categories, BY_HAND
+        )
         self._done: list[_Step] = []
         self._undone: list[_Step] = []
 
@@ -135,13 +142,15 @@ class Editor:
         """Number that a new object gets."""
         return self._scene().next_id
 
-    def apply(self, name: str, /, **parameters: Any) -> Change:
+    def apply(self, name: str, report: Listener = ignore, /, **parameters: Any) -> Change:
         """Make an edit.
 
         Parameters
         ----------
         name : str
             One of `ops.editing.registry.EDITS`.
+        report : callable
+            Hears of each part before it is looked at; if it raises, nothing was changed.
         **parameters
             Those of the edit's class.
 
@@ -157,10 +166,11 @@ class Editor:
         """
         scene = self._scene()
         edit = make_edit(name, parameters).resolved(scene)
-        step = self._made(edit, scene)
+        step = self._made(edit, scene, report)
         if step.change.ids or step.patches or self._categories != scene.categories:
             self._done.append(step)
             self._undone.clear()
+            self._keep_record()
         return step.change
 
     def undo(self) -> Change | None:
@@ -174,10 +184,22 @@ class Editor:
     def _go(self, taken: list[_Step], given: list[_Step]) -> Change | None:
         if not taken:
             return None
-        step = taken.pop()
+        step = taken[-1]
         self._write(step.patches)
-        given.append(self._set(step))
+        try:
+            back = self._set(step)
+        except BaseException:
+            self._write(step.patches)
+            raise
+        taken.pop()
+        given.append(back)
+        self._keep_record()
         return step.change
+
+    def _keep_record(self) -> None:
+        """Write the table and the log that lie beside labels on disk."""
+        if self._record is not None:
+            self._record.write(self._table, self.labels.recipe)
 
     def _scene(self) -> Scene:
         base = self._base
@@ -185,38 +207,51 @@ class Editor:
         sampling = tuple(base.spacing.get(a, step) / step if step else 1.0 for a in base.axes)
         return Scene(base.shape, base.axes, sampling, self._table, self._boxes, self._categories)
 
-    def _made(self, edit: Edit, scene: Scene) -> _Step:
+    def _made(self, edit: Edit, scene: Scene, report: Listener) -> _Step:
         """Change the pixels, then the table; return what takes both back."""
         work = Work(edit, scene, self._readers(), self._base.ground, self._largest)
         written: list[tuple[str, Patch]] = []
+        pending: list[tuple[str, Patch]] = []
+        parts = list(plan(edit, scene))
         try:
-            pending: list[tuple[str, Patch]] = []
-            for part in plan(edit, scene):
-                found = work.look(part)
-                if edit.LOCAL:
-                    pending += found
-                else:
-                    written += found
-                    self._write(found)
-            written += pending
+            for done, part in enumerate(parts):
+                report(Progress(done, len(parts), edit.NAME.replace("_", " ")))
+                pending += work.look(part)
+                if not edit.LOCAL:
+                    self._write(pending)
+                    written, pending = written + pending, []
             self._write(pending)
+            written += pending
             tabling = Tabling(scene, edit, self._base.spacing, BY_HAND)
-            swap, boxes = tabling.make(work.objects, work.stuff, work.new_stuff, self._readers())
+            made = tabling.make(work.objects, work.stuff, work.new_stuff, self._readers())
+            return self._set(self._step(edit, scene, tuple(written), *made))
         except BaseException:
             self._write(written)
             raise
+
+    def _step(
+        self,
+        edit: Edit,
+        scene: Scene,
+        written: tuple[tuple[str, Patch], ...],
+        swap: Swap,
+        boxes: dict[int, Box | None],
+    ) -> _Step:
         ids = frozenset(boxes)
         where = [patch.box for _, patch in written] or [
             scene.boxes[i] for i in ids if i in scene.boxes
         ]
         around = slices(union(where)) if where else (slice(0, 0),) * len(scene.shape)
-        entry = {EDIT: edit.NAME, **_plain(edit)}
-        categories = _named(scene.categories, edit)
-        return self._set(_Step(entry, tuple(written), swap, boxes, categories, Change(ids, around)))
+        entry = write_entry(edit)
+        categories = edit.categories(scene.categories)
+        return _Step(entry, written, swap, boxes, categories, Change(ids, around))
 
     def _set(self, step: _Step) -> _Step:
         """Put a step's rows in the table; return the step that takes them out again."""
-        self._table, swap = step.swap.applied(self._table)
+        table, swap = step.swap.applied(self._table)
+        for output, store in self._stores.items():
+            store.describe(table, step.categories, output)
+        self._table = table
         boxes = {number: self._boxes.get(number) for number in step.boxes}
         for number, box in step.boxes.items():
             if box is None:
@@ -224,14 +259,19 @@ class Editor:
             else:
                 self._boxes[number] = box
         categories, self._categories = self._categories, step.categories
-        for output, store in self._stores.items():
-            store.describe(self._table, self._categories, output)
         return replace(step, swap=swap, boxes=boxes, categories=categories)
 
-    def _write(self, patches: Iterable[tuple[str, Patch]]) -> None:
-        for output, patch in patches:
+    def _write(self, patches: Sequence[tuple[str, Patch]]) -> None:
+        """Make changes of pixels, all or none; those that are made already are taken back."""
+        for place, (output, patch) in enumerate(patches):
             store = self._stores[output]
-            store.write(patch.box, patch.applied(store.read(patch.box)))
+            before = store.read(patch.box)
+            try:
+                store.write(patch.box, patch.applied(before))
+            except BaseException:
+                store.write(patch.box, before)
+                self._write(patches[:place])
+                raise
 
     def _readers(self) -> dict[str, Reader]:
         return {output: store.read for output, store in self._stores.items()}
@@ -271,32 +311,3 @@ def replay(
                 pass
             raise InputError(f"edit {place} of the log: {error}") from error
     return editor.labels
-
-
-def _started(base: LabelSet) -> tuple[Any, dict[int, Box]]:
-    """Table and boxes to begin with."""
-    table = prepared(base.table)
-    boxes = None if isinstance(base.instances, np.ndarray) else boxes_in(table, base.axes)
-    if boxes is not None:
-        return table, boxes
-    found = find_extents(base.instances, base.axes)
-    category = next((c for c in base.categories if c.is_thing), None)
-    boxes = boxes_in(found.assign(is_thing=True), base.axes)
-    return in_step(table, found, category, BY_HAND), boxes or {}
-
-
-def _plain(edit: Edit) -> dict[str, Any]:
-    """Parameters as JSON has them, but those that say nothing."""
-    given = {name: value for name, value in edit.to_json().items() if value is not None}
-    plain: dict[str, Any] = json.loads(json.dumps(given))
-    return plain
-
-
-def _named(categories: tuple[Category, ...], edit: Edit) -> tuple[Category, ...]:
-    if isinstance(edit, Categorize) and all(c.id != edit.category_id for c in categories):
-        return (*categories, Category(edit.category_id, edit.name or ""))
-    if isinstance(edit, Rename):
-        return tuple(
-            replace(c, name=edit.name) if c.id == edit.category_id else c for c in categories
-        )
-    return categories

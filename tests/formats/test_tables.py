@@ -94,7 +94,7 @@ def test_70_000_rows(tmp_path: Path, name: str) -> None:
 
 def test_more_rows_than_a_sheet_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(excel, "MOST_ROWS", 5)
-    with pytest.raises(InputError, match="fewer than 5 segments for Excel, got 7"):
+    with pytest.raises(InputError, match="fewer than 5 rows for Excel, got 7"):
         excel.write(tmp_path / "a.xlsx", shapes())
 
 

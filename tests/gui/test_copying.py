@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from helpers import ComponentSegmenter
 from prompters import BrightnessPrompter, pretend
 from qtpy.QtWidgets import QApplication
 
-from napari_instseg import api
+import napari_instseg as nis
+from napari_instseg import Editor, api
 from napari_instseg.cli import main
 from napari_instseg.gui.batch_widget import BatchWidget
 from napari_instseg.gui.copying import COMMAND, PYTHON
 from napari_instseg.gui.everything_widget import EverythingWidget
+from napari_instseg.gui.label_layers import label_set_of
 from napari_instseg.gui.limits_form import DETECTOR, LAYER
 from napari_instseg.gui.run_dock import RunDock
 from napari_instseg.gui.segment_widget import SegmentWidget
@@ -99,6 +102,16 @@ def test_the_segment_dock(viewer: napari.Viewer, qtbot: Any, file: Path) -> None
     call(copied(dock, COMMAND))
     np.testing.assert_array_equal(read_labels("results/it's a_instances.tif"), labels)
     assert not Path("results/it's a_semantic.tif").exists()
+
+    # What was corrected in the viewer since is in the recipe, and comes again.
+    outputs = ("instances", "panoptic")
+    editor = Editor(label_set_of(viewer, viewer.layers[f"{layer.name} instances"]))
+    editor.apply("split_line", id=1, line=[(20.3, 5), (20.3, 40)])
+    editor.apply("delete", ids=[2])
+    again = nis.replay(json.loads(json.dumps(editor.labels.recipe)), file)
+    for output in outputs:
+        np.testing.assert_array_equal(again.read(output), editor.labels.read(output))
+    assert labels.max() < again.instances.max()
 
     # Pixels that are in no file, a name that needs quotes, axes and sizes of the user's own.
     stack = np.stack([np.asarray(layer.data)] * 3)

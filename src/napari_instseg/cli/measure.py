@@ -50,7 +50,14 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="whose grey values are measured, in all channels; repeat it for several",
     )
-    add("--output", "-o", required=True, type=Path, metavar="FILE", help="the table: .csv")
+    add(
+        "--output",
+        "-o",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the table: .csv, .parquet, .xlsx",
+    )
     add(
         "--columns",
         action="append",

@@ -15,13 +15,14 @@ from ..models.entry import ModelEntry
 from ..result import Result
 from ..segmentation import Segmentation
 from ..segmenter import InputError, InstsegError, ModelError
-from ..snippets import Source, segment_command, segment_python
+from ..snippets import FOLDER, Source, segment_command, segment_python
 from .copying import source_of
 from .form_rows import fill_dock
 from .geometry import Origin
 from .large_run import LargeWorker, SavedRun
 from .large_runs import CANCELLED, LargeRuns
 from .layers import visible_part
+from .on_disk import is_large
 from .result_text import ran
 from .results import add_segmentation
 from .run_dock import RunDock
@@ -145,7 +146,8 @@ class SegmentWidget(RunDock):
         return source_of(layer, image, self.form.level())
 
     def _python(self) -> str:
-        return segment_python(self._source(), self.form.settings())
+        output = FOLDER if is_large(self.form.image()) else None
+        return segment_python(self._source(), self.form.settings(), output)
 
     def _command(self) -> str:
         return segment_command(self._source(), self.form.settings())

@@ -206,8 +206,13 @@ def write_output(
 
 def write_record(paths: Sequence[Path], table: pd.DataFrame, recipe: Mapping[str, Any]) -> None:
     """Write table and recipe, the last two paths of `result_paths`."""
-    _write_table(paths[-2], table)
-    write_text(paths[-1], json.dumps(recipe, indent=2, ensure_ascii=False) + "\n")
+    write_table(paths[-2], table)
+    write_recipe(paths[-1], recipe)
+
+
+def write_recipe(path: Path, recipe: Mapping[str, Any]) -> None:
+    """Write a recipe as JSON."""
+    write_text(path, json.dumps(recipe, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write_tracks(segmentation: Result, format: str, path: Path) -> None:
@@ -218,10 +223,11 @@ def _write_tracks(segmentation: Result, format: str, path: Path) -> None:
     elif format == GEFF:
         write_geff(path, tracks, image.label_axes, image.spacing)
     else:
-        _write_table(path, tracks)
+        write_table(path, tracks)
 
 
-def _write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV."""
     with replacing(path) as partial:
         table.to_csv(partial, index=False, lineterminator="\n")
 

@@ -8,9 +8,7 @@ import pandas as pd
 
 from ..segmenter import InputError
 from .atomic import replacing
-
-#: Endings of tables that can be written.
-SUFFIXES = (".csv",)
+from .formats.registry import FORMATS, Format
 
 
 def check_table(path: Path) -> None:
@@ -19,14 +17,13 @@ def check_table(path: Path) -> None:
     Raises
     ------
     InputError
-        If there is no such format.
+        If there is no such format, or its package is missing.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: expected a table that ends in {' or '.join(SUFFIXES)}")
+    _format(path).function("table")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> Path:
-    """Write a table; the folder is made if it is not there.
+    """Write a table as CSV, Parquet or Excel; the folder is made if it is not there.
 
     Parameters
     ----------
@@ -42,12 +39,21 @@ def write_table(path: Path, table: pd.DataFrame) -> Path:
     Raises
     ------
     InputError
-        As of `check_table`.
+        As of `check_table`, or if the table does not fit into the format.
     OSError
         If it cannot be written.
     """
-    check_table(path)
+    write = _format(path).function("table")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")
+        write(partial, table)
     return path
+
+
+def _format(path: Path) -> Format:
+    formats = [one for one in FORMATS if one.table]
+    for one in formats:
+        if one.fits(path):
+            return one
+    endings = ", ".join(ending for one in formats for ending in one.endings)
+    raise InputError(f"{path}: expected a table that ends in one of {endings}")

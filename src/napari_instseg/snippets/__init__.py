@@ -3,10 +3,11 @@
 from .batch import batch_command, batch_python
 from .evaluate import evaluate_command, evaluate_python
 from .everything import Everything, everything_command, everything_python
-from .segment import segment_command, segment_python
+from .segment import FOLDER, segment_command, segment_python
 from .source import Source
 
 __all__ = [
+    "FOLDER",
     "Everything",
     "Source",
     "batch_command",

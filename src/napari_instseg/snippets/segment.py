@@ -13,8 +13,8 @@ from .text import IMPORT, call, literal, shell
 FOLDER = Path("results")
 
 
-def segment_python(source: Source, settings: Settings) -> str:
-    """Write Python that segments an image.
+def segment_python(source: Source, settings: Settings, output: Path | None = None) -> str:
+    """Write Python that segments an image; one that is larger than memory, into a folder.
 
     Examples
     --------
@@ -25,7 +25,11 @@ def segment_python(source: Source, settings: Settings) -> str:
     """
     given = of_settings(settings)
     model = [literal(given.pop("model"))] if "model" in given else []
-    line = call("nis.segment", source.argument, *model, **source.options, **given)
+    arguments = [source.argument, *model]
+    if output is not None:
+        line = call("nis.segment_to", literal(output), *arguments, **source.options, **given)
+        return f"{IMPORT}{source.lines}files = {line}\n"
+    line = call("nis.segment", *arguments, **source.options, **given)
     return f"{IMPORT}{source.lines}result = {line}\n"
 
 

@@ -14,12 +14,6 @@ LABELS = ndimage.label(squares())[0].astype(np.int32)
 CELL = Category(2, "cell")
 
 
-def center(label: int) -> tuple[float, float]:
-    """Row and column of the middle of a square."""
-    row, col = divmod(label - 1, 5)
-    return row * 16 + 7.5, col * 16 + 7.5
-
-
 def table(count: int, seed: int = 0) -> pd.DataFrame:
     """Rows of so many objects, with equal values among them."""
     random = np.random.default_rng(seed)

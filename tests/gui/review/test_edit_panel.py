@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,9 +18,12 @@ from qtpy.QtCore import Qt
 from napari_instseg.editing import replay
 from napari_instseg.gui.label_layers import label_set_of
 from napari_instseg.gui.layers import add_segmentation, image_from_layer
+from napari_instseg.gui.review import edit_panel
 from napari_instseg.gui.review.edit_panel import ALL
 from napari_instseg.gui.review.widget import ReviewWidget
-from napari_instseg.segmenter import Category
+from napari_instseg.ops.editing import parts
+from napari_instseg.ops.editing.work import Work
+from napari_instseg.segmenter import Category, InputError
 
 TISSUE = Category(3, "tissue", is_thing=False)
 
@@ -252,6 +256,42 @@ def test_strokes_with_a_number_of_stuff_make_a_new_object(bench: Callable[..., B
         b.hands.until(lambda: len(heard) == 1)
     assert "paint there" in heard[0]
     np.testing.assert_array_equal(semantic.data, old)
+
+
+def test_edits_of_many_have_a_thread_and_can_be_cancelled(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edit_panel, "MANY", 0)
+    b = bench()
+    gate, waited = threading.Event(), threading.Event()
+    look = Work.look
+
+    def slow(self: Work, part: Any) -> Any:
+        waited.set()
+        assert gate.wait(60)
+        return look(self, part)
+
+    monkeypatch.setattr(Work, "look", slow)
+    monkeypatch.setattr(parts, "ROWS", 32)
+    before = [np.array(layer.data) for layer in b.layers]
+    b.panel.scope.choose(ALL)
+    b.press("Grow")
+    b.hands.until(waited.is_set)
+    assert not b.panel.buttons["Shrink"].isEnabled()
+    assert not b.widget.session.can_undo
+    with pytest.raises(InputError, match="under way"):
+        b.session.apply("delete", ids=[1])
+    b.panel.task.cancel()
+    gate.set()
+    b.hands.until(lambda: not b.session.busy)
+    assert not b.edits
+    for layer, old in zip(b.layers, before, strict=True):
+        np.testing.assert_array_equal(layer.data, old)
+    b.press("Grow")
+    b.hands.until(lambda: b.edits == ["grow"])
+    b.hands.until(b.panel.buttons["Shrink"].isEnabled)
+    assert np.count_nonzero(b.data) > np.count_nonzero(before[0])
+    b.check()
 
 
 def test_in_a_stack_on_one_plane_or_on_all(bench: Callable[..., Bench]) -> None:

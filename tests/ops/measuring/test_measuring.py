@@ -330,6 +330,9 @@ def test_what_does_not_fit_is_named() -> None:
         measure_labels(label_image, "YX", [Image(np.zeros((2, 1)), "YX", name="gfp")])
     with pytest.raises(InputError, match=r"columns: expected some of area, .*, got 'ara'"):
         measure_labels(label_image, "YX", columns=["ara"])
+    for size in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(InputError, match=r"spacing: expected numbers above 0 \(µm\), got"):
+            measure_labels(label_image, "YX", spacing={"Y": size, "X": 1.0})
     assert {*MEASURES} >= {"area", "volume", "mean", "perimeter"}
 
 

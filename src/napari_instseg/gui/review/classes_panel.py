@@ -13,7 +13,10 @@ from ..prompt.classes import ClassTable
 from ..task_row import notify
 from .session import ReviewSession
 
-HINT = "Choose objects in the table or in the picture; then press the key of a class."
+HINT = (
+    "Choose objects in the table or in the picture; then press the key of a class. "
+    "Double-click a name to change it."
+)
 
 
 class ClassesPanel(QWidget):
@@ -25,6 +28,7 @@ class ClassesPanel(QWidget):
         self.classes = ClassTable()
         # Objects may have it; a class without objects is not kept anyway.
         self.classes.remove_button.hide()
+        self.classes.table.setToolTip("Keys 1 to 9 give these to the chosen objects")
         self.give_button = QPushButton()
         self.give_button.clicked.connect(lambda: self._give(self.classes.current().id))
         hint = text_label()

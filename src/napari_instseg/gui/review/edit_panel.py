@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -19,12 +20,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from ...editing import Change
+from ...models.entry import Report
 from ...ops.editing.cutting import KEEP_INSIDE, KEEP_OUTSIDE
 from ...segmenter import InputError, InstsegError
 from ..fields import Choice
 from ..form_rows import text_label
 from ..prompt.drawing import sample
-from ..task_row import notify
+from ..task_row import TaskRow, notify
+from .open_editor import QUICK_PIXELS
 from .pencil import CLICKS, LINE, REGION, Pencil
 from .session import ReviewSession
 from .sheet import Point
@@ -40,6 +44,12 @@ HINTS = {
 }
 #: Points of a line are looked at so far from each other to find what it crosses, px.
 STEP = 0.5
+#: Edits that may be of all objects; of more than `MANY`, they have a thread of their own.
+OF_ALL = (
+    *("fill_holes", "smooth", "grow", "shrink", "cut"),
+    *("remove_edge", "renumber"),
+)
+MANY = 1000
 
 
 class EditPanel(QWidget):
@@ -67,7 +77,7 @@ class EditPanel(QWidget):
         self.keep = Choice([("Keep inside", KEEP_INSIDE), ("Keep outside", KEEP_OUTSIDE)])
         self.through = QCheckBox("On all planes")
         self.through.setToolTip("Split and cut on all planes of an object, not on this one only")
-        self.hint = text_label()
+        self.hint, self.task = text_label(), TaskRow()
         self._build()
         self.scope.currentIndexChanged.connect(self._show_state)
         self._show_state()
@@ -89,6 +99,7 @@ class EditPanel(QWidget):
         tip = "1, 2, 3, ... in the order that they are in; stuff follows"
         below.addWidget(self._button("Renumber", partial(self._apply, "renumber"), tip))
         column.addLayout(below)
+        column.addWidget(self.task)
         column.addStretch(1)
 
     def _drawn(self) -> QGridLayout:
@@ -155,18 +166,38 @@ class EditPanel(QWidget):
         things = set(self.session.labels.things["index"])
         return [label for label in self.session.chosen if label in things]
 
-    def _apply(self, name: str, **parameters: Any) -> bool:
-        """Make an edit; return whether it could be done."""
-        if self.session is None:
-            return False
+    def _apply(self, name: str, **parameters: Any) -> None:
+        """Make an edit; one of all of many objects in a thread of its own."""
+        session = self.session
+        if session is None or session.busy:
+            return
         try:
-            change = self.session.apply(name, **parameters)
+            if parameters.get("ids") is None and name in OF_ALL and _takes_long(session):
+                self._start(session, name, parameters)
+            else:
+                self._tell(session.apply(name, **parameters))
         except InstsegError as error:
             notify(error)
-            return False
+
+    def _start(self, session: ReviewSession, name: str, parameters: dict[str, Any]) -> None:
+        made: list[Change] = []
+        work = session.begin(name, **parameters)
+
+        def end() -> None:
+            self.task.ended.disconnect(end)
+            session.end(name, made[0] if made else None)
+            self._show_state()
+
+        def run(report: Report) -> Change:
+            return work(lambda step: report(step.done, step.total, step.message))
+
+        self.task.ended.connect(end)
+        self.task.start(f"{name.replace('_', ' ')}: all objects", run, made.append)
+        self._show_state()
+
+    def _tell(self, change: Change) -> None:
         if not change.ids:
             self.hint.setText("Nothing changed.")
-        return True
 
     def delete(self) -> None:
         """Take the chosen objects away."""
@@ -255,16 +286,22 @@ class EditPanel(QWidget):
         return self.through.isVisibleTo(self) and self.through.isChecked()
 
     def _show_state(self, chosen: object = None) -> None:
-        count, there = len(self._chosen), self.session is not None
+        session, count = self.session, len(self._chosen)
+        there = session is not None and not session.busy
         some = there and (count > 0 or self.scope.currentData() == ALL)
         kind = "" if self.pencil is None else self.pencil.kind
-        enabled = {"Delete": count > 0, "Merge": count > 1}
+        enabled = {"Delete": there and count > 0, "Merge": there and count > 1}
         enabled |= dict.fromkeys(("Fill holes", "Smooth", "Grow", "Shrink"), some)
         for text, button in self.buttons.items():
             button.setEnabled(enabled.get(text, there))
         for text, one in (("Split by line", LINE), ("Split by clicks", CLICKS), ("Cut", REGION)):
             self.buttons[text].setChecked(kind == one)
         self.hint.setText(HINTS[kind])
+
+
+def _takes_long(session: ReviewSession) -> bool:
+    """Whether an edit of all objects would hold up the window."""
+    return len(session.labels.table) > MANY or math.prod(session.labels.shape) > QUICK_PIXELS
 
 
 def _number(value: float, most: float) -> QDoubleSpinBox:

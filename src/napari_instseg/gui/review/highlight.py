@@ -19,9 +19,26 @@ from .places import Places, extents
 NAME = "chosen objects"
 #: White is seen on all of napari's colours for labels, and on most images.
 COLOR = (1.0, 1.0, 1.0, 1.0)
-WIDTH = 2
 #: Objects that together span more than this are not outlined, px.
 MOST_PIXELS = 1 << 25
+
+
+def outlines(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Mark pixels beside one with another label in the same plane: lines two pixels wide.
+
+    Examples
+    --------
+    >>> outlines(np.array([[0, 0, 0, 2, 2, 2]], np.int32))
+    array([[0, 0, 1, 1, 0, 0]], dtype=uint8)
+    """
+    found = np.zeros(labels.shape, bool)
+    for axis in (-2, -1):
+        # Much faster than napari's own contours, which are filters over all of the layer.
+        values, marks = np.moveaxis(labels, axis, -1), np.moveaxis(found, axis, -1)
+        steps = values[..., 1:] != values[..., :-1]
+        marks[..., 1:] |= steps
+        marks[..., :-1] |= steps
+    return found.astype(np.uint8)
 
 
 class Highlight:
@@ -54,7 +71,8 @@ class Highlight:
             return
         stuff = not rows["is_thing"].astype(bool).all()
         crop = labels.read("panoptic" if stuff else "instances", box)
-        self._paint(np.isin(crop, rows["index"].to_numpy()).astype(np.uint8), box)
+        crop[~np.isin(crop, rows["index"].to_numpy())] = 0
+        self._paint(outlines(crop), box)
 
     def _box(self, labels: LabelSet, rows: pd.DataFrame) -> tuple[slice, ...] | None:
         """Return the smallest part of the plane in view that has all of the rows' segments."""
@@ -100,7 +118,7 @@ class Highlight:
             units=source.units,
             axis_labels=source.axis_labels,
         )
-        layer.contour, layer.editable = WIDTH, False
+        layer.editable = False
         add_temporary(self._viewer, layer)
 
     def remove(self) -> None:

@@ -24,7 +24,7 @@ MISSING = (
     "start napari again."
 )
 #: Of limits that are typed.
-WIDEST = 1e12
+WIDEST, DECIMALS = 1e12, 3
 FILTER_TIP = "Delete the objects that are left out: one step, which Undo takes back"
 
 
@@ -101,7 +101,7 @@ class FilterPanel(PlotPanel):
     def __init__(self, viewer: napari.viewer.Viewer, rows: Rows) -> None:
         super().__init__(viewer, rows)
         self.column = Choice()
-        self.limits = RangeField(0, 0, (-WIDEST, WIDEST), 3)
+        self.limits = RangeField(0, 0, (-WIDEST, WIDEST), DECIMALS)
         self.said = text_label()
         self.clear_button = QPushButton("Show all")
         self.delete_button = QPushButton("Delete hidden")
@@ -151,6 +151,8 @@ class FilterPanel(PlotPanel):
         self.limits.setEnabled(column is not None)
         low, high = 0.0, 0.0
         if column is not None:
+            for box in (self.limits.low, self.limits.high):
+                box.setDecimals(0 if column.values.dtype.kind in "iu" else DECIMALS)
             low, high = self.rows.filters.ranges.get(column.name, self._bounds(column))
         self._show_limits(low, high)
         if self.can_plot:
@@ -167,7 +169,7 @@ class FilterPanel(PlotPanel):
             return
         least, greatest = self._bounds(column)
         # Spin boxes round.
-        near = 0.0005 if column.values.dtype.kind == "f" else 0.0
+        near = 0.5 * 10**-DECIMALS if column.values.dtype.kind == "f" else 0.0
         if low <= least + near and high >= greatest - near:
             self.rows.filters.ranges.pop(column.name, None)
         else:

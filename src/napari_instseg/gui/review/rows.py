@@ -53,7 +53,7 @@ class Rows(QWidget):
         if session is not None:
             session.changed.connect(self._show)
             session.measured_changed.connect(self._show)
-            session.selected.connect(self._mark)
+            session.selected.connect(self._follow)
         self._show()
 
     def _leave(self) -> None:
@@ -61,7 +61,7 @@ class Rows(QWidget):
         if session is not None:
             session.changed.disconnect(self._show)
             session.measured_changed.disconnect(self._show)
-            session.selected.disconnect(self._mark)
+            session.selected.disconnect(self._follow)
 
     def _show(self, change: object = None) -> None:
         """Read the table again."""
@@ -86,10 +86,13 @@ class Rows(QWidget):
         if self.session is not None:
             self.session.select(labels, look=True)
 
-    def _mark(self, labels: object = None) -> None:
+    def _mark(self) -> None:
         """Mark the chosen segments, unless that is where they were chosen."""
         session = self.session
         chosen = () if session is None else session.chosen
         if tuple(self.view.marked_labels()) != chosen:
             self.view.mark(chosen)
+
+    def _follow(self, labels: object) -> None:
+        self._mark()
         self.selected.emit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,8 @@ from ...ops.editing.registry import EDIT
 from ...ops.editing.renaming import Rename
 from ...ops.editing.reviewing import Review
 from ...ops.rendering import rows_of
+from ...progress import Listener
+from ...segmenter import InputError
 from ..label_layers import outputs_of
 from ..links import RECIPE_KEY, link_of, set_link
 from .hiding import Hider
@@ -82,7 +84,7 @@ class ReviewSession(QObject):
         self._hiders = [
             Hider(self.layers[o]) for o in ("instances", "panoptic") if o in self.layers
         ]
-        self._writing = False
+        self._writing = self._busy = False
         self._events = (layer.events.data, layer.events.features)
         for event in self._events:
             event.connect(self._hear)
@@ -124,6 +126,21 @@ class ReviewSession(QObject):
         """Labels of the chosen objects; the first is the current one."""
         return self._chosen
 
+    def label_under(self, event: Any) -> int:
+        """Find the object under the mouse; in 3-D the first one on its way into the picture."""
+        if len(event.dims_displayed) < 3:
+            return self.label_at(event.position)
+        found = self.layer.get_value(
+            event.position,
+            view_direction=event.view_direction,
+            dims_displayed=event.dims_displayed,
+            world=True,
+        )
+        # Of a multiscale layer, with its level.
+        value = found[1] if isinstance(found, tuple) else found
+        label = int(value or 0)
+        return 0 if label in self._hidden else label
+
     def label_at(self, world: Iterable[float]) -> int:
         """Find the object at a point of the world, by one pixel of the finest level.
 
@@ -148,32 +165,62 @@ class ReviewSession(QObject):
 
     def apply(self, name: str, /, **parameters: Any) -> Change:
         """Make an edit; see `Editor.apply`."""
+        if self._busy:
+            raise InputError("another edit is under way: wait for its end, or cancel it")
         self._strokes.take()
         change = self.editor.apply(name, **parameters)
         self._take(change, name)
         return change
 
     @property
+    def busy(self) -> bool:
+        """Whether an edit is made in another thread: no other one can be."""
+        return self._busy
+
+    def begin(self, name: str, **parameters: Any) -> Callable[[Listener], Change]:
+        """Prepare an edit that takes long.
+
+        Returns
+        -------
+        callable
+            Makes it, in any thread. `end` is to be called with what it returns, or None.
+        """
+        self._strokes.take()
+        self._set_busy(True)
+        return lambda report: self.editor.apply(name, report, **parameters)
+
+    def end(self, name: str, change: Change | None) -> None:
+        """Show what an edit did that was begun; None: it was not made."""
+        self._set_busy(False)
+        self._take(change, name)
+
+    def _set_busy(self, busy: bool) -> None:
+        self._busy = busy
+        for layer in self.layers.values():
+            if isinstance(layer.data, np.ndarray):
+                layer.editable = not busy
+
+    @property
     def can_undo(self) -> bool:
         """Whether there is an edit to take back."""
-        return self._editor is not None and self._editor.can_undo
+        return self._editor is not None and not self._busy and self._editor.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether there is an edit that was taken back."""
-        return self._editor is not None and self._editor.can_redo
+        return self._editor is not None and not self._busy and self._editor.can_redo
 
     def undo(self) -> None:
         """Take the last edit back, if there is one."""
         self._strokes.take()
-        if self._editor is not None and self._editor.can_undo:
+        if self._editor is not None and self.can_undo:
             name = str(self._editor.edits[-1][EDIT])
             self._take(self._editor.undo(), name)
 
     def redo(self) -> None:
         """Make the edit again that was taken back last, if there is one."""
         self._strokes.take()
-        if self._editor is not None and self._editor.can_redo:
+        if self._editor is not None and self.can_redo:
             change = self._editor.redo()
             self._take(change, str(self._editor.edits[-1][EDIT]))
 

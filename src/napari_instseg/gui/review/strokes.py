@@ -18,6 +18,9 @@ from ..task_row import notify
 if TYPE_CHECKING:
     from .session import ReviewSession
 
+#: While an edit is under way, strokes wait; ms.
+LATER = 200
+
 
 class Strokes(QObject):
     """Takes over what is painted on the layers of a session.
@@ -54,6 +57,9 @@ class Strokes(QObject):
     def take(self) -> None:
         """Make edits of the strokes that are not edits yet."""
         self._timer.stop()
+        if self._session.busy:
+            self._timer.start(LATER)
+            return
         for layer in self._layers:
             strokes = _taken_back(layer)
             if not strokes:

@@ -278,7 +278,7 @@ class ReviewWidget(QWidget):
         session = self.session
         if session is None or not session.layer.visible:
             return
-        label = session.label_at(event.position)
+        label = session.label_under(event)
         before = session.chosen if extend else ()
         if not label:
             session.select(before)
@@ -358,6 +358,7 @@ class ReviewWidget(QWidget):
         self.shortcuts.detach()
         self._reload.cancel()
         self.listing.cancel()
+        self.edit.task.cancel()
         for session in list(self._sessions.values()):
             self._end(session)
         if self.session is not None:

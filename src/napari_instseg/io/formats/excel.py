@@ -47,10 +47,15 @@ def write(path: Path, label_set: LabelSet) -> list[str]:
     that a workbook cannot hold (control characters) are left out. Missing and not finite numbers
     are empty cells.
     """
-    table = label_set.table
+    write_table(path, label_set.table)
+    return []
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write any table; see `write`."""
     if len(table) >= MOST_ROWS:
         raise InputError(
-            f"expected fewer than {MOST_ROWS} segments for Excel, got {len(table)}: write the "
+            f"expected fewer than {MOST_ROWS} rows for Excel, got {len(table)}: write the "
             "table as csv or parquet"
         )
     book = openpyxl.Workbook(write_only=True)
@@ -63,7 +68,6 @@ def write(path: Path, label_set: LabelSet) -> list[str]:
     for row in _rows(table):
         sheet.append([_cell(sheet, value) if isinstance(value, str) else value for value in row])
     book.save(path)
-    return []
 
 
 def read_excel(path: Path) -> pd.DataFrame:

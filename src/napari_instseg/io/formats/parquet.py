@@ -26,12 +26,17 @@ def write(path: Path, label_set: LabelSet) -> list[str]:
     InputError
         If a column holds values of several types.
     """
+    write_table(path, label_set.table)
+    return []
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write any table; see `write`."""
     try:
-        table = pa.Table.from_pandas(label_set.table, preserve_index=False)
+        columns = pa.Table.from_pandas(table, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(f"expected one type a column for Parquet ({error})") from error
-    pq.write_table(table, path, compression="zstd")
-    return []
+    pq.write_table(columns, path, compression="zstd")
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

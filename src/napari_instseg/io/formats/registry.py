@@ -45,6 +45,8 @@ class Format:
         Options that ``write`` and ``read`` take, and what they are for.
     extra : str, optional
         The package's extra that is needed.
+    table : str, optional
+        What writes any table, not only that of a label set.
     """
 
     name: str
@@ -61,9 +63,10 @@ class Format:
     options: Mapping[str, str] = field(default_factory=dict)
     reading: Mapping[str, str] = field(default_factory=dict)
     extra: str | None = None
+    table: str | None = None
 
     def function(self, role: str) -> Callable[..., Any]:
-        """Import its function for a role: "write", "read" or "knows".
+        """Import its function for a role: "write", "read", "knows" or "table".
 
         Raises
         ------
@@ -203,6 +206,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         *("csv", "the table of all segments", (".csv",)),
         write="tables:write",
+        table="tables:write_table",
         overlaps=True,
         stuff=True,
         stack=True,
@@ -210,6 +214,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         *("parquet", "the table, with the columns' types", (".parquet",)),
         write="parquet:write",
+        table="parquet:write_table",
         overlaps=True,
         stuff=True,
         stack=True,
@@ -218,6 +223,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         *("excel", "the table as a workbook", (".xlsx",)),
         write="excel:write",
+        table="excel:write_table",
         overlaps=True,
         stuff=True,
         stack=True,

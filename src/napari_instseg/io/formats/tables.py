@@ -42,7 +42,13 @@ def write(path: Path, label_set: LabelSet) -> list[str]:
     ----------
     OWASP, "CSV Injection".
     """
-    escape(label_set.table).to_csv(
+    write_table(path, label_set.table)
+    return []
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write any table; see `write`."""
+    escape(table).to_csv(
         path,
         index=False,
         lineterminator="\n",
@@ -50,7 +56,6 @@ def write(path: Path, label_set: LabelSet) -> list[str]:
         # Else line ends of other systems within text would stand there without quotes.
         quoting=csv.QUOTE_NONNUMERIC,
     )
-    return []
 
 
 def read_csv(path: Path) -> pd.DataFrame:

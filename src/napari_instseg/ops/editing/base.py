@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checked import Check, Checked, is_whole
-from ...segmenter import InputError
+from ...segmenter import Category, InputError
 from .scene import Box, Region, Scene
 
 
@@ -66,6 +66,10 @@ class Edit(Checked):
     def parent(self) -> int | None:
         """Object whose row new objects inherit; None if they are from nowhere."""
         return None
+
+    def categories(self, categories: tuple[Category, ...]) -> tuple[Category, ...]:
+        """Return the categories that there are after it."""
+        return categories
 
     def new_category(self) -> int:
         """Category id of new objects that are from nowhere."""

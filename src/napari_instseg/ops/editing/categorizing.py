@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from ...checked import Check, is_whole
+from ...segmenter import Category
 from .base import Edit, are_ids
 from .scene import Scene
 
@@ -45,3 +46,9 @@ class Categorize(Edit):
     def targets(self, scene: Scene) -> tuple[int, ...]:
         """See `Edit.targets`."""
         return self.ids
+
+    def categories(self, categories: tuple[Category, ...]) -> tuple[Category, ...]:
+        """See `Edit.categories`."""
+        if any(category.id == self.category_id for category in categories):
+            return categories
+        return (*categories, Category(self.category_id, self.name or ""))

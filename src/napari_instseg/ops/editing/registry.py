@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -56,3 +57,10 @@ def read_entry(entry: object) -> tuple[str, dict[str, Any]]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get(EDIT), str):
         raise InputError(f"expected an edit as {{'edit': name, ...}}, got {entry!r:.200}")
     return entry[EDIT], {key: value for key, value in entry.items() if key != EDIT}
+
+
+def write_entry(edit: Edit) -> dict[str, Any]:
+    """Make an entry of a log: name and parameters as JSON has them, but those that say nothing."""
+    given = {name: value for name, value in edit.to_json().items() if value is not None}
+    plain: dict[str, Any] = json.loads(json.dumps(given))
+    return {EDIT: edit.NAME, **plain}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from ...checked import Check, is_whole
-from ...segmenter import InputError
+from ...segmenter import Category, InputError
 from .base import Edit
 from .scene import Scene
 
@@ -40,3 +40,10 @@ class Rename(Edit):
     def targets(self, scene: Scene) -> tuple[int, ...]:
         """See `Edit.targets`."""
         return ()
+
+    def categories(self, categories: tuple[Category, ...]) -> tuple[Category, ...]:
+        """See `Edit.categories`."""
+        return tuple(
+            replace(one, name=self.name) if one.id == self.category_id else one
+            for one in categories
+        )

@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ...segmenter import Category, InputError
+from ..axes import ArrayLike
+from ..extents import find_extents
 from .rows import EDGES, EDITED, REVIEWED, Swap, blank, rows_by_index
 from .scene import Box
+
+
+def started(
+    table: pd.DataFrame,
+    instances: ArrayLike,
+    axes: str,
+    categories: Sequence[Category],
+    source: str,
+) -> tuple[pd.DataFrame, dict[int, Box]]:
+    """Find table and boxes to begin with.
+
+    Parameters
+    ----------
+    table, instances, axes, categories
+        See `LabelSet`. Labels in memory are looked at; of others the table says where they are,
+        if it does.
+    source : str
+        Of objects without a row, for the table.
+
+    Raises
+    ------
+    InputError
+        If table and labels do not fit together.
+    """
+    table = prepared(table)
+    boxes = None if isinstance(instances, np.ndarray) else boxes_in(table, axes)
+    if boxes is not None:
+        return table, boxes
+    found = find_extents(instances, axes)
+    category = next((category for category in categories if category.is_thing), None)
+    boxes = boxes_in(found.assign(is_thing=True), axes)
+    return in_step(table, found, category, source), boxes or {}
+
+
+def with_unnamed(categories: tuple[Category, ...], table: pd.DataFrame) -> tuple[Category, ...]:
+    """Add the categories that only the table has."""
+    rows = table.drop_duplicates("category_id")[["category_id", "category", "is_thing"]]
+    known = {category.id for category in categories}
+    new = [Category(int(i), str(n), bool(t)) for i, n, t in rows.to_numpy() if int(i) not in known]
+    return (*categories, *new)
 
 
 def prepared(table: pd.DataFrame) -> pd.DataFrame:

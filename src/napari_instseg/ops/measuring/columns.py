@@ -45,6 +45,19 @@ def check_measures(wanted: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
+def check_spacing(spacing: Mapping[str, float]) -> Mapping[str, float]:
+    """Check the sizes of pixels.
+
+    Raises
+    ------
+    InputError
+        If one is not a number above 0.
+    """
+    if not all(0 < size < np.inf for size in spacing.values()):
+        raise InputError(f"spacing: expected numbers above 0 (µm), got {dict(spacing)}")
+    return spacing
+
+
 def known_sizes(axes: str, spacing: Mapping[str, float]) -> tuple[float, ...] | None:
     """µm per pixel along some axes; None if one is not known."""
     return tuple(spacing[axis] for axis in axes) if {*axes} <= spacing.keys() else None

@@ -10,13 +10,13 @@ import pandas as pd
 from ...progress import Listener, Progress, how_many, ignore
 from ..axes import ArrayLike, Image
 from .blocks import Block, Pixels, plan_blocks
-from .columns import Columns, channel_names, check_measures, value_columns
+from .columns import Columns, channel_names, check_measures, check_spacing, value_columns
 from .objects import Objects, goes_through
 from .pieces import Pieces, find_pieces
 from .shapes import crops, measure_shape, shape_columns
 
 #: Shapes of objects whose box has more pixels are left out.
-LARGEST = 2**27
+LARGEST = 2**25
 
 
 def measure_labels(
@@ -74,7 +74,7 @@ def measure_labels(
     Raises
     ------
     InputError
-        If an image is on another grid, or there is no such column.
+        If an image is on another grid, there is no such column, or a pixel has no size.
 
     Notes
     -----
@@ -92,12 +92,12 @@ def measure_labels(
     .. [1] Benkrid and Crookes, "Design and FPGA implementation of a perimeter estimator", 2000.
     .. [2] Lewiner et al., "Efficient implementation of marching cubes' cases", 2003.
     """
-    wanted = check_measures(columns)
+    wanted, spacing = check_measures(columns), check_spacing(spacing or {})
     channels = [Pixels(image, axes, tuple(labels.shape)) for image in images]
     blocks = plan_blocks(labels, axes, images)
     pieces = _read(labels, blocks, channels, report)
     through = goes_through(pieces, axes) if volumes is None else volumes
-    objects = Objects(pieces, axes, spacing or {}, through=through)
+    objects = Objects(pieces, axes, spacing, through=through)
     shapes, notes = _shapes(labels, blocks, objects, wanted, without_shape, report)
     names = channel_names([name for pixels in channels for name in pixels.names])
     groups = [objects.geometry | shapes]
