@@ -314,7 +314,7 @@ def evaluation(file: str) -> None:
     dock.run_button.click()
     wait(lambda: dock.task.worker is None)
     fill_canvas(viewer)
-    for _ in range(12):
+    for _ in range(13):
         dock.errors.next_button.click()
     shoot(viewer, file, f"AP {dock.scores.value_of('AP at IoU 0.5')}")
     dock.close()

@@ -105,6 +105,7 @@ def test_large_numbers_in_files(tmp_path: Path) -> None:
     np.save(tmp_path / "found.npy", names[FOUND])
     report = evaluate_folders(tmp_path / "found.npy", tmp_path / "truth.npy")
     assert report.pooled.matches[0.5] == nis.evaluate(FOUND, TRUTH).pooled.matches[0.5]
+    assert nis.evaluate(names[FOUND], names[TRUTH]).pooled == nis.evaluate(FOUND, TRUTH).pooled
 
 
 def test_zarr_is_read_and_written_in_parts(tmp_path: Path) -> None:
@@ -125,6 +126,9 @@ def test_a_damaged_table_and_what_is_no_label_image_are_named(tmp_path: Path) ->
     np.save(tmp_path / "float.npy", np.full(TRUTH.shape, 0.5))
     with pytest.raises(InputError, match=r"a_segments\.csv"):
         evaluate_folders(tmp_path / "a_instances.tif", tmp_path / "a_instances.tif")
+    # A label image without a table has no names.
+    with pytest.raises(InputError, match=r"\(cell, dust\) has the name of one of .* \(object\)"):
+        evaluate(set_of(TRUTH, KINDS), TRUTH, categories="name")
     with pytest.raises(InputError, match=r"float\.npy.*whole numbers"):
         evaluate_folders(tmp_path / "float.npy", tmp_path / "float.npy")
 

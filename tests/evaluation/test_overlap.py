@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_instseg import InputError, LabelSet
 from napari_instseg.evaluation import Options, assess
-from napari_instseg.evaluation.comparison import compare
+from napari_instseg.evaluation.comparing import compare
 from napari_instseg.evaluation.overlap import Overlap, count_overlap
 from napari_instseg.ops.extents import windows
 

@@ -101,7 +101,9 @@ def test_two_layers_and_each_error(
     assert tuple(viewer.scene.camera.center[-2:]) == pytest.approx((3 + 1.5, 2 + 0.25))
     click(qtbot, dock.errors.next_button)
     outline = viewer.layers[CHOSEN]
-    assert outline.data.sum() == (TRUTH == 2).sum()
+    # Around B, a pixel wide; it lies at the image's upper edge.
+    low, high = (outline.data_to_world(place) for place in ((0, 0), outline.data.shape))
+    np.testing.assert_allclose((low, high), ((3, 2 + 4 * 0.5), (3 + 3 * 0.5, 2 + 10 * 0.5)))
     click(qtbot, dock.errors.back_button)
     click(qtbot, dock.errors.back_button)
     assert dock.errors.place.text() == "4 of 4"
@@ -229,6 +231,7 @@ def test_two_folders(
     dock.form.truth_folder.path.setText(str(tmp_path / "truth"))
     run(qtbot, dock)
     assert dock.scores.value_of("Objects: truth, found") == "12, 14"
+    assert dock.scores.value_of("b") == "0.444"
     assert not dock.errors.isVisible()
     (tmp_path / "found" / "a.npy").unlink()
     run(qtbot, dock)

@@ -51,6 +51,12 @@ def test_opening_the_docks_leaves_torch_unloaded() -> None:
         _, models = viewer.window.add_plugin_dock_widget("napari-instseg", "Models")
         viewer.window.add_plugin_dock_widget("napari-instseg", "Segment everything")
         viewer.window.add_plugin_dock_widget("napari-instseg", "Batch")
+        viewer.add_labels(np.eye(96, dtype=int))
+        _, review = viewer.window.add_plugin_dock_widget("napari-instseg", "Review")
+        QApplication.processEvents()
+        assert "pyqtgraph" not in sys.modules
+        review.tabs.setCurrentWidget(review.filter)
+        assert "pyqtgraph" in sys.modules
         QApplication.processEvents()
         heavy = ("torch", "torchvision", "triton", "detectron2")
         loaded = [name for name in heavy if name in sys.modules]

@@ -3,10 +3,11 @@
 from .assessment import Assessment, assess
 from .evaluating import evaluate
 from .folders import evaluate_folders
+from .match import Match
 from .matching import ALL_THRESHOLDS, THRESHOLDS, thresholds_from
 from .options import Options
 from .report import Report
-from .scores import CategoryScore, Match, Score, pool
+from .scores import CategoryScore, Score, pool
 from .scoring import match_labels
 
 __all__ = [

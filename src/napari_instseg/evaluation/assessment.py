@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 from ..label_set import LabelSet
 from ..ops.lazy import LazyLabels, Painter
 from ..progress import Listener, ignore
+from ..segmenter import InputError
 from .boundary import boundary_distances
-from .comparison import Comparison, compare
+from .comparing import compare
+from .comparison import Comparison
 from .errors import KINDS, Errors, find_errors
 from .options import Options
 from .scores import Score
 from .scoring import score_of
+
+#: Of the numbers in label sets.
+LARGEST = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +105,7 @@ def assess(
         See `compare`.
     """
     options = options or Options()
-    predicted = _fitted(predicted, truth)
+    predicted, truth = _fitted(_small(predicted), truth), _small(truth)
     threshold = min(options.thresholds)
     comparisons, scores, errors = [], [], []
     for comparison in compare(
@@ -118,6 +123,25 @@ def assess(
         scores.append(score_of(comparison, options.thresholds, distances))
         errors.append(find_errors(comparison, threshold, options.poor_below))
     return Assessment(predicted, truth, tuple(comparisons), tuple(scores), tuple(errors))
+
+
+def _small(side: LabelSet) -> LabelSet:
+    """Give objects other numbers where theirs are too large for label sets."""
+    labels = side.instances
+    kind = np.dtype(labels.dtype)
+    may_be = kind.kind in "iu" and np.iinfo(kind).max > LARGEST
+    if not may_be or not isinstance(labels, np.ndarray):
+        return side
+    if not labels.size or int(labels.max()) <= LARGEST:
+        return side
+    if len(side.table):
+        raise InputError(
+            f"{side.name!r}: expected labels up to {LARGEST}, got {labels.max()}: number the "
+            "objects anew"
+        )
+    values, places = np.unique(labels, return_inverse=True)
+    numbers = places.reshape(labels.shape) + (0 if values[0] == 0 else 1)
+    return replace(side, instances=numbers.astype(np.int32))
 
 
 def _fitted(predicted: LabelSet, truth: LabelSet) -> LabelSet:

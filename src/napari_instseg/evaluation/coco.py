@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .comparison import Comparison
+from .match import known
 from .matching import group_pairs
-from .scores import known
 
 #: Objects of a picture are handed over in groups that do not touch, of about so many.
 BUNDLE = 256

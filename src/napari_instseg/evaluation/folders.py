@@ -6,15 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ..io.formats.engine import read_sets
 from ..io.formats.names import Names
 from ..io.formats.result import read as read_result
-from ..io.images import is_image, naming, stem_of
+from ..io.images import is_image, stem_of
 from ..io.index import read_kinds
 from ..label_set import LabelSet
-from ..ops.axes import ArrayLike
 from ..progress import Listener, ignore
 from ..segmenter import InputError
 from .assessment import Assessment, assess
@@ -22,8 +19,6 @@ from .error_files import write_errors
 from .options import Options
 from .report import Report
 
-#: Of label sets' numbers.
-LARGEST = np.iinfo(np.int32).max
 #: What a predicted file may be called beyond the stem of its truth.
 PREDICTED_ENDINGS = ("", "_instances", "_panoptic", "_masks", "_labels")
 
@@ -131,23 +126,11 @@ def open_side(path: Path) -> LabelSet:
     InputError
         If it cannot be read, or holds several images; the message names the file.
     """
-    with naming(path):
-        sets = list(read_result(path, listed=False) if is_image(path) else read_sets(path))
-        if len(sets) != 1:
-            raise InputError(f"expected one image, found {len(sets)}")
+    sets = list(read_result(path, listed=False) if is_image(path) else read_sets(path))
+    if len(sets) != 1:
+        raise InputError(f"{path}: expected one image, found {len(sets)}")
     name = stem_of(path) if is_image(path) else sets[0].name
-    return replace(sets[0], instances=_numbered(sets[0].instances), name=name)
-
-
-def _numbered(labels: ArrayLike) -> ArrayLike:
-    """Give objects other numbers where those of the file are too large for label sets."""
-    if not isinstance(labels, np.ndarray) or np.iinfo(labels.dtype).max <= LARGEST:
-        return labels
-    if not labels.size or int(labels.max()) <= LARGEST:
-        return labels
-    values, places = np.unique(labels, return_inverse=True)
-    numbers = places.reshape(labels.shape) + (0 if values[0] == 0 else 1)
-    return numbers.astype(np.int32)
+    return replace(sets[0], name=name)
 
 
 def _label_files(folder: Path) -> list[Path]:

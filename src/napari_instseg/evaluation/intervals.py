@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .scores import Match, Score
+from .match import Match
+from .scores import Score
 
 #: Numbers drawn at a time.
 BATCH = 4_000_000

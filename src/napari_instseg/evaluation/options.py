@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..segmenter import InputError
-from .comparison import AUTO
+from .comparing import AUTO
 from .errors import POOR_BELOW
 from .matching import ALL_THRESHOLDS, check_thresholds
 

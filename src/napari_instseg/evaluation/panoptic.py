@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .comparison import Comparison
-from .scores import Match
+from .match import Match
 
 
 def panoptic_matches(comparison: Comparison) -> list[Match]:

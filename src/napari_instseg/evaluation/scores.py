@@ -2,100 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..segmenter import InputError
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Counts at one IoU threshold; add them to pool images.
-
-    Parameters
-    ----------
-    true_positives, false_positives, false_negatives : int
-    iou_sum : float
-        Of the matched pairs.
-
-    Notes
-    -----
-    A ratio without anything to count (no object in the truth, none predicted) is NaN.
-
-    Examples
-    --------
-    >>> match = Match(3, 1, 0, 2.4) + Match(1, 0, 1, 0.6)
-    >>> round(match.average_precision, 3), match.precision, round(match.panoptic_quality, 3)
-    (0.667, 0.8, 0.6)
-    """
-
-    true_positives: int = 0
-    false_positives: int = 0
-    false_negatives: int = 0
-    iou_sum: float = 0.0
-
-    def __add__(self, other: Match) -> Match:
-        return Match(
-            self.true_positives + other.true_positives,
-            self.false_positives + other.false_positives,
-            self.false_negatives + other.false_negatives,
-            self.iou_sum + other.iou_sum,
-        )
-
-    @property
-    def average_precision(self) -> float:
-        """TP / (TP + FP + FN)."""
-        return _ratio(
-            self.true_positives,
-            self.true_positives + self.false_positives + self.false_negatives,
-        )
-
-    @property
-    def precision(self) -> float:
-        """TP / (TP + FP)."""
-        return _ratio(self.true_positives, self.true_positives + self.false_positives)
-
-    @property
-    def recall(self) -> float:
-        """TP / (TP + FN)."""
-        return _ratio(self.true_positives, self.true_positives + self.false_negatives)
-
-    @property
-    def f1(self) -> float:
-        """2 TP / (2 TP + FP + FN); the same as PQ's recognition quality (RQ)."""
-        wrong = self.false_positives + self.false_negatives
-        return _ratio(2 * self.true_positives, 2 * self.true_positives + wrong)
-
-    @property
-    def segmentation_quality(self) -> float:
-        """Mean IoU of the matched pairs (SQ)."""
-        return _ratio(self.iou_sum, self.true_positives)
-
-    @property
-    def panoptic_quality(self) -> float:
-        """Sum of matched IoU / (TP + FP / 2 + FN / 2) (PQ; Kirillov et al., CVPR 2019)."""
-        wrong = self.false_positives + self.false_negatives
-        return _ratio(self.iou_sum, self.true_positives + wrong / 2)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return counts and ratios; None for NaN."""
-        ratios = {
-            "ap": self.average_precision,
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
-            "pq": self.panoptic_quality,
-            "sq": self.segmentation_quality,
-            "rq": self.f1,
-        }
-        counts = {
-            "tp": self.true_positives,
-            "fp": self.false_positives,
-            "fn": self.false_negatives,
-        }
-        return {**counts, **{k: known(v) for k, v in ratios.items()}}
+from .match import Match, known, mean, ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +45,12 @@ class CategoryScore:
     @property
     def iou(self) -> float:
         """Pixels on both sides / on either side; NaN without any."""
-        return _ratio(self.overlap, self.truth_pixels + self.predicted_pixels - self.overlap)
+        return ratio(self.overlap, self.truth_pixels + self.predicted_pixels - self.overlap)
 
     @property
     def dice(self) -> float:
         """2 · pixels on both sides / sum of both sides' pixels; NaN without any."""
-        return _ratio(2 * self.overlap, self.truth_pixels + self.predicted_pixels)
+        return ratio(2 * self.overlap, self.truth_pixels + self.predicted_pixels)
 
     def __add__(self, other: CategoryScore) -> CategoryScore:
         return CategoryScore(
@@ -216,7 +128,7 @@ class Score:
     @property
     def dice(self) -> float:
         """2 · overlap / (foreground of the truth + of the prediction); NaN without any."""
-        return _ratio(2 * self.overlap, self.foreground)
+        return ratio(2 * self.overlap, self.foreground)
 
     @property
     def mean_average_precision(self) -> float:
@@ -236,7 +148,7 @@ class Score:
     @property
     def boundary_distance(self) -> float:
         """Mean over matched pairs; NaN where it was not measured."""
-        return _ratio(self.distance_sum, self.distances)
+        return ratio(self.distance_sum, self.distances)
 
     def panoptic(self, *, things: bool | None = None) -> dict[str, float]:
         """Mean PQ, SQ and RQ over categories that are there, as COCO panoptic has them.
@@ -313,18 +225,3 @@ def pool(scores: Sequence[Score], name: str = "all", kind: str = "") -> Score:
         distances=sum(s.distances for s in scores),
         ious=tuple(iou for s in scores for iou in s.ious),
     )
-
-
-def mean(values: Iterable[float]) -> float:
-    """Mean of what is not NaN; NaN of nothing."""
-    found = [value for value in values if not math.isnan(value)]
-    return _ratio(sum(found), len(found))
-
-
-def known(value: float) -> float | None:
-    """None for NaN, which JSON cannot hold."""
-    return None if math.isnan(value) else value
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan

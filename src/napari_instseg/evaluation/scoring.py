@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .comparison import Comparison, compare_arrays
+from .comparing import compare_arrays
+from .comparison import Comparison
+from .match import Match
 from .matching import THRESHOLDS, check_thresholds, match_pairs
 from .overlap import Overlap
 from .panoptic import category_pixels, panoptic_matches
-from .scores import CategoryScore, Match, Score
+from .scores import CategoryScore, Score
 from .splits import find_merged, find_split
 
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from ..evaluation import ALL_THRESHOLDS, Options, thresholds_from
-from ..evaluation.comparison import AS_ONE, AUTO, BY_NAME
+from ..evaluation.comparing import AS_ONE, AUTO, BY_NAME
 from ..segmenter import InputError
 from .fields import Choice, LayerChoice
 from .fold import Fold

@@ -93,8 +93,8 @@ class EvaluateWidget(QWidget):
         column.addWidget(self.form)
         column.addLayout(line)
         column.addWidget(self.task)
-        column.addWidget(self.scores)
-        column.addWidget(self.errors, 1)
+        column.addWidget(self.scores, 1)
+        column.addWidget(self.errors, 4)
         column.addStretch()
         self.setMinimumWidth(DOCK_WIDTH)
         self.scores.hide()
@@ -132,7 +132,7 @@ class EvaluateWidget(QWidget):
 
     def _show(self, outcome: Outcome) -> None:
         self._report = outcome.report
-        self.scores.show_report(outcome.report)
+        self.scores.show_report(outcome.report, alone=outcome.painted is None)
         self.scores.show()
         self.errors.hide()
         if outcome.painted is not None and self._there():

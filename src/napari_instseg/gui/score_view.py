@@ -16,6 +16,10 @@ RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 #: Rows that are seen without scrolling, and the height of one, px.
 SHOWN, HEIGHT = 9, 22
+#: Qt's own largest, px.
+ANY_HEIGHT = (1 << 24) - 1
+#: More images than this are not listed one by one.
+MOST_IMAGES = 2000
 
 AP_TIP = "TP / (TP + FP + FN): right objects among all that are there or were found"
 TIPS = {
@@ -46,10 +50,11 @@ class ScoreView(QTableWidget):
             rows.setDefaultSectionSize(HEIGHT)
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.setFixedHeight(HEIGHT * (SHOWN + 1) + 6)
+        self.setMinimumHeight(HEIGHT * (SHOWN + 1) + 6)
 
-    def show_report(self, report: Report) -> None:
-        """Fill the table."""
+    def show_report(self, report: Report, *, alone: bool) -> None:
+        """Fill the table; ``alone``, it takes all the room there is."""
+        self.setMaximumHeight(ANY_HEIGHT if alone else self.minimumHeight())
         listed = list(rows_of(report))
         intervals = report.intervals
         heading = "Interval" if intervals is None else f"{intervals.level:.0%}"
@@ -114,6 +119,12 @@ def rows_of(report: Report) -> Iterator[Row]:
         yield "COCO AR", number(coco.ar), "", tip
     if len(score.categories) > 1:
         yield from _categories(score)
+    if 1 < len(report.images) <= MOST_IMAGES:
+        yield f"Each image: AP at IoU {first}", "", "", ""
+        for one in report.images:
+            ap = one.matches[min(one.matches)].average_precision
+            tip = f"{one.truth_count} there, {one.predicted_count} found"
+            yield one.name, number(ap), "", tip
 
 
 def _categories(score: Score) -> Iterator[Row]:

@@ -289,6 +289,10 @@ def test_doubtful_objects_one_after_the_other(
     click(qtbot, review.undo_button)
     assert (layer.data == worst[1]).any()
     assert panel.pictures.count() == 19
+    viewer.layers.selection.active = viewer.layers["cells"]
+    click(qtbot, panel.buttons["fix"])
+    assert review.tabs.currentWidget() is review.edit
+    assert viewer.layers.selection.active is layer
 
 
 def test_measures_become_columns_and_are_forgotten_with_the_pixels(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
@@ -81,7 +83,7 @@ class ClassesPanel(QWidget):
             names = {one.id: one.name for one in self._known(session)}
             for one in self.classes.classes():
                 if names.get(one.id, one.name) != one.name:
-                    session.apply(Rename.NAME, category_id=one.id, name=one.name)
+                    self._apply(Rename.NAME, category_id=one.id, name=one.name)
         self._show_state()
 
     def press(self, key: str) -> None:
@@ -98,10 +100,15 @@ class ClassesPanel(QWidget):
         things = set(session.labels.things["index"])
         ids = [label for label in session.chosen if label in things]
         name = next(one.name for one in self.classes.classes() if one.id == number)
-        try:
-            session.apply(Categorize.NAME, ids=ids, category_id=number, name=name)
-        except InstsegError as error:
-            notify(error)
+        self._apply(Categorize.NAME, ids=ids, category_id=number, name=name)
+
+    def _apply(self, edit: str, /, **parameters: Any) -> None:
+        if self.session is not None:
+            try:
+                self.session.apply(edit, **parameters)
+            except InstsegError as error:
+                notify(error)
+                self._list()
 
     def _show_state(self, chosen: object = None) -> None:
         count = 0 if self.session is None else len(self.session.chosen)

@@ -2,17 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import napari.layers
 import napari.viewer
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from .session import ReviewSession
+
 #: A press that moves no further than this before its release is a click, px of the canvas.
 CLICK = 4
 LEFT = 1
+
+
+def label_under(session: ReviewSession, event: Any) -> int:
+    """Find the object under the mouse; in 3-D the first one on its way into the picture.
+
+    Returns
+    -------
+    int
+        0 if there is none, or it is hidden.
+    """
+    if len(event.dims_displayed) < 3:
+        return label_at(session, event.position)
+    found = session.layer.get_value(
+        event.position,
+        view_direction=event.view_direction,
+        dims_displayed=event.dims_displayed,
+        world=True,
+    )
+    # Of a multiscale layer, with its level.
+    label = int((found[1] if isinstance(found, tuple) else found) or 0)
+    return 0 if label in session.hidden else label
+
+
+def label_at(session: ReviewSession, world: Sequence[float]) -> int:
+    """Find the object at a point of the world, by one pixel of the finest level.
+
+    Returns
+    -------
+    int
+        0 if there is none, or it is hidden. Stuff is found while panoptic is seen.
+    """
+    pixel = session.places.pixel_at(world)
+    if pixel is None:
+        return 0
+    panoptic = session.layers.get("panoptic")
+    seen = panoptic is not None and panoptic.visible
+    where = tuple(slice(i, i + 1) for i in pixel)
+    for output in ("instances", "panoptic") if seen else ("instances",):
+        label = int(session.labels.read(output, where).item())
+        if label and label not in session.hidden:
+            return label
+    return 0
 
 
 class Picker:

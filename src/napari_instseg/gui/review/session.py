@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -125,41 +125,6 @@ class ReviewSession(QObject):
     def chosen(self) -> tuple[int, ...]:
         """Labels of the chosen objects; the first is the current one."""
         return self._chosen
-
-    def label_under(self, event: Any) -> int:
-        """Find the object under the mouse; in 3-D the first one on its way into the picture."""
-        if len(event.dims_displayed) < 3:
-            return self.label_at(event.position)
-        found = self.layer.get_value(
-            event.position,
-            view_direction=event.view_direction,
-            dims_displayed=event.dims_displayed,
-            world=True,
-        )
-        # Of a multiscale layer, with its level.
-        value = found[1] if isinstance(found, tuple) else found
-        label = int(value or 0)
-        return 0 if label in self._hidden else label
-
-    def label_at(self, world: Iterable[float]) -> int:
-        """Find the object at a point of the world, by one pixel of the finest level.
-
-        Returns
-        -------
-        int
-            0 if there is none, or it is hidden. Stuff is found while panoptic is seen.
-        """
-        pixel = self.places.pixel_at(list(world))
-        if pixel is None:
-            return 0
-        panoptic = self.layers.get("panoptic")
-        seen = panoptic is not None and panoptic.visible
-        for output in ("instances", "panoptic") if seen else ("instances",):
-            where = tuple(slice(i, i + 1) for i in pixel)
-            label = int(self.labels.read(output, where).item())
-            if label and label not in self._hidden:
-                return label
-        return 0
 
     # --------------------------------------------------------------------------------- edits
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import napari.layers
 import napari.viewer
+import numpy as np
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QCloseEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import (
@@ -18,29 +19,25 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import qdebounced
 
-from ...editing import Editor
-from ...label_set import LabelSet
 from ...ops.editing.deleting import Delete, Filter
 from ...progress import how_many
 from ...segmenter import InstsegError
 from ..docks import is_taken_away
 from ..fields import LayerChoice
 from ..form_rows import DOCK_WIDTH, add_row, new_form, text_label
-from ..label_layers import label_set_of, outputs_of
 from ..prompt.classes import KEYS
 from ..task_row import TaskRow, notify
 from .classes_panel import ClassesPanel
 from .doubtful import DoubtfulPanel
 from .edit_panel import EditPanel
 from .measure_panel import MeasurePanel
-from .open_editor import is_quick, read_layer
 from .pencil import CLICKS, LINE
-from .picking import Picker
+from .picking import Picker, label_under
 from .plot_panels import FilterPanel, ScatterPanel
 from .rows import Rows
 from .session import ReviewSession
+from .sessions import Sessions
 from .shortcuts import REDO, UNDO, Shortcuts
 
 #: Of the dock at first, px.
@@ -60,8 +57,8 @@ class ReviewWidget(QWidget):
 
     Attributes
     ----------
-    session : ReviewSession or None
-        Of the chosen layer.
+    sessions : Sessions
+        One for each layer that was chosen.
     tool_row : QHBoxLayout
         Under the table, for tools that edit what is chosen.
     tabs : QTabWidget
@@ -71,11 +68,10 @@ class ReviewWidget(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.session: ReviewSession | None = None
-        self._sessions: dict[Hashable, ReviewSession] = {}
         self.choice = LayerChoice(napari_viewer, (napari.layers.Labels,))
         self.rows = Rows()
         self.listing = TaskRow()
+        self.sessions = Sessions(napari_viewer, self.choice, self.listing)
         self.status = text_label()
         self.tool_row, self.tabs = QHBoxLayout(), QTabWidget()
         self.filter = FilterPanel(napari_viewer, self.rows)
@@ -89,15 +85,20 @@ class ReviewWidget(QWidget):
             *(self.rows, self.edit, self.doubtful, self.classes, self.measure, self.shortcuts)
         ]
         self._build()
-        self.choice.layer_changed.connect(self._choose)
-        self.viewer.layers.events.removed.connect(self._forget)
+        self.sessions.switched.connect(self._set_session)
         self.rows.changed.connect(self._show_state)
         self.rows.view.pressed_key.connect(self.shortcuts.press)
         self.filter.confirmed.connect(self._delete_hidden)
         self.edit.drawing.connect(self._let_draw)
         self.undo_button.clicked.connect(self.undo)
         self.redo_button.clicked.connect(self.redo)
-        self._choose()
+        self.doubtful.fix.connect(self._fix)
+        self.sessions.choose()
+
+    @property
+    def session(self) -> ReviewSession | None:
+        """That of the chosen layer."""
+        return self.sessions.current
 
     def _actions(self) -> dict[str, Callable[[], None]]:
         """What keys do."""
@@ -152,105 +153,12 @@ class ReviewWidget(QWidget):
         outer.addWidget(parts)
         self.setMinimumWidth(DOCK_WIDTH)
 
-    # ------------------------------------------------------------------------------ sessions
-
-    def _choose(self) -> None:
-        """Review the chosen layer; of a semantic or panoptic one, its instances."""
-        chosen = self.choice.layer()
-        layer = None if chosen is None else outputs_of(self.viewer, chosen).get("instances", chosen)
-        if self.session is not None and self.session.layer is layer:
-            return
-        if self.listing.worker is not None:
-            self.listing.cancel()
-        self._put_aside()
-        self._prune()
-        if layer is None:
-            self._set_session(None)
-        elif layer.unique_id in self._sessions:
-            self._set_session(self._sessions[layer.unique_id])
-        else:
-            self._open(layer)
-
-    def _open(self, layer: napari.layers.Labels) -> None:
-        """Read a layer; what takes long, in a thread of its own."""
-        viewer = self.viewer
-        if is_quick(viewer, layer):
-            try:
-                self._begin(layer, (label_set_of(viewer, layer), None))
-            except InstsegError as error:
-                notify(error)
-                self._set_session(None)
-            return
-        self._set_session(None)
-        self.listing.start(
-            f"listing the objects of {layer.name}",
-            lambda report: read_layer(viewer, layer),
-            lambda read: self._begin(layer, read),
-            wait=False,
-        )
-
-    def _begin(self, layer: napari.layers.Labels, read: tuple[LabelSet, Editor | None]) -> None:
-        if layer not in self.viewer.layers:
-            return
-        session = ReviewSession(self.viewer, layer, *read)
-        session.setParent(self)
-        session.outdated.connect(self._hear)
-        session.changed.connect(self._show_state)
-        self._sessions[layer.unique_id] = session
-        self._set_session(session)
-
     def _set_session(self, session: ReviewSession | None) -> None:
-        self.session = session
+        """Show the objects of another session; None: nothing."""
         for part in self._parts:
             part.set_session(session)
         self.rows.view.empty_text = NO_LAYER if self.choice.layer() is None else NO_OBJECTS
         self._show_state()
-
-    def _put_aside(self) -> None:
-        """Show all of the objects whose turn is over."""
-        if self.session is not None and self.session.layer in self.viewer.layers:
-            self.session.select(())
-            self.session.show_all()
-
-    def _prune(self) -> None:
-        """End the session of a layer that turned out to be a part of a result.
-
-        A run adds panoptic first: for a moment it looks like a result of its own.
-        """
-        for session in list(self._sessions.values()):
-            outputs = outputs_of(self.viewer, session.layer)
-            if outputs.get("instances", session.layer) is not session.layer:
-                self._end(session)
-
-    def _hear(self, session: ReviewSession) -> None:
-        """Read a layer again once no more is done to it."""
-        if session is self.session:
-            self._reload()
-        else:
-            self._end(session)
-
-    @qdebounced(timeout=100)
-    def _reload(self) -> None:
-        """Read the layer again: somebody has replaced its labels or its table."""
-        session = self.session
-        if session is None or session.layer not in self.viewer.layers:
-            return
-        self._end(session)
-        self._open(session.layer)
-
-    def _forget(self, event: Any) -> None:
-        session = self._sessions.get(event.value.unique_id)
-        if session is not None:
-            self._end(session)
-            if session is self.session:
-                self._set_session(None)
-                self._choose()
-
-    def _end(self, session: ReviewSession) -> None:
-        session.outdated.disconnect(self._hear)
-        session.close()
-        self._sessions.pop(session.layer.unique_id, None)
-        session.setParent(None)
 
     # --------------------------------------------------------------------------------- edits
 
@@ -263,6 +171,12 @@ class ReviewWidget(QWidget):
         """Make the last edit that was taken back again."""
         if self.session is not None:
             self.session.redo()
+
+    def _fix(self) -> None:
+        """Offer what corrects the object that is looked at."""
+        if self.session is not None:
+            self.tabs.setCurrentWidget(self.edit)
+            self.viewer.layers.selection.active = self.session.layer
 
     # ---------------------------------------------------------------------------- the canvas
 
@@ -278,7 +192,7 @@ class ReviewWidget(QWidget):
         session = self.session
         if session is None or not session.layer.visible:
             return
-        label = session.label_under(event)
+        label = label_under(session, event)
         before = session.chosen if extend else ()
         if not label:
             session.select(before)
@@ -292,8 +206,8 @@ class ReviewWidget(QWidget):
         session, filters = self.session, self.rows.filters
         if session is None:
             return
-        things = session.labels.things["index"].to_numpy()
-        ids = [int(label) for label in session.hidden if label in things]
+        # Stuff is hidden, too, but no object.
+        ids = np.intersect1d(session.hidden, session.labels.things["index"]).tolist()
         ranges = list(filters.ranges.items())
         filters.clear()
         self.rows.search.clear()
@@ -307,7 +221,7 @@ class ReviewWidget(QWidget):
             notify(error)
             self.rows.filter()
 
-    def _show_state(self, change: object = None) -> None:
+    def _show_state(self) -> None:
         session = self.session
         self.undo_button.setEnabled(session is not None and session.can_undo)
         self.redo_button.setEnabled(session is not None and session.can_redo)
@@ -350,16 +264,11 @@ class ReviewWidget(QWidget):
         super().closeEvent(event)
         for panel in (self.filter, self.scatter, self.measure):
             panel.disconnect_viewer()
-        self.viewer.layers.events.removed.disconnect(self._forget)
+        self.sessions.disconnect_viewer()
         self.choice.disconnect_viewer()
 
     def _let_go(self) -> None:
         self._picker.detach()
         self.shortcuts.detach()
-        self._reload.cancel()
-        self.listing.cancel()
         self.edit.task.cancel()
-        for session in list(self._sessions.values()):
-            self._end(session)
-        if self.session is not None:
-            self._set_session(None)
+        self.sessions.end_all()
