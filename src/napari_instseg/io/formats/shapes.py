@@ -16,8 +16,9 @@ from ...ops.outlines import Polygon, trace
 from ...segmenter import Category, InputError
 from .about import About
 from .checks import LARGEST_LABEL, LARGEST_MASKS, check_size
-from .planes import Found, PlaneReader, Stack
+from .planes import Found, PlaneReader
 from .segments import Segment, Segments, from_segments, labels_in
+from .stacks import Stack
 
 
 def outlined(
