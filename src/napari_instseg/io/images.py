@@ -31,7 +31,7 @@ IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
 _FILTERS = threading.Lock()
 #: What readers raise for damaged files; imagecodecs' errors are RuntimeErrors, tifffile's and
 #: Zarr's are ValueErrors.
-_DAMAGE = (
+DAMAGE = (
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -166,7 +166,7 @@ def read_axes(path: Path) -> tuple[tuple[int, ...], NamedAxes] | None:
         if is_zarr(path):
             found = read_zarr(path)
             return None if found.axes is None else (tuple(found.data.shape), found.axes)
-    except (InputError, *_DAMAGE):
+    except (InputError, *DAMAGE):
         pass
     return None
 
@@ -208,7 +208,7 @@ def naming(path: Path) -> Iterator[None]:
         ) from error
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read it") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = str(error).strip() or type(error).__name__
         raise InputError(
             f"{path}: damaged, truncated, or not what its name says ({reason})"

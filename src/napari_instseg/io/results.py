@@ -291,7 +291,7 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
         recipe = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a recipe in JSON ({error})") from error
     if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
         raise InputError(f"{path}: expected a recipe with 'settings', as a run writes it")
