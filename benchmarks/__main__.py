@@ -8,7 +8,9 @@ from . import (
     detectron2_predictor,
     detectron2_sahi,
     embedding_cache,
+    evaluation,
     linking,
+    measuring,
     overhead,
     painting,
     sahi_peer,
@@ -22,7 +24,8 @@ from . import (
 from ._common import Result, parse, show
 
 MODULES = (
-    *(painting, overhead, batch, sahi_peer, linking, tracking),
+    *(painting, overhead, batch, sahi_peer),
+    *(linking, tracking, measuring, evaluation),
     *(detectron2_predictor, detectron2_painting, detectron2_sahi),
     *(sam_encoder, sam_prompt, embedding_cache, sam_everything),
     *(scaling, startup),

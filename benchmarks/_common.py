@@ -21,7 +21,7 @@ from ._processes import Measured
 PACKAGES = (
     *("napari-instseg", "torch", "torchvision", "detectron2", "segment-anything"),
     *("mobilesam-mirror", "numpy", "napari", "sahi", "opencv-python", "stardist", "cellpose"),
-    *("laptrack", "py-ctcmetrics"),
+    *("laptrack", "py-ctcmetrics", "faster-coco-eval", "pycocotools"),
 )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -24,3 +27,24 @@ def no_models_of_the_user(
     monkeypatch.setenv("NAPARI_INSTSEG_DATA_HOME", str(folder / "data"))
     monkeypatch.delenv("NAPARI_INSTSEG_MIRROR", raising=False)
     return folder
+
+
+@pytest.fixture
+def stardist_matching(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """StarDist's matching module alone: the package itself needs TensorFlow."""
+    spec = importlib.util.find_spec("stardist")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("StarDist is not installed: pip install --no-deps stardist")
+    folder = spec.submodule_search_locations[0]
+    # Of these it uses a decorator that makes a loop faster, and a function that raises.
+    numba, utils = types.ModuleType("numba"), types.ModuleType("csbdeep.utils")
+    numba.jit = lambda **options: lambda function: function
+    utils._raise = None
+    stand_ins = {"numba": numba, "csbdeep": types.ModuleType("csbdeep"), "csbdeep.utils": utils}
+    for name, module in stand_ins.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    found = importlib.util.spec_from_file_location("stardist_matching", f"{folder}/matching.py")
+    module = importlib.util.module_from_spec(found)
+    monkeypatch.setitem(sys.modules, "stardist_matching", module)
+    found.loader.exec_module(module)
+    return module

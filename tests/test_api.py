@@ -162,7 +162,7 @@ def test_the_recipe_gives_the_same_again(picture: NDArray[np.uint8], model: Load
         ({}, "recipe: expected 'schema' and 'settings'"),
         ({"schema": 1}, "expected 'schema' and 'settings'"),
         ({"schema": "1", "settings": {}}, "expected 'schema' and 'settings'"),
-        ({"schema": 2, "settings": {}}, "schema 2 is newer than this version knows"),
+        ({"schema": 3, "settings": {}}, "schema 3 is newer than this version knows"),
     ],
 )
 def test_a_recipe_that_cannot_be_read_is_named(recipe: dict[str, Any], message: str) -> None:

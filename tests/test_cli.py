@@ -704,10 +704,12 @@ class TestEvaluate:
     def test_table(self, labels, capsys):
         assert main(["evaluate", *labels]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == 2
-        assert lines[1].split()[:5] == ["all", "2", "6", "5", "0.833"]
+        assert lines[1].split()[:6] == ["all", "2", "6", "5", "0.833", "0.833"]
+        assert lines[2] == ""
+        assert lines[3].startswith("95% intervals (1000 draws of images, seed 0): map 0.667-1.000")
+        assert lines[4] == "Errors at IoU 0.5: 1 missed; count off by 1"
         assert main(["evaluate", *labels, "--per-image"]) == 0
-        assert [line[:1] for line in capsys.readouterr().out.splitlines()[3:]] == ["a", "b"]
+        assert [line[:1] for line in capsys.readouterr().out.splitlines()[3:5]] == ["a", "b"]
 
     def test_json(self, labels, tmp_path, capsys):
         output = tmp_path / "new" / "report.json"

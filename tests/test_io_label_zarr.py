@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from napari_instseg.evaluation.report import evaluate_folders
+from napari_instseg.evaluation import evaluate_folders
 from napari_instseg.instances import Instances
 from napari_instseg.io import label_zarr, ngff
 from napari_instseg.io.images import is_image, read_image, read_labels

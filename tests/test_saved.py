@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from formats.label_sets import CELL, overlapping, random_result, same
 from helpers import draw
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from napari_instseg import (
     Image,
@@ -28,6 +30,7 @@ from napari_instseg import (
 )
 from napari_instseg.io import npy
 from napari_instseg.io.formats.result import write_one
+from napari_instseg.parts import cut_to
 
 THRESHOLDS = (0.0, 0.3, 0.5, 0.75, 0.85, 1.0)
 
@@ -120,6 +123,15 @@ def test_labels_of_any_axes(tmp_path: Path, format: str) -> None:
     before = LabelSet.from_labels(labels, "TPZYX", spacing={"Z": 2.0}, name="a")
     write_one(before, tmp_path, "", format)
     same(before, read_labels(tmp_path))
+
+
+def test_a_plane_of_an_image(tmp_path: Path) -> None:
+    result = cut_to(random_result(), (2,), None)
+    result.save(tmp_path, "a", raw=True)
+    check(read_result(tmp_path), result)
+    after = read_labels(tmp_path / "a")
+    assert after.axes == "YX"
+    np.testing.assert_array_equal(after.instances, result.instances)
 
 
 def test_overlaps_stay_on_the_way_through_a_folder(tmp_path: Path) -> None:
@@ -236,6 +248,59 @@ class TestHostileObjects:
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in {**kept, "bits.npy": bits}.items():
                 archive.writestr(name, content)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole")
+    overlapping().save(folder, raw=True)
+    return {name: (folder / name).read_bytes() for name in ("recipe.json", "objects.npz")}
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_damage_is_an_input_error(
+    whole: dict[str, bytes], tmp_path: Path, data: st.DataObject
+) -> None:
+    files = {name: bytearray(content) for name, content in whole.items()}
+    content = files[data.draw(st.sampled_from(sorted(files)))]
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        del content[place:]
+    else:
+        content[place] ^= data.draw(st.integers(1, 255))
+    for name, damaged in files.items():
+        (tmp_path / name).write_bytes(damaged)
+    try:
+        assert read_result(tmp_path).count >= 0
+    except InputError as error:
+        named = str(tmp_path) in str(error)
+        assert named, error  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("shape", [1e400, 3]),
+        ("shape", [8, 10, 3]),
+        ("shape", 3),
+        ("dtype", "O"),
+        ("dtype", "no such"),
+        ("axes", "YXYX"),
+        ("spacing_um", [1]),
+        ("spacing_um", {"X": -1}),
+    ],
+)
+def test_recipes_that_do_not_fit(tmp_path: Path, key: str, value: object) -> None:
+    overlapping().save(tmp_path, raw=True)
+    recipe = json.loads((tmp_path / "recipe.json").read_text())
+    recipe["input"][key] = value
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    with pytest.raises(InputError, match=r"recipe\.json: expected a recipe as a run writes it"):
+        read_result(tmp_path)
+    (tmp_path / "recipe.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"recipe\.json: cannot be read"):
+        read_result(tmp_path)
 
 
 def test_nothing_found(tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import models
     from .api import load_model, segment, segment_to
+    from .editing import Editor
+    from .evaluation import evaluate
     from .exporting import export, read_labels
     from .instances import Instances, Mask
     from .label_set import LabelSet
+    from .measuring import measure
     from .ops.axes import Image
     from .prompting.session import PromptSession
+    from .replaying import replay
     from .saved import read_result
     from .segmentation import Segmentation
     from .segmenter import Category, InputError, InstsegError, ModelError
@@ -22,6 +26,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Category": "segmenter",
+    "Editor": "editing",
     "Image": "ops.axes",
     "InputError": "segmenter",
     "Instances": "instances",
@@ -33,15 +38,19 @@ _HOMES = {
     "Segmentation": "segmentation",
     "Settings": "settings",
     "export": "exporting",
+    "evaluate": "evaluation",
     "load_model": "api",
+    "measure": "measuring",
     "read_labels": "exporting",
     "read_result": "saved",
+    "replay": "replaying",
     "segment": "api",
     "segment_to": "api",
 }
 
 __all__ = [
     "Category",
+    "Editor",
     "Image",
     "InputError",
     "Instances",
@@ -52,11 +61,14 @@ __all__ = [
     "PromptSession",
     "Segmentation",
     "Settings",
+    "evaluate",
     "export",
     "load_model",
+    "measure",
     "models",
     "read_labels",
     "read_result",
+    "replay",
     "segment",
     "segment_to",
 ]

@@ -22,6 +22,7 @@ from .ops.axes import Image
 from .ortho import new_run
 from .progress import Progress
 from .remote import portable
+from .result import RECIPE_SCHEMA
 from .segmentation import Segmentation
 from .segmenter import InputError
 from .settings import Settings
@@ -261,8 +262,10 @@ def recipe_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
     schema, settings = recipe.get("schema"), recipe.get("settings")
     if not isinstance(settings, Mapping) or not isinstance(schema, int):
         raise InputError("recipe: expected 'schema' and 'settings', as in a recipe.json of a run")
-    if schema > 1:
-        raise InputError(f"recipe: schema {schema} is newer than this version knows (1); upgrade")
+    if schema > RECIPE_SCHEMA:
+        raise InputError(
+            f"recipe: schema {schema} is newer than this version knows ({RECIPE_SCHEMA}); upgrade"
+        )
     return dict(settings)
 
 

@@ -12,7 +12,6 @@ from .io.results import check_format, check_tracks
 from .io.run_folder import Existing, RunFolder, read_about, run_folder
 from .models.entry import LoadedModel
 from .ops.axes import Image
-from .ops.identity import sample_sha256
 from .ops.lapses import TIME
 from .ops.results import Watch
 from .ortho import new_run
@@ -177,7 +176,7 @@ def identify(image: Image, model: LoadedModel, settings: Settings) -> dict[str, 
             "shape": list(image.data.shape),
             "axes": image.axes,
             "spacing_um": dict(image.spacing),
-            "sample_sha256": sample_sha256(image),
+            "sample_sha256": image.sample_sha256,
         },
         "versions": versions(),
     }

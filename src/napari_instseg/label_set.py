@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .instances import Instances
-from .ops.axes import ArrayLike
+from .ops.axes import ArrayLike, Image
 from .ops.axis_names import guess_axes
 from .ops.extents import find_extents
+from .progress import Listener, how_many, ignore
 from .segmenter import Category, InputError
 from .settings import OUTPUTS
 
@@ -105,6 +106,7 @@ class LabelSet:
         category: Category = OBJECT,
         name: str = "labels",
         source: str = "labels",
+        listed: bool = True,
     ) -> LabelSet:
         """Take a label image of which nothing else is known.
 
@@ -119,6 +121,8 @@ class LabelSet:
             Of all objects.
         name, source : str
             Of the image; for the table.
+        listed : bool
+            False: do not look at the pixels yet; the table is empty.
 
         Returns
         -------
@@ -126,7 +130,7 @@ class LabelSet:
             All scores are 1.
         """
         axes = guess_axes(labels.shape).letters if axes is None else axes
-        table = find_extents(labels, axes)
+        table = find_extents(labels, axes) if listed else pd.DataFrame({"index": [], "area": []})
         table.insert(1, "category_id", category.id)
         table.insert(2, "category", category.name)
         table.insert(3, "is_thing", True)
@@ -183,9 +187,76 @@ class LabelSet:
             return objects
         return categories_of(objects, self.things["index"], self.things["category_id"])
 
+    def measure(
+        self,
+        images: Sequence[Image | ArrayLike] = (),
+        columns: Sequence[str] | None = None,
+        *,
+        volumes: bool | None = None,
+        report: Listener = ignore,
+    ) -> pd.DataFrame:
+        """Measure size, place, shape and intensity of all segments.
+
+        Parameters
+        ----------
+        images : sequence of Image or array
+            Whose grey values are measured; arrays have the axes of the label images.
+        columns, volumes, report
+            See `ops.measuring.measure_labels`.
+
+        Returns
+        -------
+        DataFrame
+            As of `measure_labels`, with category_id, category, is_thing and score after what tells
+            the rows apart. Stuff has no shape. Segments without pixels are left out, which
+            ``attrs["notes"]`` says.
+
+        Raises
+        ------
+        InputError
+            If an image is on another grid, or there is no such column.
+        """
+        # What takes scikit-image is imported when it is used.
+        from .ops.measuring import measure_labels
+
+        labels = self.instances if self.panoptic is None else self.panoptic
+        found = measure_labels(
+            labels,
+            self.axes,
+            [_as_image(image, self) for image in images],
+            columns=columns,
+            spacing=self.spacing,
+            volumes=volumes,
+            without_shape=self.stuff["index"].tolist(),
+            report=report,
+        )
+        known = self.table.drop_duplicates("index").set_index("index")[list(COLUMNS[1:5])]
+        for column in reversed(known.columns):
+            found.insert(
+                len(found.attrs["keys"]), column, known[column].reindex(found["index"]).to_numpy()
+            )
+        empty = len(known.index.difference(pd.Index(found["index"])))
+        if empty:
+            found.attrs["notes"].append(f"{how_many(empty, 'segment')} without pixels left out")
+        return found
+
+
+def _as_image(image: Image | ArrayLike, labels: LabelSet) -> Image:
+    """An array on the grid of some labels as an image."""
+    if isinstance(image, Image):
+        return image
+    if tuple(image.shape) != labels.shape:
+        raise InputError(
+            f"expected an array of the labels' shape {labels.shape} ({labels.axes}), got "
+            f"{tuple(image.shape)}; with channels, give an Image with axes"
+        )
+    return Image(image, labels.axes, labels.spacing, labels.name)
+
 
 def categories_of(
-    labels: NDArray[np.int32], index: Sequence[int] | pd.Series, ids: Sequence[int] | pd.Series
+    labels: NDArray[np.int32],
+    index: Sequence[int] | NDArray[Any] | pd.Series,
+    ids: Sequence[int] | NDArray[Any] | pd.Series,
 ) -> NDArray[np.int32]:
     """Category id of each pixel's object; 0 where there is none, and of unknown labels.
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from .io.objects import Objects
 
-RECIPE_SCHEMA = 1
+#: Of recipes that are written; older ones are read, too.
+RECIPE_SCHEMA = 2
 
 
 class Result:
@@ -78,18 +79,11 @@ class Result:
     @property
     def recipe(self) -> dict[str, Any]:
         """What reproduces the result, as values that JSON can hold."""
-        image = self.image
         return {
             "schema": RECIPE_SCHEMA,
             "settings": self.settings.to_json(),
+            "input": describe_input(self.image),
             **self.details,
-            "input": {
-                "name": image.name,
-                "shape": list(image.data.shape),
-                "dtype": str(image.data.dtype),
-                "axes": image.axes,
-                "spacing_um": dict(image.spacing),
-            },
             "warnings": list(self.warnings),
             "complete": self.complete,
         }
@@ -110,6 +104,25 @@ class Result:
             panoptic=self.panoptic if with_stuff else None,
             recipe=self.recipe,
         )
+
+    def measure(
+        self,
+        images: Sequence[Image] | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        volumes: bool | None = None,
+    ) -> pd.DataFrame:
+        """Measure all segments; see `LabelSet.measure`.
+
+        Parameters
+        ----------
+        images : sequence of Image, optional
+            Whose grey values are measured; None: of the image that was segmented.
+        columns, volumes
+            See `ops.measuring.measure_labels`.
+        """
+        seen = [self.image] if images is None else images
+        return self.label_set.measure(seen, columns, volumes=volumes)
 
     @property
     def objects(self) -> Objects | None:
@@ -184,3 +197,15 @@ class Result:
         from .gui.seams import add_seams
 
         return add_seams(viewer, self)
+
+
+def describe_input(image: Image) -> dict[str, Any]:
+    """What a recipe says of the image, by which it is known again; no folder is named."""
+    return {
+        "name": image.name,
+        "shape": list(image.data.shape),
+        "dtype": str(image.data.dtype),
+        "axes": image.axes,
+        "spacing_um": dict(image.spacing),
+        "sample_sha256": image.sample_sha256,
+    }

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .io.objects import OBJECTS, Objects, read_objects
-from .io.results import RECIPE, read_recipe
+from .io.results import RECIPE, VIEW, planes_shown, read_recipe
 from .ops.axes import Image
 from .segmentation import Segmentation
 from .segmenter import InputError
@@ -71,7 +71,7 @@ def read_result(path: str | Path) -> Segmentation:
     try:
         image = _image_of(recipe, objects)
         settings = Settings.from_json(recipe["settings"])
-    except (InputError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(
             f"{recipe_file}: expected a recipe as a run writes it ({error})"
         ) from error
@@ -80,7 +80,7 @@ def read_result(path: str | Path) -> Segmentation:
         image,
         objects.categories,
         settings,
-        {key: value for key, value in recipe.items() if key not in _NOT_DETAILS},
+        _details(recipe),
         objects.stuff,
         tuple(map(str, recipe.get("warnings", ()))),
         bool(recipe.get("complete", True)),
@@ -102,18 +102,27 @@ def _prefix_of(path: Path) -> str:
     return f"{path}_"
 
 
+def _details(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe has beside what follows from a result; of a part, the whole image, too."""
+    left_out = {*_NOT_DETAILS} - ({"input"} if VIEW in recipe else set())
+    return {key: value for key, value in recipe.items() if key not in left_out}
+
+
 def _image_of(recipe: Mapping[str, Any], objects: Objects) -> Image:
     """The image of a recipe, without its pixels; must be the one that the objects are of."""
     about = recipe["input"]
-    data = NoPixels(tuple(int(n) for n in about["shape"]), np.dtype(str(about["dtype"])))
+    axes, shape = planes_shown(recipe, str(about["axes"]), [int(n) for n in about["shape"]])
+    data = NoPixels(shape, np.dtype(str(about["dtype"])))
     spacing = {str(axis): float(size) for axis, size in about["spacing_um"].items()}
-    image = Image(data, str(about["axes"]), spacing, str(about["name"]))
-    planes, shape = math.prod(image.plane_shape), image.label_shape[-2:]
+    image = Image(data, axes, spacing, str(about["name"]))
+    # It is made from pixels, but is known.
+    image.__dict__["sample_sha256"] = about.get("sample_sha256")
+    planes, size = math.prod(image.plane_shape), image.label_shape[-2:]
     of_objects = {one.image_shape for one in objects.raw}
     stuff = image.label_shape if objects.stuff is None else objects.stuff.shape
-    if len(objects.raw) != planes or of_objects - {shape} or stuff != image.label_shape:
+    if len(objects.raw) != planes or of_objects - {size} or stuff != image.label_shape:
         raise InputError(
-            f"expected objects in {planes} planes of {shape} px, got {len(objects.raw)} of "
+            f"expected objects in {planes} planes of {size} px, got {len(objects.raw)} of "
             f"{sorted(of_objects)}"
         )
     return image

@@ -11,9 +11,11 @@ from qtpy.QtWidgets import QMenu
 
 from napari_instseg.gui.batch_widget import BatchWidget
 from napari_instseg.gui.commands import segment_active
+from napari_instseg.gui.evaluate_widget import EvaluateWidget
 from napari_instseg.gui.everything_widget import EverythingWidget
 from napari_instseg.gui.models_widget import ModelsWidget
 from napari_instseg.gui.prompt.widget import PromptWidget
+from napari_instseg.gui.review.widget import ReviewWidget
 from napari_instseg.gui.samples import fluorescence, histology
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.gui.worker import ModelHolder
@@ -23,6 +25,8 @@ TITLE = "Segment (Instance Segmentation)"
 PROMPT = "Prompt (Segment Anything) (Instance Segmentation)"
 EVERYTHING = "Segment everything (Instance Segmentation)"
 BATCH = "Batch (Instance Segmentation)"
+REVIEW = "Review (Instance Segmentation)"
+EVALUATE = "Evaluate (Instance Segmentation)"
 MODELS = "Models (Instance Segmentation)"
 ACTIVE = "Segment active layer (Instance Segmentation)"
 
@@ -36,11 +40,11 @@ def entries(menu: QMenu) -> dict[str, Any]:
 def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbot: Any) -> None:
     window = viewer.window
     plugins = entries(entries(window.plugins_menu)["Instance Segmentation"].menu())
-    assert list(plugins) == [TITLE, PROMPT, EVERYTHING, BATCH, MODELS]
+    assert list(plugins) == [TITLE, PROMPT, EVERYTHING, BATCH, REVIEW, EVALUATE, MODELS]
     segment = entries(entries(window.layers_menu)["Segment"].menu())
     # Other plugins may have entries there, too; the order is napari's.
     ours = sorted(text for text in segment if text.endswith("(Instance Segmentation)"))
-    assert ours == [BATCH, PROMPT, TITLE, ACTIVE, EVERYTHING]
+    assert ours == [BATCH, PROMPT, REVIEW, TITLE, ACTIVE, EVERYTHING]
     samples = entries(entries(window.file_menu)["Open Sample"].menu())
     pictures = entries(samples["Instance Segmentation"].menu())
     assert list(pictures) == ["Fluorescence nuclei", "Histology (HE)"]
@@ -64,6 +68,12 @@ def test_entries_of_the_real_menus(viewer: napari.Viewer, model: FakeModel, qtbo
     plugins[BATCH].trigger()
     assert isinstance(window.dock_widgets[BATCH], BatchWidget)
     window.remove_dock_widget(window.dock_widgets[BATCH])
+    plugins[REVIEW].trigger()
+    assert isinstance(window.dock_widgets[REVIEW], ReviewWidget)
+    window.remove_dock_widget(window.dock_widgets[REVIEW])
+    plugins[EVALUATE].trigger()
+    assert isinstance(window.dock_widgets[EVALUATE], EvaluateWidget)
+    window.remove_dock_widget(window.dock_widgets[EVALUATE])
     plugins[TITLE].trigger()
     widget = window.dock_widgets[TITLE]
     assert isinstance(widget, SegmentWidget)
@@ -84,6 +94,8 @@ def test_all_that_the_manifest_contributes() -> None:
         "napari-instseg.prompt_widget": "Prompt (Segment Anything)",
         "napari-instseg.everything_widget": "Segment everything",
         "napari-instseg.batch_widget": "Batch",
+        "napari-instseg.review_widget": "Review",
+        "napari-instseg.evaluate_widget": "Evaluate",
         "napari-instseg.models_widget": "Models",
         "napari-instseg.segment_active": "Segment active layer",
         "napari-instseg.sample_fluorescence": "Fluorescence nuclei",
@@ -91,12 +103,13 @@ def test_all_that_the_manifest_contributes() -> None:
         "napari-instseg.get_reader": "Label images (OME-Zarr)",
     }
     docks = [widget.command for widget in found.widgets or ()]
-    assert docks == list(commands)[:5]
-    assert [sample.command for sample in found.sample_data or ()] == list(commands)[6:8]  # type: ignore[union-attr]
-    assert [reader.command for reader in found.readers or ()] == list(commands)[8:]
+    assert docks == list(commands)[:7]
+    assert [sample.command for sample in found.sample_data or ()] == list(commands)[8:10]  # type: ignore[union-attr]
+    assert [reader.command for reader in found.readers or ()] == list(commands)[10:]
     menus = {menu: [item.command for item in items] for menu, items in (found.menus or {}).items()}  # type: ignore[union-attr]
     assert menus == {
-        "napari/layers/segment": [*list(commands)[:4], "napari-instseg.segment_active"]
+        "napari/layers/segment": [*list(commands)[:5], "napari-instseg.segment_active"],
+        "napari/layers/measure": ["napari-instseg.evaluate_widget"],
     }
 
 

@@ -16,6 +16,7 @@ from ..prompting import PromptSession
 from ..prompting.everything import EverythingRun
 from ..prompting.everything_settings import EverythingSettings
 from ..prompting.refine import RefineRun
+from ..prompting.refine_settings import RefineSettings
 from ..segmentation import Segmentation
 from ..settings import Settings
 from .tasks import Stepwise, Task
@@ -102,10 +103,14 @@ class DetectedRun:
     ----------
     session : PromptSession
     detection : Run
+    settings : RefineSettings, optional
+        How objects become prompts.
     """
 
-    def __init__(self, session: PromptSession, detection: Run) -> None:
-        self._session, self._detection = session, detection
+    def __init__(
+        self, session: PromptSession, detection: Run, settings: RefineSettings | None = None
+    ) -> None:
+        self._session, self._detection, self._settings = session, detection, settings
         self._refinement: RefineRun | None = None
 
     @property
@@ -116,7 +121,8 @@ class DetectedRun:
     def __iter__(self) -> Iterator[Progress]:
         """Do the work, a step at a time."""
         yield from self._detection
-        self._refinement = RefineRun(self._session, self._detection.result())
+        found = self._detection.result()
+        self._refinement = RefineRun(self._session, found, settings=self._settings)
         yield from self._refinement
 
     def result(self) -> Segmentation:

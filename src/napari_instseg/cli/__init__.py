@@ -19,8 +19,10 @@ from . import (
     everything,
     export,
     install,
+    measure,
     models,
     prompt,
+    replay,
     segment,
     train,
 )
@@ -32,8 +34,8 @@ Start with 'napari-instseg demo'; if something does not work, run 'napari-instse
 
 #: In the order in which the help lists them.
 COMMANDS = (
-    *(segment, everything, prompt, demo),
-    *(models, cache, train, evaluate, export, convert, install, doctor),
+    *(segment, everything, prompt, replay, demo),
+    *(models, cache, train, evaluate, measure, export, convert, install, doctor),
 )
 
 

@@ -1,36 +1,104 @@
-"""How well folders of label images agree with the truth: a table and JSON."""
+"""What is said of all images: a table, JSON, CSV."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..io.images import is_image, read_labels, stem_of
-from ..io.index import read_kinds
+import pandas as pd
+
+from ..io.atomic import write_text
 from ..segmenter import InputError
-from .matching import THRESHOLDS, Score, match_labels, pool
+from .assessment import Assessment
+from .boundary import distance_unit
+from .comparison import Comparison
+from .errors import KINDS
+from .intervals import Intervals, find_intervals
+from .options import Options
+from .scores import Score, pool
 
-#: What a predicted file may be called beyond the stem of its truth.
-PREDICTED_ENDINGS = ("", "_instances", "_panoptic", "_masks", "_labels")
+if TYPE_CHECKING:
+    from .coco import CocoScore
+
+#: Ending of reports as tables.
+CSV = ".csv"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Scores of a folder of label images.
+    """Scores of one or more images.
 
     Parameters
     ----------
     images : tuple of Score
-        One each, in the order of their names.
+        One each, in the order of their names; of a time-lapse, one a frame.
     unused : tuple of str
         Label images in the folder of predictions that have no truth.
+    intervals : Intervals, optional
+        How sure the pooled measures are; None where that cannot be told.
+    coco : CocoScore, optional
+        If it was asked for.
+    errors : DataFrame
+        A row an error; see `Assessment.error_table`.
+    options : Options
+        What was asked for.
+    unit : {"px", "µm"}
+        Of boundary distances.
     """
 
     images: tuple[Score, ...]
     unused: tuple[str, ...] = ()
+    intervals: Intervals | None = None
+    coco: CocoScore | None = None
+    errors: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False, repr=False)
+    options: Options = field(default_factory=Options)
+    unit: str = "px"
+
+    @classmethod
+    def of(
+        cls,
+        assessments: Iterable[Assessment],
+        options: Options | None = None,
+        unused: Sequence[str] = (),
+    ) -> Report:
+        """Put images together; they are looked at one after the other.
+
+        Raises
+        ------
+        InputError
+            If there is none, or a package is missing.
+        """
+        options = options or Options()
+        if options.coco:
+            _coco()
+        scores: list[Score] = []
+        comparisons: list[Comparison] = []
+        tables, units = [], set()
+        for one in assessments:
+            scores += one.scores
+            tables.append(one.error_table)
+            units.add(distance_unit(one.truth))
+            comparisons += one.comparisons if options.coco else ()
+        if options.boundary and len(units) > 1:
+            raise InputError(
+                "boundary distances: expected pixel sizes of all images, or of none: give them, "
+                "or leave distances out"
+            )
+        return cls(
+            tuple(scores),
+            tuple(unused),
+            find_intervals(scores, options.draws, options.seed, options.level),
+            _coco()(comparisons) if options.coco else None,
+            pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
+            options,
+            units.pop() if units else "px",
+        )
+
+    def __str__(self) -> str:
+        return self.to_text(per_image=False)
 
     @property
     def pooled(self) -> Score:
@@ -43,157 +111,75 @@ class Report:
         names = sorted({score.kind for score in self.images} - {""})
         return tuple(pool([s for s in self.images if s.kind == k], k, k) for k in names)
 
+    @property
+    def error_counts(self) -> dict[str, int]:
+        """Number of errors of each kind."""
+        kinds = self.errors["kind"].tolist() if len(self.errors) else []
+        return {name: kinds.count(name) for name in KINDS.values()}
+
     def to_json(self) -> dict[str, Any]:
         """Return pooled, per-kind and per-image scores, as values that JSON can hold."""
+        intervals = self.intervals
         return {
             "thresholds": list(self.images[0].matches),
             "pooled": self.pooled.to_json(),
+            "intervals": None if intervals is None else intervals.to_json(),
+            "coco": None if self.coco is None else self.coco.to_json(),
+            "errors": self.error_counts,
             "kinds": {score.kind: score.to_json() for score in self.kinds},
             "images": [score.to_json() for score in self.images],
             "unused": list(self.unused),
+            "options": {**asdict(self.options), "boundary_unit": self.unit},
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row an image, then one a kind, then one for all, with the main numbers."""
+        return pd.DataFrame([_flat(s) for s in (*self.images, *self.kinds, self.pooled)])
+
     def to_table(self, *, per_image: bool = True) -> str:
-        """Return aligned text: AP at each threshold, then P, R, F1, PQ, SQ at the first."""
-        groups = [*self.kinds, self.pooled]
-        rows = [_row(score) for score in groups]
-        singles = [_row(score) for score in self.images] if per_image else []
-        head = _head(self.images[0])
-        widths = [max(len(r[i]) for r in [head, *rows, *singles]) for i in range(len(head))]
-        lines = [_line(head, widths), *(_line(row, widths) for row in rows)]
-        if singles:
-            lines += ["", *(_line(row, widths) for row in singles)]
-        return "\n".join(lines)
+        """Return aligned text: AP at some thresholds, then P, R, F1, PQ, SQ at the first."""
+        from .text import score_table
 
+        singles = self.images if per_image else ()
+        return score_table([*self.kinds, self.pooled], singles)
 
-def _head(score: Score) -> list[str]:
-    first = f"{min(score.matches):g}"
-    at = [f"AP {t:g}" for t in score.matches]
-    return [
-        "",
-        "images",
-        "truth",
-        "found",
-        *at,
-        *(f"{n} {first}" for n in ("P", "R", "F1", "PQ", "SQ")),
-        "Dice",
-    ]
+    def to_text(self, *, per_image: bool = True) -> str:
+        """Return `to_table`, then intervals, categories, COCO's measures and errors."""
+        from .text import details
 
+        return "\n".join([self.to_table(per_image=per_image), *details(self)])
 
-def _row(score: Score) -> list[str]:
-    first = score.matches[min(score.matches)]
-    numbers = [
-        *(match.average_precision for match in score.matches.values()),
-        first.precision,
-        first.recall,
-        first.f1,
-        first.panoptic_quality,
-        first.segmentation_quality,
-        score.dice,
-    ]
-    counts = (score.images, score.truth_count, score.predicted_count)
-    return [
-        score.name,
-        *(str(n) for n in counts),
-        *("-" if math.isnan(n) else f"{n:.3f}" for n in numbers),
-    ]
+    def save(self, path: str | Path) -> None:
+        """Write `to_frame` as CSV where the path ends so, else `to_json`.
 
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    name, *rest = (
-        cell.rjust(width) if i else cell.ljust(width)
-        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return "  ".join([name, *rest]).rstrip()
-
-
-def evaluate_folders(
-    predicted: str | Path, truth: str | Path, thresholds: Sequence[float] = THRESHOLDS
-) -> Report:
-    """Compare the label images of two folders (or two label images) by name.
-
-    Parameters
-    ----------
-    predicted : str or Path
-        Label images named as those of the truth, whatever the format; ``a_instances.tif``
-        fits ``a.png``.
-    truth : str or Path
-        Label images; a folder with a sub-folder ``labels`` means that one. An ``index.csv``
-        in it or above it with the columns ``name`` and ``kind`` groups the images.
-    thresholds : sequence of float
-        IoU, in (0, 1].
-
-    Returns
-    -------
-    Report
-
-    Raises
-    ------
-    InputError
-        If a folder is missing or empty, a prediction is missing or cannot be told from
-        another, or a pair differs in shape; the message names the files.
-    """
-    predicted, truth = Path(predicted), Path(truth)
-    if all(path.is_file() or is_image(path) for path in (truth, predicted)):
-        return Report((_compare(truth, predicted, thresholds, ""),))
-    if (truth / "labels").is_dir():
-        truth = truth / "labels"
-    truths = _label_files(truth)
-    candidates = _label_files(predicted)
-    pairs = _pair(truths, candidates, predicted)
-    kinds = read_kinds((truth, *truth.resolve().parents[:2]))
-    used = {path for _, path in pairs}
-    unused = [p.name for p in candidates if p not in used and not _is_other_output(p, used)]
-    scores = [_compare(t, p, thresholds, kinds.get(stem_of(t), "")) for t, p in pairs]
-    return Report(tuple(scores), tuple(unused))
-
-
-def _compare(truth: Path, predicted: Path, thresholds: Sequence[float], kind: str) -> Score:
-    wanted, got = read_labels(truth), read_labels(predicted)
-    if wanted.shape != got.shape:
-        raise InputError(
-            f"{predicted}: expected the shape {wanted.shape} of {truth}, got {got.shape}"
-        )
-    return match_labels(wanted, got, thresholds, name=stem_of(truth), kind=kind)
-
-
-def _label_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder of label images (or two files)")
-    files = sorted(path for path in folder.iterdir() if is_image(path))
-    if not files:
-        raise InputError(f"{folder}: expected label images, found none")
-    return files
-
-
-def _pair(
-    truths: Sequence[Path], candidates: Sequence[Path], folder: Path
-) -> list[tuple[Path, Path]]:
-    by_stem: dict[str, list[Path]] = {}
-    for path in candidates:
-        by_stem.setdefault(stem_of(path), []).append(path)
-    pairs, missing = [], []
-    for path in truths:
-        stem = stem_of(path).removesuffix("_instances")
-        found = next((by_stem[stem + e] for e in PREDICTED_ENDINGS if stem + e in by_stem), [])
-        if len(found) > 1:
-            names = " and ".join(p.name for p in found)
-            raise InputError(f"{folder}: both {names} fit {path.name}; remove one")
-        if found:
-            pairs.append((path, found[0]))
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() == CSV:
+            text = self.to_frame().to_csv(index=False, lineterminator="\n")
         else:
-            missing.append(path.name)
-    if missing:
-        some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            text = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+        write_text(path, text)
+
+
+def _flat(score: Score) -> dict[str, Any]:
+    """The numbers of a score that fit one row."""
+    values = score.to_json()
+    plain = {k: v for k, v in values.items() if not isinstance(v, dict | list)}
+    first = values["iou"][next(iter(values["iou"]))]
+    aps = {f"ap_{t}": match["ap"] for t, match in values["iou"].items()}
+    return {**plain, **aps, **{k: v for k, v in first.items() if k != "ap"}}
+
+
+def _coco() -> Any:
+    """The function for COCO's measures, if its package is there."""
+    try:
+        from .coco import coco_score
+    except ImportError as error:
         raise InputError(
-            f"{folder}: {len(missing)} of {len(truths)} label images have no prediction ({some})"
-        )
-    return pairs
-
-
-def _is_other_output(path: Path, used: set[Path]) -> bool:
-    """Whether a file is the semantic or panoptic image of a prediction in use."""
-    base, _, output = stem_of(path).rpartition("_")
-    return output in ("semantic", "panoptic") and any(
-        stem_of(other) == f"{base}_instances" for other in used
-    )
+            'COCO\'s measures need a package: pip install "napari-instseg[evaluate]"'
+        ) from error
+    return coco_score

@@ -12,13 +12,15 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSplitter, QVBoxLayout, QWidget
 
-from ..batch.jobs import tally
+from ..batch.jobs import REPLACE, tally
 from ..batch.record import Record
 from ..batch.status import DONE, FAILED, SKIPPED, WAITING
 from ..io.images import is_image
 from ..models.entry import ModelEntry
 from ..progress import how_many
 from ..segmenter import InputError, ModelError
+from ..settings import Settings
+from ..snippets import batch_command, batch_python
 from . import batch_open
 from .batch_form import BatchForm
 from .batch_table import BatchModel, BatchView, message
@@ -83,6 +85,7 @@ class BatchWidget(RunDock):
         line.setContentsMargins(0, 0, 0, 0)
         line.addWidget(self.run_button, 1)
         line.addWidget(self.pause_button, 1)
+        line.addWidget(self.copy_button)
         above, below = QVBoxLayout(top), QVBoxLayout(bottom)
         for column in (above, below):
             column.setContentsMargins(8, 8, 8, 8)
@@ -174,16 +177,44 @@ class BatchWidget(RunDock):
         self.pause_button.setText("Resume" if worker is not None and worker.paused else "Pause")
         self.go_on_button.setVisible(worker is None and self._record is not None)
 
-    def _start(self) -> None:
-        if missing := self._missing():
-            raise ModelError(missing)
-        form, settings = self.form, self.form.settings()
-        paths = tuple(job.path for job in self.table.jobs())
+    def _to_do(self) -> tuple[dict[str, Path], Path, Settings]:
+        """Images by the name that their results get, the folder for these, and the settings."""
+        form, jobs = self.form, self.table.jobs()
         output = form.output()
-        if not paths:
+        if not jobs:
             raise InputError("expected images: add files or a folder, or drop them on the dock")
         if output is None:
             raise InputError("expected a folder for the results: choose one at 'Results in'")
+        return {job.name: job.path for job in jobs}, output, form.settings()
+
+    def _python(self) -> str:
+        form, (images, output, settings) = self.form, self._to_do()
+        anew = form.existing() == REPLACE
+        return batch_python(
+            {name: path.absolute() for name, path in images.items()},
+            *(output.absolute(), settings),
+            axes=form.axes(),
+            format=form.format(),
+            anew=anew,
+        )
+
+    def _command(self) -> str:
+        form, (_, output, settings) = self.form, self._to_do()
+        texts = [_with_folders(str(Path(text).expanduser().absolute())) for text in form.texts()]
+        return batch_command(
+            *(texts, output.absolute(), settings),
+            axes=form.axes(),
+            format=form.format(),
+            recipe=form.recipe.value(),
+            anew=form.existing() == REPLACE,
+        )
+
+    def _start(self) -> None:
+        if missing := self._missing():
+            raise ModelError(missing)
+        form = self.form
+        _, output, settings = self._to_do()
+        paths = tuple(job.path for job in self.table.jobs())
         if not self.models.holds(settings):
             # Two models may not fit a device; see `ModelHolder.release` on threads.
             self.models.release()

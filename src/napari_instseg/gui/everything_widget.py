@@ -10,6 +10,7 @@ import napari.layers
 import napari.viewer
 import numpy as np
 from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from ..models.entry import ModelEntry
 from ..ops.axes import Image
@@ -17,6 +18,8 @@ from ..progress import how_many
 from ..result import Result
 from ..segmentation import Segmentation
 from ..segmenter import InputError, ModelError
+from ..snippets import Source, everything_command, everything_python
+from .copying import source_of
 from .everything_form import EverythingForm
 from .everything_worker import Detector, EverythingJob, EverythingWorker
 from .form_rows import fill_dock
@@ -102,7 +105,12 @@ class EverythingWidget(RunDock):
         self.form.layer_changed.connect(self._show_last)
         self.form.source_changed.connect(self._show_last)
         self.limits.changed.connect(self._choose)
-        parts = (self.form, self.install, self.limits, self.run_button)
+        buttons = QWidget()
+        line = QHBoxLayout(buttons)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(self.run_button, 1)
+        line.addWidget(self.copy_button)
+        parts = (self.form, self.install, self.limits, buttons)
         fill_dock(self, (*parts, self.progress, self.status, self.warnings))
         self._show_state()
         self._show_last()
@@ -113,6 +121,18 @@ class EverythingWidget(RunDock):
     def _refresh(self) -> None:
         self.form.model.refresh()
         self.form.detector.refresh()
+
+    def _source(self) -> Source:
+        image, layer = self.form.image(), self.form.layer()
+        if layer is None:
+            raise InputError("expected an image layer")
+        return source_of(layer, image, self.form.more.level())
+
+    def _python(self) -> str:
+        return everything_python(self._source(), self.form.described())
+
+    def _command(self) -> str:
+        return everything_command(self._source(), self.form.described())
 
     def _start(self) -> None:
         self._request = self._prepare()

@@ -72,6 +72,8 @@ class LayerChoice(Choice):
     viewer : napari.viewer.Viewer
     kinds : tuple of type
         Classes of layers.
+    follow : bool
+        Whether it follows; else a choice stays until it is changed here.
     """
 
     layer_changed = Signal()
@@ -80,9 +82,11 @@ class LayerChoice(Choice):
         self,
         viewer: napari.viewer.Viewer,
         kinds: tuple[type[napari.layers.Layer], ...] = (napari.layers.Image,),
+        *,
+        follow: bool = True,
     ) -> None:
         super().__init__()
-        self._viewer, self._kinds = viewer, kinds
+        self._viewer, self._kinds, self._follows = viewer, kinds, follow
         layers = viewer.layers
         self._events = (
             layers.events.inserted,
@@ -109,7 +113,7 @@ class LayerChoice(Choice):
 
     def _follow(self, event: object = None) -> None:
         active = self._viewer.layers.selection.active
-        if isinstance(active, self._kinds):
+        if self._follows and isinstance(active, self._kinds):
             self.choose(active.unique_id)
 
     def disconnect_viewer(self) -> None:

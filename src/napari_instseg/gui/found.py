@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..instances import Instances
 from ..prompting.everything_settings import EverythingSettings
 from ..prompting.raw_masks import RawMasks
-from ..prompting.refine import RefineRun
+from ..prompting.refine import RefineRun, within_areas
 from ..prompting.refine_settings import RefineSettings
 from ..segmentation import Segmentation
 
@@ -115,12 +115,13 @@ class FoundObjects:
         run.settings = replace(run.settings, min_predicted_iou=limits.predicted_iou)
         result = run.result()
         raw = tuple(
-            _within(self._with_scores(plane, iou), limits)
+            self._with_scores(plane, iou)
             for plane, iou in zip(result.raw, run.predicted_iou(), strict=True)
         )
         threshold = limits.score if self._scored else 0.0
         settings = result.settings.replace(score_threshold=threshold)
-        return replace(result, raw=raw, settings=settings)
+        scored = replace(result, raw=raw, settings=settings)
+        return within_areas(scored, limits.min_area, limits.max_area)
 
     def short_of(self, limits: Limits) -> str:
         """See `Found`."""
@@ -137,8 +138,3 @@ class FoundObjects:
             category_ids=plane.category_ids,
             boxes=plane.boxes,
         )
-
-
-def _within(plane: Instances, limits: Limits) -> Instances:
-    areas = np.array([mask.area for mask in plane.masks], float)
-    return plane.take((areas >= limits.min_area) & (areas <= limits.max_area))

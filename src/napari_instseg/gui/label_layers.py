@@ -17,7 +17,9 @@ from .layers import layer_spacing
 from .links import RECIPE_KEY, link_of
 
 
-def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels) -> LabelSet:
+def label_set_of(
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels, *, listed: bool = True
+) -> LabelSet:
     """Read a Labels layer, and those of the same result, as they are now.
 
     Parameters
@@ -27,6 +29,9 @@ def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Label
     layer : napari.layers.Labels
         Instances: of one of our results, opened from a file, or drawn. Of a multiscale layer the
         finest level counts; lazy data stay lazy.
+    listed : bool
+        False: do not look at the pixels of a layer without a table, which takes a while; the
+        table is empty then.
 
     Returns
     -------
@@ -44,12 +49,16 @@ def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Label
         kind = type(layer).__name__
         raise InputError(f"expected a Labels layer, got {kind}: choose the layer with the objects")
     viewer = napari.current_viewer() if viewer is None else viewer
-    letters, table = layer_axes(layer).letters, _table(viewer, layer)
+    letters, table = layer_axes(layer).letters, table_of(viewer, layer)
     labels, axes = _data(layer, letters), _arranged(letters)
     spacing = layer_spacing(layer, letters, level_shape(layer, 0))
     if table is None:
         return LabelSet.from_labels(
-            labels, axes, spacing=spacing, name=layer.name, source=layer.name
+            *(labels, axes),
+            spacing=spacing,
+            name=layer.name,
+            source=layer.name,
+            listed=listed,
         )
     outputs = outputs_of(viewer, layer)
     others = {name: _data(outputs[name], letters) for name in OUTPUTS[1:] if name in outputs}
@@ -61,6 +70,7 @@ def label_set_of(viewer: napari.viewer.Viewer | None, layer: napari.layers.Label
         layer.name,
         spacing,
         **others,
+        ground=_ground(layer, letters),
         recipe=dict(layer.metadata.get(RECIPE_KEY, {})),
     )
 
@@ -85,8 +95,10 @@ def outputs_of(
     return found
 
 
-def _table(viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels) -> pd.DataFrame | None:
-    """The table of our layers: that of panoptic has all rows; None if there is none."""
+def table_of(
+    viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels
+) -> pd.DataFrame | None:
+    """Find the table of our layers: that of panoptic has all rows; None if there is none."""
     outputs = outputs_of(viewer, layer)
     for one in (outputs.get("panoptic"), layer):
         if one is not None and {*COLUMNS} <= {*one.features.columns}:
@@ -97,7 +109,18 @@ def _table(viewer: napari.viewer.Viewer | None, layer: napari.layers.Labels) -> 
 
 def _data(layer: napari.layers.Labels, axes: str) -> Any:
     """Labels at the finest level, as a view whose last axes are Y and X."""
-    data = layer.data[0] if layer.multiscale else layer.data
+    return _turned(layer.data[0] if layer.multiscale else layer.data, axes)
+
+
+def _ground(layer: napari.layers.Labels, axes: str) -> Any:
+    """The stuff under the objects of a result in memory, where it is known."""
+    link = link_of(layer)
+    ground = None if link is None or link.ground is None else link.ground()
+    same = ground is not None and not layer.multiscale and ground.shape == layer.data.shape
+    return _turned(ground, axes) if same else None
+
+
+def _turned(data: Any, axes: str) -> Any:
     order = [axes.index(letter) for letter in _arranged(axes)]
     return data if order == sorted(order) else data.transpose(order)
 

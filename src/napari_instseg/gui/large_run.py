@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,11 +50,14 @@ class SavedRun:
     folder : Path
     levels : dict of str to (list of dask array, str)
         Of each output, the finest first, and their axes.
+    files : dict of str to Path
+        Of each output, its folder.
     """
 
     result: Result
     folder: Path
     levels: dict[str, tuple[list[Any], str]]
+    files: dict[str, Path]
 
 
 class LargeWorker(SegmentWorker):
@@ -97,7 +101,8 @@ class LargeWorker(SegmentWorker):
                 return None
         # Computed by the GUI's thread otherwise.
         _ = result.table
-        return SavedRun(result, folder, _open(result, files))
+        named = dict(zip(result.settings.outputs, files, strict=False))
+        return SavedRun(result, folder, _open(named), named)
 
     def _tell(self, step: Progress) -> None:
         """Pass on how far it is, and stop if that is wanted."""
@@ -106,12 +111,12 @@ class LargeWorker(SegmentWorker):
             raise CancelledError
 
 
-def _open(result: Result, files: list[Path]) -> dict[str, tuple[list[Any], str]]:
+def _open(files: Mapping[str, Path]) -> dict[str, tuple[list[Any], str]]:
     from ..io.zarr import read_label_pyramid
     from .reader import lazy_levels
 
     found = {}
-    for output, path in zip(result.settings.outputs, files, strict=False):
+    for output, path in files.items():
         pyramid = read_label_pyramid(path)
         if pyramid is not None:
             found[output] = lazy_levels(pyramid), pyramid.axes

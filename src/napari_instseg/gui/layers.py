@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import napari.layers
@@ -10,7 +9,7 @@ import napari.viewer
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..ops.axes import Image
+from ..ops.axes import Image, one_plane
 from ..ops.axis_names import NamedAxes
 from ..segmenter import InputError
 from .axes import layer_axes
@@ -164,16 +163,6 @@ def level_factors(layer: napari.layers.Image, image: Image) -> NDArray[np.float6
     """How many pixels of the finest level one of the image's level has, for each dimension."""
     fine = np.array(level_shape(layer, 0), np.float64)
     return np.divide(fine, np.array(image.data.shape[: layer.ndim], np.float64))
-
-
-def one_plane(image: Image, plane: tuple[int, ...]) -> Image:
-    """Cut one plane (all channels) out of an image; lazy data stay lazy."""
-    if not plane:
-        return image
-    where = dict(zip(image.plane_axes, plane, strict=True))
-    data = image.data[tuple(where.get(letter, slice(None)) for letter in image.axes)]
-    axes = "".join(letter for letter in image.axes if letter not in where)
-    return replace(image, data=data, axes=axes, coarse=None)
 
 
 def _nothing(layer: napari.layers.Image) -> InputError:

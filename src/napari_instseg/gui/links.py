@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from .geometry import Placement
 RECIPE_KEY, LINK_KEY = "napari_instseg", "napari_instseg_layer"
 #: In an image layer's metadata, what the user said that its dimensions are.
 AXES_KEY = "napari_instseg_axes"
+#: In the metadata of layers that read a label image lazily: its folder.
+FILE_KEY = "napari_instseg_file"
 #: In the metadata of layers that only show what a dock is doing, and go with it.
 TEMPORARY_KEY = "napari_instseg_temporary"
 
@@ -42,6 +44,8 @@ class Link:
         What the layer's data were when we last wrote them: other data are a user's work.
     threshold : float
         Score threshold of what was written.
+    ground : callable, optional
+        Makes the category ids of the stuff under objects, as the layer's data are.
     """
 
     source: Hashable
@@ -52,6 +56,7 @@ class Link:
     placement: Placement | None
     written: Any = None
     threshold: float = 0.0
+    ground: Callable[[], Any] | None = None
 
     def shows_same(self, other: Link) -> bool:
         """Whether both are for the same output, part and maker."""

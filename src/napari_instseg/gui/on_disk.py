@@ -13,7 +13,6 @@ import numpy as np
 from ..io.atomic import write_text
 from ..models.library import data_folder
 from ..ops.axes import Image
-from ..ops.identity import sample_sha256
 from ..settings import Settings
 
 #: Label images of more pixels go to disk, for images that are read lazily and for those in memory.
@@ -63,7 +62,7 @@ def stem_of_image(image: Image) -> str:
 
 def folder_of(root: Path, image: Image) -> Path:
     """Name the folder for an image's results; reads some of its pixels."""
-    return root / f"{stem_of_image(image)}-{sample_sha256(image)[:8]}"
+    return root / f"{stem_of_image(image)}-{image.sample_sha256[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import napari.layers
@@ -197,6 +198,9 @@ def _write_link(layer: napari.layers.Labels, segmentation: Segmentation, link: L
         link,
         written=_data(segmentation, link.output, link.placement),
         threshold=segmentation.score_threshold,
+        ground=None
+        if segmentation.stuff is None
+        else partial(_ground, segmentation, link.placement),
     )
     set_link(layer, link)
 
@@ -204,7 +208,17 @@ def _write_link(layer: napari.layers.Labels, segmentation: Segmentation, link: L
 def _data(
     segmentation: Segmentation, output: str, placement: Placement | None
 ) -> NDArray[np.int32]:
-    labels: NDArray[np.int32] = getattr(segmentation, output)
+    return _arranged(getattr(segmentation, output), segmentation, placement)
+
+
+def _ground(segmentation: Segmentation, placement: Placement | None) -> NDArray[np.int32] | None:
+    ground = segmentation.label_set.ground
+    return None if ground is None else _arranged(np.asarray(ground), segmentation, placement)
+
+
+def _arranged(
+    labels: NDArray[np.int32], segmentation: Segmentation, placement: Placement | None
+) -> NDArray[np.int32]:
     if placement is None:
         return labels
     return placement.arrange(labels, segmentation.image.label_axes)

@@ -15,6 +15,8 @@ from ..models.entry import ModelEntry
 from ..result import Result
 from ..segmentation import Segmentation
 from ..segmenter import InputError, InstsegError, ModelError
+from ..snippets import Source, segment_command, segment_python
+from .copying import source_of
 from .form_rows import fill_dock
 from .geometry import Origin
 from .large_run import LargeWorker, SavedRun
@@ -97,6 +99,7 @@ class SegmentWidget(RunDock):
         line.setContentsMargins(0, 0, 0, 0)
         line.addWidget(self.run_button, 1)
         line.addWidget(self.view_button, 1)
+        line.addWidget(self.copy_button)
         parts = (
             self.form,
             self.large,
@@ -133,6 +136,19 @@ class SegmentWidget(RunDock):
             self.run_button.setText("Resume" if self.large.resumable else "Run")
         if self.large.resumable and not self._reason:
             self.run_button.setToolTip(RESUME_TIP)
+
+    def _source(self) -> Source:
+        """Where the chosen image is to be had."""
+        image, layer = self.form.image(), self.form.layer()
+        if layer is None:
+            raise InputError("expected an image layer")
+        return source_of(layer, image, self.form.level())
+
+    def _python(self) -> str:
+        return segment_python(self._source(), self.form.settings())
+
+    def _command(self) -> str:
+        return segment_command(self._source(), self.form.settings())
 
     def _start(self, *, view: bool = False, anew: bool = False) -> None:
         self._request, job = self._prepare(view)

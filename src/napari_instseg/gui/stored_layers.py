@@ -8,7 +8,7 @@ import napari.viewer
 from ..settings import OUTPUTS
 from .geometry import Origin, Placement
 from .large_run import SavedRun
-from .links import Link, edited, find, hide_others, link_of, set_link, untie
+from .links import FILE_KEY, Link, edited, find, hide_others, link_of, set_link, untie
 from .results import OPACITY, describe_labels
 
 
@@ -47,6 +47,7 @@ def add_saved(
             name=f"{saved.result.image.name} {link.title}",
             opacity=OPACITY,
             visible=output == outputs[0],
+            metadata={FILE_KEY: str(saved.files[output])},
             **placement.transforms(),
         )
         # Nothing is remembered as written: that would be all of the labels.

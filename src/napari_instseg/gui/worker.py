@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..models.entry import LoadedModel, Report
 from ..models.registry import load_for
 from ..ops.axes import Image
+from ..parts import cut_to
 from ..pipeline import Run
 from ..segmentation import Segmentation
 from ..settings import Settings
 from .holder import Holder, prepare_torchvision
-from .layers import one_plane
 from .tasks import CancelledError, Worker
 
 
@@ -139,25 +139,10 @@ def prepare(result: Segmentation, job: Job) -> Segmentation:
     # Lazy otherwise, and then computed by the GUI's thread.
     for output in result.settings.outputs:
         getattr(result, output)
-    _ = result.table
+    _ = result.table, result.recipe
     return result
 
 
 def cut(result: Segmentation, job: Job) -> Segmentation:
     """Cut a result down to the plane that was asked for, and say which part that was."""
-    if job.plane is None and job.region is None:
-        return result
-    image = job.image
-    plane = job.plane or ()
-    where: dict[str, Any] = dict(zip(image.plane_axes, plane, strict=True)) if plane else {}
-    for axis, part in zip("YX", job.region or (), strict=False):
-        where[axis] = [part.start, part.stop]
-    index = image.planes().index(plane) if plane else 0
-    stuff = result.stuff
-    return replace(
-        result,
-        raw=result.raw[index : index + 1] if plane else result.raw,
-        image=one_plane(image, plane),
-        stuff=stuff if stuff is None or not plane else stuff[plane],
-        details={**result.details, "view": where},
-    )
+    return cut_to(result, job.plane, job.region)

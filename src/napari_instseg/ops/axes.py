@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import EllipsisType
 from typing import Any, Protocol
 
@@ -144,6 +145,13 @@ class Image:
             "not right",
         )
 
+    @cached_property
+    def sample_sha256(self) -> str:
+        """By which the image is known again, see `identity.sample_sha256`; read once."""
+        from .identity import sample_sha256
+
+        return sample_sha256(self)
+
     def _size(self, axis: str) -> int:
         return int(self.data.shape[self.axes.index(axis)])
 
@@ -199,3 +207,13 @@ class Image:
     def planes(self) -> list[tuple[int, ...]]:
         """Index of every plane, in C order; one empty index for a 2-D image."""
         return list(np.ndindex(*self.plane_shape))
+
+
+def one_plane(image: Image, plane: tuple[int, ...]) -> Image:
+    """Cut one plane (all channels) out of an image; lazy data stay lazy."""
+    if not plane:
+        return image
+    where = dict(zip(image.plane_axes, plane, strict=True))
+    data = image.data[tuple(where.get(letter, slice(None)) for letter in image.axes)]
+    axes = "".join(letter for letter in image.axes if letter not in where)
+    return replace(image, data=data, axes=axes, coarse=None)

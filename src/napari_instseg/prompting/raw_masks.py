@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from .session import PromptSession
 
 
+#: In a recipe, the settings of the run, where masks are shown with other ones.
+ASKED = "everything_asked"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chosen:
     """What was chosen in a picture: masks by their index, and those of them that are shown."""
@@ -136,10 +140,15 @@ class RawMasks:
         found = dict(zip(self.session.planes, self._choose(wanted), strict=True))
         return self.session.segmentation(
             found,
-            details={**self.details, "everything": wanted.to_json()},
+            details=self._told(wanted),
             warnings=self.warnings,
             complete=self.complete,
         )
+
+    def _told(self, wanted: EverythingSettings) -> dict[str, Any]:
+        """What the recipe says: with which limits masks are shown, and were asked for before."""
+        told = {**self.details, "everything": wanted.to_json()}
+        return told if wanted == self.settings else {**told, ASKED: self.settings.to_json()}
 
     @cached_property
     def _choosing(self) -> Choosing:

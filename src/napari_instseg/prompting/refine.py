@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,10 @@ from .refine_targets import Target, targets_of
 
 if TYPE_CHECKING:
     from .session import PromptSession
+
+
+#: In a recipe, the smallest and the largest area (px; None: any) of objects.
+AREAS = "areas"
 
 
 class RefineRun:
@@ -163,6 +169,20 @@ class RefineRun:
                 f"below {self.settings.min_predicted_iou:g}"
             )
         return (*(self._what.warnings if self._what is not None else ()), *found)
+
+
+def within_areas(result: Segmentation, smallest: float, largest: float) -> Segmentation:
+    """Leave out objects with a smaller or larger mask, px; the recipe tells the limits."""
+    if smallest <= 0 and largest == inf:
+        return result
+
+    def kept(plane: Instances) -> Instances:
+        areas = np.array([mask.area for mask in plane.masks], float)
+        return plane.take((areas >= smallest) & (areas <= largest))
+
+    told = {AREAS: [smallest, None if largest == inf else largest]}
+    raw = tuple(kept(plane) for plane in result.raw)
+    return replace(result, raw=raw, details={**result.details, **told})
 
 
 def refine(

@@ -97,6 +97,10 @@ class ClassTable(QWidget):
         if key in self._keys:
             self.table.setCurrentCell(self._keys.index(key), NAME)
 
+    def class_of(self, key: str) -> Category | None:
+        """Return the class of a number key, None if there is none."""
+        return self._classes[self._keys.index(key)] if key in self._keys else None
+
     def add(self) -> None:
         """Add a class, and choose it."""
         number = max(one.id for one in self._classes) + 1

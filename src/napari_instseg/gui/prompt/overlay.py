@@ -9,6 +9,7 @@ than every image does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import napari.layers
 import napari.viewer
@@ -20,7 +21,6 @@ from ..links import add_temporary
 from ..results import direct_colors
 from .drafts import Point
 from .drawing import COLORS, MASK_ALPHA, Raster, Shade, draw
-from .ground import Ground
 
 PREVIEW = "prompt preview"
 #: Most pixels of the layer for a pixel of the image, along a side.
@@ -80,17 +80,43 @@ class Scene:
         return spots.min(axis=0), spots.max(axis=0)
 
 
+class Under(Protocol):
+    """What is drawn over: a plane, and how pixels over it become a layer; see `Ground`."""
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Height and width of a plane, px."""
+        ...
+
+    def pixel_on_screen(self) -> float:
+        """Side of a pixel of the plane on the canvas, px of the canvas."""
+        ...
+
+    def arrange(self, crop: NDArray[Any]) -> NDArray[Any]:
+        """View (H, W) pixels with the dimensions of the layer."""
+        ...
+
+    def crop_transforms(
+        self, plane: tuple[int, ...], row: int, col: int, fineness: int = 1
+    ) -> dict[str, Any]:
+        """Scale, translate, ... of a layer that begins at a pixel of a plane."""
+        ...
+
+
 class Overlay:
     """Shows masks and prompts over an image.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-    ground : Ground
+    ground : Under
+        `Ground`, or alike.
+    name : str
+        Of the layer.
     """
 
-    def __init__(self, viewer: napari.viewer.Viewer, ground: Ground) -> None:
-        self._viewer, self._ground = viewer, ground
+    def __init__(self, viewer: napari.viewer.Viewer, ground: Under, name: str = PREVIEW) -> None:
+        self._viewer, self._ground, self._name = viewer, ground, name
         self._layer: napari.layers.Labels | None = None
         self._raster: Raster | None = None
         self._plane: tuple[int, ...] = ()
@@ -163,7 +189,7 @@ class Overlay:
             return
         self._layer = layer = napari.layers.Labels(
             data,
-            name=PREVIEW,
+            name=self._name,
             colormap=self._colormap(),
             opacity=1,
             **transforms,

@@ -18,13 +18,14 @@ from ...ops.lazy import LazyLabels
 from ...ops.rendering import rows_of
 from ...segmenter import InputError
 from ...settings import FORMATS, OUTPUTS, TIFF
-from ..images import as_stack, is_image, naming, read_label_image
+from ..images import is_image, naming, read_label_image
 from ..objects import OBJECTS, Objects, read_objects, write_objects
 from ..results import (
     RECIPE,
     SUFFIXES,
     TABLE,
     About,
+    planes_shown,
     read_table,
     result_paths,
     write_output,
@@ -32,6 +33,7 @@ from ..results import (
 )
 from . import checks
 from .names import Names
+from .stacks import as_stack
 
 INSTANCES, SEMANTIC, PANOPTIC = OUTPUTS
 
@@ -45,7 +47,7 @@ def knows(path: Path) -> bool:
     return is_image(path) or _own_stem(path) is not None
 
 
-def read(path: Path, axes: str | None = None) -> Iterator[LabelSet]:
+def read(path: Path, axes: str | None = None, *, listed: bool = True) -> Iterator[LabelSet]:
     """Read results, or a label image of which nothing else is known.
 
     Parameters
@@ -54,6 +56,8 @@ def read(path: Path, axes: str | None = None) -> Iterator[LabelSet]:
         A folder with results, a file of one, ``folder/stem``, or a label image.
     axes : str, optional
         Of a label image, instead of what its file says; see `read_image`.
+    listed : bool
+        See `LabelSet.from_labels`.
 
     Yields
     ------
@@ -75,7 +79,11 @@ def read(path: Path, axes: str | None = None) -> Iterator[LabelSet]:
         return
     image = read_label_image(path, axes)
     yield LabelSet.from_labels(
-        *_arranged(image), spacing=image.spacing, name=image.name, source=path.name
+        *_arranged(image),
+        spacing=image.spacing,
+        name=image.name,
+        source=path.name,
+        listed=listed,
     )
 
 
@@ -124,7 +132,7 @@ def read_one(folder: Path, stem: str) -> LabelSet:
     table = _typed(read_table(files[TABLE]), files[TABLE])
     told = recipe.get("input")
     given = told if isinstance(told, dict) else {}
-    axes, shape = _labels_of(given, images[INSTANCES])
+    axes, shape = _labels_of(recipe, given, images[INSTANCES])
     others = () if table["is_thing"].all() else (SEMANTIC, PANOPTIC)
     objects = read_objects(files[OBJECTS]) if OBJECTS in files else None
     with naming(folder):
@@ -161,17 +169,18 @@ def _found(objects: Objects | None, table: pd.DataFrame, shape: tuple[int, ...])
     return {"raw": objects.raw, "numbers": objects.numbers, "ground": ground}
 
 
-def _labels_of(given: Mapping[str, Any], image: Image) -> tuple[str, tuple[int, ...]]:
+def _labels_of(
+    recipe: Mapping[str, Any], given: Mapping[str, Any], image: Image
+) -> tuple[str, tuple[int, ...]]:
     """Axes and shape of label images: what the recipe says of its image, else the file's."""
     axes, shape = given.get("axes"), given.get("shape")
     if isinstance(axes, str) and isinstance(shape, list) and len(axes) == len(shape):
-        sizes = {
-            axis: checks.whole(size, "input.shape", 0)
-            for axis, size in zip(axes, shape, strict=True)
-        }
-        kept = [a for a in axes if a not in "YXCS"] + ["Y", "X"]
-        if {*kept} <= {*sizes}:
-            return "".join(kept), tuple(sizes[a] for a in kept)
+        sides = [checks.whole(size, "input.shape", 0) for size in shape]
+        axes, sizes = planes_shown(recipe, axes, sides)
+        by_axis = dict(zip(axes, sizes, strict=True))
+        kept = [axis for axis in axes if axis not in "YXCS"] + ["Y", "X"]
+        if {*kept} <= {*by_axis}:
+            return "".join(kept), tuple(by_axis[axis] for axis in kept)
     data, axes = _arranged(image)
     return axes, tuple(data.shape)
 

@@ -17,8 +17,9 @@ from ...ops.outlines import Polygon, trace
 from ...segmenter import Category, InputError
 from .about import About
 from .checks import LARGEST_LABEL, LARGEST_MASKS, check_size
-from .planes import Found, PlaneReader, Stack
+from .planes import Found, PlaneReader
 from .segments import Segment, Segments, from_segments, labels_in
+from .stacks import Stack
 
 #: Planes of an image that outlines are read for: each takes its time, whatever is in it.
 MOST_PLANES = 100_000
