@@ -13,15 +13,12 @@ from PIL import Image as Pillow
 from skimage.segmentation import find_boundaries
 
 from napari_instseg.instances import Instances
-from napari_instseg.io import results
 from napari_instseg.io.images import read_image, read_labels
+from napari_instseg.io.overlay import object_colors, outlines, write_overlay
 from napari_instseg.io.results import (
-    object_colors,
-    outlines,
     read_recipe,
     result_paths,
     save_segmentation,
-    write_overlay,
 )
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmentation import Segmentation
@@ -182,4 +179,4 @@ class TestOverlay:
             write_overlay(tmp_path / "a.png", np.zeros((4, 6)), LABELS)
 
     def test_no_pixel_at_all(self):
-        assert results.outlines(np.zeros((0, 5), int)).shape == (0, 5)
+        assert outlines(np.zeros((0, 5), int)).shape == (0, 5)

@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from formats.label_sets import CELL, overlapping, random_result, same
 from helpers import draw
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from napari_instseg import (
     Image,
@@ -246,6 +248,59 @@ class TestHostileObjects:
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in {**kept, "bits.npy": bits}.items():
                 archive.writestr(name, content)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole")
+    overlapping().save(folder, raw=True)
+    return {name: (folder / name).read_bytes() for name in ("recipe.json", "objects.npz")}
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_damage_is_an_input_error(
+    whole: dict[str, bytes], tmp_path: Path, data: st.DataObject
+) -> None:
+    files = {name: bytearray(content) for name, content in whole.items()}
+    content = files[data.draw(st.sampled_from(sorted(files)))]
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        del content[place:]
+    else:
+        content[place] ^= data.draw(st.integers(1, 255))
+    for name, damaged in files.items():
+        (tmp_path / name).write_bytes(damaged)
+    try:
+        assert read_result(tmp_path).count >= 0
+    except InputError as error:
+        named = str(tmp_path) in str(error)
+        assert named, error  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("shape", [1e400, 3]),
+        ("shape", [8, 10, 3]),
+        ("shape", 3),
+        ("dtype", "O"),
+        ("dtype", "no such"),
+        ("axes", "YXYX"),
+        ("spacing_um", [1]),
+        ("spacing_um", {"X": -1}),
+    ],
+)
+def test_recipes_that_do_not_fit(tmp_path: Path, key: str, value: object) -> None:
+    overlapping().save(tmp_path, raw=True)
+    recipe = json.loads((tmp_path / "recipe.json").read_text())
+    recipe["input"][key] = value
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    with pytest.raises(InputError, match=r"recipe\.json: expected a recipe as a run writes it"):
+        read_result(tmp_path)
+    (tmp_path / "recipe.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"recipe\.json: cannot be read"):
+        read_result(tmp_path)
 
 
 def test_nothing_found(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def run_demo(
     """
     from .api import load_model, segment
     from .io.images import read_image
-    from .io.results import write_overlay
+    from .io.overlay import write_overlay
     from .ops.intensity import map_intensity
 
     model = load_model("nuclei", device)

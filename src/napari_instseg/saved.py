@@ -71,7 +71,7 @@ def read_result(path: str | Path) -> Segmentation:
     try:
         image = _image_of(recipe, objects)
         settings = Settings.from_json(recipe["settings"])
-    except (InputError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(
             f"{recipe_file}: expected a recipe as a run writes it ({error})"
         ) from error

@@ -216,6 +216,7 @@ def polygon(ring: str, more: str = "") -> str:
         (polygon('[[0, 0], ["a", "b"]]'), "positions"),
         (polygon("7"), "positions"),
         (polygon("[[0, 0], [9, 0], [9, 9]]", ', "plane": {"z": 2000000000}'), "2\\^30 pixels"),
+        (polygon("[[0, 0], [9, 0], [9, 9]]", ', "plane": {"z": 5000000}'), "100000 planes"),
         (polygon("[[0, 0], [9, 0], [9, 9]]", ', "plane": {"z": -5}'), "whole number"),
     ],
 )

@@ -20,6 +20,7 @@ from PIL import Image as Pillow
 
 from napari_instseg import InputError, LabelSet, export, read_labels
 from napari_instseg.io.formats import checks
+from napari_instseg.io.formats.about import KEY
 
 FORMATS = {
     "coco": "a.json",
@@ -188,11 +189,12 @@ def claiming(png: bytes, width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (of("schema", value="other"), "expected schema"),
-        (of("axes", value="YX"), "expected axes of"),
-        (of("shape", value=[3, 4, 8]), "expected 4 x 8 px, got 4 x 7"),
-        (of("shape", value=[2**20, 2**20, 2**20]), r"at most 2\^30"),
-        (of("categories", value=[]), "expected known categories"),
+        (of(KEY, value=3), "expected {"),
+        (lambda key: key.pop(KEY), "expected an entry"),
+        (of(KEY, "axes", value="YX"), "expected axes of"),
+        (of(KEY, "shape", value=[3, 4, 8]), "expected 4 x 8 px, got 4 x 7"),
+        (of(KEY, "shape", value=[2**20, 2**20, 2**20]), r"at most 2\^30"),
+        (of(KEY, "categories", value=[]), "expected known categories"),
         (of("files", 0, "file", value="../x.png"), "within the folder"),
         (of("files", 0, "plane", value=[3]), "an index into"),
         (of("files", 0, "plane", value=["0"]), "an index into"),
@@ -211,7 +213,7 @@ def test_cityscapes(tmp_path: Path, edit: Change, reason: str) -> None:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (of("shape", value=[3, 4, 8]), "label image of shape"),
+        (of(KEY, "shape", value=[3, 4, 8]), "label image of shape"),
         (of("files", value=[]), "one file, got 0"),
         (of("files", 0, "segments", 0, "value", value=1), "are listed for it"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import roifile
 import shapely
 from formats.drawings import CATEGORIES, many, masks, overlapping, same, shapes, stack
 from formats.label_sets import with_stuff
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
@@ -242,3 +245,37 @@ def test_points_only(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="enclose"):
         back(tmp_path / "a.roi")
+
+
+def _written() -> list[bytes]:
+    """A traced polygon, a path, an ellipse and a polygon with fractions, as files."""
+    corners = np.array([(1.2, 1.1), (9.3, 1.4), (4.1, 7.9)])
+    oval = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.OVAL, top=10, left=2, bottom=18, right=14)
+    with TemporaryDirectory() as folder:
+        write(Path(folder, "a.zip"), shapes())
+        traced, path = roifile.roiread(Path(folder, "a.zip"))[1::-1]
+    return [roi.tobytes() for roi in (traced, path, oval, roifile.ImagejRoi.frompoints(corners))]
+
+
+ROIS = _written()
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from(ROIS),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4),
+)
+def test_any_bytes_are_read_or_refused(
+    tmp_path: Path, data: bytes, changes: list[tuple[float, int]]
+) -> None:
+    damaged = bytearray(data)
+    for place, value in changes:
+        damaged[min(int(place * len(data)), len(data) - 1)] = value
+    (tmp_path / "a.roi").write_bytes(damaged)
+    try:
+        (found,) = read_sets(tmp_path / "a.roi")
+    except InputError:
+        return
+    assert found.read("instances").ndim >= 2

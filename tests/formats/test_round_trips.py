@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image as Pillow
 
-from napari_instseg import Category, InputError, LabelSet, export, read_labels
+from napari_instseg import Category, Editor, InputError, LabelSet, export, read_labels
 from napari_instseg.io.formats.registry import FORMATS
 
 #: Formats that keep labels, by the name to write to.
@@ -156,6 +156,23 @@ class TestOverlaps:
         assert [round(float(s), 3) for s in found.raw[0].scores] == [0.9, 0.8, 0.7]
         assert found.table["area"].tolist() == [12, 10, 0]
         assert found.table["hidden_area"].tolist() == [0, 2, 4]
+
+    @pytest.mark.parametrize(
+        ("edit", "hidden"),
+        [(("delete", [1]), [0]), (("grow", [2]), [0, 0]), (("renumber",), [0, 0])],
+        ids=["delete", "grow", "renumber"],
+    )
+    def test_edits_count(self, tmp_path: Path, edit, hidden: list[int]) -> None:
+        before = replace(overlapping().label_set, recipe={})
+        if edit[0] == "renumber":
+            before = replace(before, instances=before.instances * np.int32(2))
+            before = replace(before, table=before.table.assign(index=[2, 4]))
+        editor = Editor(before)
+        editor.apply(edit[0], **({"ids": edit[1]} if len(edit) > 1 else {}))
+        export(editor.labels, tmp_path / "a.json")
+        found = read_labels(tmp_path / "a.json")
+        np.testing.assert_array_equal(found.instances, editor.labels.instances)
+        assert found.table["hidden_area"].tolist() == hidden
 
     def test_what_was_painted_by_hand_counts(self, tmp_path: Path) -> None:
         before = overlapping().label_set

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from ..io.results import object_colors, outlines
+from ..io.overlay import object_colors, outlines
 from ..ops.intensity import map_intensity, used_channels
 from ..result import Result
 

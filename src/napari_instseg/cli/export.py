@@ -77,14 +77,15 @@ def write(args: argparse.Namespace, read_format: str | None, read_options: dict[
     from ..io.formats.engine import read_sets, write_sets
 
     console = Console.of(args)
-    if args.output.is_file() and not args.overwrite:
-        raise UsageError(f"{args.output} is there: --overwrite replaces it")
+    output = args.output.expanduser()
+    if output.is_file() and not args.overwrite:
+        raise UsageError(f"{output} is there: --overwrite replaces it")
 
     def sets() -> Iterator[LabelSet]:
         for path in args.inputs:
             yield from read_sets(path.expanduser(), read_format, **read_options)
 
-    done = write_sets(sets(), args.output.expanduser(), args.format, **dict(args.options))
+    done = write_sets(sets(), output, args.format, **dict(args.options))
     for path in done.paths:
         console.say(str(path))
     for note in done.notes:

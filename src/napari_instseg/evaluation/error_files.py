@@ -10,7 +10,7 @@ from ..io import ngff
 from ..io.atomic import replacing
 from ..io.label_zarr import write_label_zarr
 from ..io.labels import write_labels
-from ..io.results import object_colors
+from ..io.overlay import object_colors
 from ..io.zarr import is_zarr_data
 from .assessment import Assessment
 from .errors import KINDS, MEANINGS

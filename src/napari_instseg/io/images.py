@@ -6,7 +6,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.axes import ArrayLike, Image
+from ..ops.axes import Image
 from ..ops.axis_names import FILE, NamedAxes, guess_axes
 from ..segmenter import InputError
 from .found import Found
@@ -31,7 +31,7 @@ IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
 _FILTERS = threading.Lock()
 #: What readers raise for damaged files; imagecodecs' errors are RuntimeErrors, tifffile's and
 #: Zarr's are ValueErrors.
-_DAMAGE = (
+DAMAGE = (
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -129,39 +129,6 @@ def read_label_image(path: str | Path, axes: str | None = None) -> Image:
         return Image(data, used.letters, kept, stem_of(path), used.sources)
 
 
-def as_stack(image: Image, axes: str, shape: Sequence[int]) -> ArrayLike:
-    """Give a label image the axes that it is known to have.
-
-    Parameters
-    ----------
-    image : Image
-        As it was read: TIFF has an order of its own, and no axes of length 1.
-    axes, shape : str, sequence of int
-        What it was written with.
-
-    Returns
-    -------
-    array of that shape
-        Lazy data stay lazy if they have that shape already.
-
-    Raises
-    ------
-    InputError
-        If it has another number of pixels.
-    """
-    data, shape = image.data, tuple(shape)
-    if image.axes == axes and tuple(data.shape) == shape:
-        return data
-    order = [image.axes.index(axis) for axis in axes if axis in image.axes]
-    if len(order) == len(image.axes) and order != sorted(order):
-        data = np.asarray(data[...]).transpose(order)
-    if tuple(data.shape) == shape:
-        return data
-    if tuple(n for n in data.shape if n > 1) != tuple(n for n in shape if n > 1):
-        raise InputError(f"expected a label image of shape {shape}, got {tuple(image.data.shape)}")
-    return np.asarray(data[...]).reshape(shape)
-
-
 def _read_labels(path: Path) -> Found:
     found = _read(path, palette=False)
     if "S" in _axes(found).letters:
@@ -199,7 +166,7 @@ def read_axes(path: Path) -> tuple[tuple[int, ...], NamedAxes] | None:
         if is_zarr(path):
             found = read_zarr(path)
             return None if found.axes is None else (tuple(found.data.shape), found.axes)
-    except (InputError, *_DAMAGE):
+    except (InputError, *DAMAGE):
         pass
     return None
 
@@ -241,7 +208,7 @@ def naming(path: Path) -> Iterator[None]:
         ) from error
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read it") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = str(error).strip() or type(error).__name__
         raise InputError(
             f"{path}: damaged, truncated, or not what its name says ({reason})"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..instances import Instances
 from ..segmenter import Category, InputError, Rules
 from .atomic import replacing
+from .images import DAMAGE
 from .npy import read_npz
 from .tile_files import pack, unpack
 
@@ -88,10 +89,7 @@ def read_objects(path: Path) -> Objects:
         return _read(read_npz(path))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (
-        *(ArithmeticError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError),
-        *(TypeError, ValueError, zipfile.BadZipFile),
-    ) as error:
+    except (*DAMAGE, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not the whole objects of a result ({error})") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -103,7 +104,10 @@ def read_tile(path: Path) -> TileResult:
         return _unpack(arrays)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, ValueError, KeyError, EOFError, TypeError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
         raise InputError(f"{path}: not the whole result of a tile ({error})") from error
 
 

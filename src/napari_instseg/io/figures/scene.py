@@ -15,7 +15,7 @@ from PIL import ImageFont
 
 from ...ops.outlines import Polygon, trace
 from ...segmenter import Category
-from ..results import object_colors
+from ..overlay import object_colors
 
 #: Red, green and blue, 0 to 255.
 Color: TypeAlias = tuple[int, int, int]

@@ -8,7 +8,8 @@ from typing import Any
 
 from ...label_set import LabelSet
 from ...segmenter import Category, InputError
-from .checks import list_of, table_of, text_of, whole
+from .checks import list_of, positive, table_of, text_of, whole
+from .planes import categories_for
 
 #: Under this name.
 KEY = "napari_instseg"
@@ -53,18 +54,22 @@ class About:
 
 def to_json(label_set: LabelSet) -> dict[str, Any]:
     """Describe a label set's image: one entry, `KEY`, with values that JSON can hold."""
-    entry = {
+    categories = [
+        {"id": c.id, "name": c.name, "is_thing": c.is_thing, "color": list(c.color)}
+        for c in categories_for(label_set)
+    ]
+    return {KEY: {**without_categories(label_set), "categories": categories}}
+
+
+def without_categories(label_set: LabelSet) -> dict[str, Any]:
+    """Describe a label set's image, for files that list categories elsewhere."""
+    return {
         "version": VERSION,
         "name": label_set.name,
         "axes": label_set.axes,
         "shape": list(label_set.shape),
         "spacing_um": dict(label_set.spacing),
-        "categories": [
-            {"id": c.id, "name": c.name, "is_thing": c.is_thing, "color": list(c.color)}
-            for c in label_set.categories
-        ],
     }
-    return {KEY: entry}
 
 
 def from_json(value: object) -> About | None:
@@ -83,12 +88,12 @@ def from_json(value: object) -> About | None:
     if not axes.endswith("YX") or len(set(axes)) != len(axes) or len(axes) != len(shape):
         raise InputError(f"{KEY}: expected axes of shape {shape}, got {axes!r:.40}")
     spacing = table_of(table.get("spacing_um"), f"{KEY}: spacing_um")
-    categories = list_of(table.get("categories"), f"{KEY}: categories")
+    categories = list_of(table.get("categories", []), f"{KEY}: categories")
     return About(
         text_of(table.get("name"), f"{KEY}: name"),
         axes,
         shape,
-        {axis: _number(size, 0, 1e12) for axis, size in spacing.items()},
+        {axis: positive(size, f"{KEY}: spacing_um") for axis, size in spacing.items()},
         tuple(_category(table_of(one, f"{KEY}: category")) for one in categories),
     )
 

@@ -110,7 +110,7 @@ def unknown_category(number: int, *, is_thing: bool = True) -> Category:
 
 
 def _color(number: int) -> tuple[float, float, float]:
-    from ..results import object_colors
+    from ..overlay import object_colors
 
     red, green, blue = (object_colors(np.array([number + 1]))[0] / 255).tolist()
     return red, green, blue

@@ -20,9 +20,9 @@ from ..images import naming
 from . import checks
 from .coded import decode, guess, listed, read_key, read_listed, write_key
 from .names import Names, inner_path, plane_suffix
-from .planes import Stack
 from .png import read_png, write_png
 from .segments import Numbering, Segment, Segments, from_segments, labels_in, recode
+from .stacks import Stack
 
 IDS, CLASSES, KEY = "_gtFine_instanceIds.png", "_gtFine_labelIds.png", "_gtFine_segments.json"
 DIVISOR = 1000

@@ -19,12 +19,11 @@ from ...label_set import LabelSet
 from ...ops.outlines import trace
 from ...ops.rle import encode
 from ...segmenter import InputError
+from .about import KEY, without_categories
 from .categories import Categories
 from .names import Names, plane_suffix
 from .planes import Found, PlaneReader
 
-#: Key under which an image says of which stack it is a plane; other programs pass over it.
-OURS = "napari_instseg"
 RLE, POLYGONS = "rle", "polygons"
 #: Ending of an image's name, where it is not known.
 IMAGE_ENDING = ".tif"
@@ -120,14 +119,8 @@ def image_entries(
                 "file_name": known or f"{stem}{suffix}{IMAGE_ENDING}",
                 "height": height,
                 "width": width,
-                OURS: {
-                    "name": label_set.name,
-                    "stack": stem,
-                    "axes": label_set.axes,
-                    "shape": list(label_set.shape),
-                    "plane": list(index),
-                    "spacing_um": dict(label_set.spacing),
-                },
+                # Of which stack it is a plane; other programs pass over it.
+                KEY: {**without_categories(label_set), "stack": stem, "plane": list(index)},
             },
             stem + suffix,
             index,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from ...ops.polygons import polygon_runs
 from ...ops.rle import decode, mask_of, window_of
 from ...segmenter import Category, InputError
 from . import checks
+from .about import KEY, About, from_json
 from .categories import read_categories, unknown_category
-from .coco import OURS
 from .names import inner_path
-from .planes import Found, Stack
+from .planes import Found
+from .stacks import Stack
 
 
 def knows(path: Path) -> bool:
@@ -95,7 +96,7 @@ class Picture:
     axes: str = "YX"
     shape: tuple[int, ...] = ()
     plane: tuple[int, ...] = ()
-    spacing: dict[str, float] = field(default_factory=dict)
+    spacing: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_images(values: object) -> dict[int, Picture]:
@@ -116,32 +117,27 @@ def read_images(values: object) -> dict[int, Picture]:
         plain = Picture(
             number, str(file), (height, width), f"image {number}", file.stem, shape=(height, width)
         )
-        found[number] = _of_stack(plain, one[OURS], what) if OURS in one else plain
+        ours = from_json(one)
+        found[number] = plain if ours is None else _of_stack(plain, ours, one[KEY], what)
     return found
 
 
-def _of_stack(plain: Picture, value: object, what: str) -> Picture:
-    """Read what we have written of a plane's stack."""
-    ours = checks.table_of(value, f"{what}.{OURS}")
-    axes = checks.text_of(ours.get("axes"), f"{what}.axes")
-    shape = tuple(
-        checks.whole(n, f"{what}.shape", 1) for n in checks.list_of(ours.get("shape"), "shape")
-    )
-    plane = tuple(checks.whole(n, "plane") for n in checks.list_of(ours.get("plane"), "plane"))
-    spacing = checks.table_of(ours.get("spacing_um", {}), "spacing_um")
-    if (
-        len(axes) != len(shape)
-        or shape[-2:] != plain.size
-        or len(plane) != len(shape) - 2
-        or any(i >= n for i, n in zip(plane, shape, strict=False))
-    ):
-        raise InputError(f"{what}: expected a plane of {plain.size} px, got {plane} of {shape}")
-    return Picture(
-        *(plain.id, plain.file_name, plain.size),
-        checks.text_of(ours.get("stack", ""), f"{what}.stack"),
-        checks.text_of(ours.get("name", plain.name), f"{what}.name"),
-        *(axes, shape, plane),
-        {axis: checks.positive(size, f"{what}.spacing_um") for axis, size in spacing.items()},
+def _of_stack(plain: Picture, ours: About, entry: dict[str, Any], what: str) -> Picture:
+    """Add what we have written of a plane's stack."""
+    shape, size = ours.shape, plain.size
+    plane = tuple(checks.whole(n, "plane") for n in checks.list_of(entry.get("plane"), "plane"))
+    outside = any(i >= n for i, n in zip(plane, shape, strict=False))
+    if shape[-2:] != size or len(plane) != len(shape) - 2 or outside:
+        raise InputError(f"{what}: expected a plane of {size} px, got {plane} of {shape}")
+    stack = checks.text_of(entry.get("stack"), f"{what}.stack")
+    return replace(
+        plain,
+        stack=stack,
+        name=ours.name,
+        axes=ours.axes,
+        shape=shape,
+        plane=plane,
+        spacing=ours.spacing,
     )
 
 

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from ...label_set import LabelSet
 from ...segmenter import Category, InputError
 from . import checks
-from .categories import Categories, read_categories, unknown_category
+from .about import KEY, from_json, to_json
+from .categories import unknown_category
 from .coco import write_json
-from .planes import Stack
 from .segments import Segment
-
-SCHEMA = "napari-instseg segments 1"
+from .stacks import Stack
 
 
 def write_key(
@@ -34,19 +33,7 @@ def write_key(
     **more
         What else is to be known.
     """
-    categories = Categories()
-    categories.add(label_set)
-    about = {
-        "schema": SCHEMA,
-        "name": label_set.name,
-        "axes": label_set.axes,
-        "shape": list(label_set.shape),
-        "spacing_um": dict(label_set.spacing),
-        **more,
-        "categories": categories.to_json(),
-        "files": list(files),
-    }
-    write_json(path, about)
+    write_json(path, {**to_json(label_set), **more, "files": list(files)})
 
 
 def listed(segments: Mapping[int, Segment]) -> list[dict[str, Any]]:
@@ -73,25 +60,14 @@ def read_key(path: Path) -> tuple[dict[str, Any], Stack, list[Category]]:
         If it is none.
     """
     key = checks.table_of(checks.read_json(path), path.name)
-    if key.get("schema") != SCHEMA:
-        raise InputError(f"{path.name}: expected schema {SCHEMA!r}, got {key.get('schema')!r:.60}")
-    name, axes = (
-        checks.text_of(key.get(name), f"{path.name}: {name}") for name in ("name", "axes")
-    )
-    sides = checks.list_of(key.get("shape"), f"{path.name}: shape")
-    spacing = checks.table_of(key.get("spacing_um", {}), f"{path.name}: spacing_um")
-    categories, _ = read_categories(key.get("categories"))
+    about = from_json(key)
+    if about is None:
+        raise InputError(f"{path.name}: expected an entry {KEY!r}")
+    known = {"name": about.name, "axes": about.axes, "shape": list(about.shape)}
     stack = Stack(
-        name,
-        axes,
-        tuple(checks.whole(n, f"{path.name}: shape", 1) for n in sides),
-        path.name,
-        {axis: checks.positive(size, "spacing_um") for axis, size in spacing.items()},
-        {"input": {"name": name, "axes": axes, "shape": sides}},
+        *(about.name, about.axes, about.shape, path.name, about.spacing, {"input": known})
     )
-    if len(axes) != len(stack.shape) or axes[-2:] != "YX":
-        raise InputError(f"{path.name}: expected axes of {stack.shape}, got {axes!r}")
-    return key, stack, sorted(categories.values(), key=lambda c: c.id)
+    return key, stack, sorted(about.categories, key=lambda c: c.id)
 
 
 def read_listed(value: object, what: str) -> dict[int, Segment]:

@@ -14,12 +14,12 @@ import numpy as np
 
 from ...label_set import LabelSet
 from ...segmenter import InputError
-from ..images import as_stack, read_label_image
+from ..images import read_label_image
 from ..labels import write_labels
 from . import checks
 from .coded import decode, guess, listed, read_key, read_listed, write_key
-from .planes import Stack
 from .segments import Numbering, Segments, from_segments, labels_in, recode
+from .stacks import Stack, as_stack
 
 ENDING, KEY = ".divisor.tif", ".divisor.json"
 #: The usual one, where there are not more objects of a category.

@@ -19,8 +19,9 @@ from . import about as image_about
 from .about import About
 from .checks import LARGEST_MASKS, check_size, read_json, share, text_of, whole
 from .names import file_stem, inner_path, plane_suffix
-from .planes import Found, PlaneReader, Stack, categories_for
+from .planes import Found, PlaneReader, categories_for
 from .shapes import with_columns
+from .stacks import Stack
 from .tables import escape, read_csv
 
 #: The list, and what is said of the image.

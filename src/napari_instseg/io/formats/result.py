@@ -18,7 +18,7 @@ from ...ops.lazy import LazyLabels
 from ...ops.rendering import rows_of
 from ...segmenter import InputError
 from ...settings import FORMATS, OUTPUTS, TIFF
-from ..images import as_stack, is_image, naming, read_label_image
+from ..images import is_image, naming, read_label_image
 from ..objects import OBJECTS, Objects, read_objects, write_objects
 from ..results import (
     RECIPE,
@@ -33,6 +33,7 @@ from ..results import (
 )
 from . import checks
 from .names import Names
+from .stacks import as_stack
 
 INSTANCES, SEMANTIC, PANOPTIC = OUTPUTS
 

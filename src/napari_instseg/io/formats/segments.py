@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ...label_set import LabelSet, categories_of
 from ...ops.extents import find_extents
 from ...segmenter import Category, InputError
-from .planes import SURE, Stack, categories_for
+from .planes import SURE, categories_for
+from .stacks import Stack
 
 
 @dataclass(frozen=True, slots=True)
