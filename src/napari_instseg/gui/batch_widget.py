@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSplitter, QVBoxLayout, QWi
 
 from ..batch.jobs import REPLACE, tally
 from ..batch.record import Record
-from ..batch.status import DONE, FAILED, SKIPPED, WAITING
+from ..batch.status import SKIPPED, WAITING
 from ..io.images import is_image
 from ..models.entry import ModelEntry
 from ..progress import how_many
@@ -24,6 +24,7 @@ from ..snippets import batch_command, batch_python
 from . import batch_open
 from .batch_form import BatchForm
 from .batch_table import BatchModel, BatchView, message
+from .batch_text import listed, summary
 from .batch_worker import BatchWorker, Listing, Outcome, Request, look
 from .form_rows import DOCK_WIDTH, scrolling
 from .run_dock import RunDock
@@ -138,7 +139,7 @@ class BatchWidget(RunDock):
         self.table.set_jobs(listing.jobs)
         self.form.show_sample(listing.sample)
         self._record = None if self.form.texts() else listing.record
-        self.status.setText(_listed(listing))
+        self.status.setText(listed(listing))
         if self._record is not None:
             count = how_many(len(self._record.paths), "image")
             self.go_on_button.setText(f"Go on with the {count} begun in this folder")
@@ -258,7 +259,7 @@ class BatchWidget(RunDock):
         self.table.set_jobs(result.jobs)
         if result.device:
             self.form.more.show_device(result.device)
-        self.status.setText(breakable(_summary(result)))
+        self.status.setText(breakable(summary(result)))
         failures = [f"{job.path.name}: {message(job)}" for job in result.jobs if job.error]
         if len(failures) > FEW:
             failures[FEW:] = [f"{len(failures) - FEW} more failed: see the table"]
@@ -315,32 +316,3 @@ def _with_folders(text: str) -> str:
     """Turn a folder into the pattern for all that is in it, and in the folders in it."""
     path = Path(text)
     return str(Path(glob.escape(text)) / "**") if path.is_dir() and not is_image(path) else text
-
-
-def _listed(listing: Listing) -> str:
-    """Say what there is to do."""
-    jobs = listing.jobs
-    if not jobs:
-        return ""
-    before = tally(jobs)(SKIPPED)
-    text = how_many(len(jobs), "image")
-    if before:
-        rest = len(jobs) - before
-        text += f", {before} of them finished in this folder: "
-        text += f"Go on does the other {rest}" if rest else "nothing is left to do"
-    if listing.left_out:
-        text += f" ({how_many(listing.left_out, 'result')} of earlier runs left out)"
-    return f"{text}."
-
-
-def _summary(outcome: Outcome) -> str:
-    """Say what has become of a batch."""
-    count, jobs = tally(outcome.jobs), outcome.jobs
-    parts = [f"{count(DONE)} of {how_many(len(jobs), 'image')} done"]
-    if count(SKIPPED):
-        parts.append(f"{count(SKIPPED)} before")
-    if count(FAILED):
-        parts.append(f"{count(FAILED)} failed")
-    parts.append(how_many(sum(job.count for job in jobs), "object"))
-    parts.append(f"{outcome.seconds:.1f}\u00a0s")
-    return " · ".join([*parts, *filter(None, [outcome.device])])

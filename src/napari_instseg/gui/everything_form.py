@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
-from math import inf
 from typing import Any
 
 import napari.layers
@@ -19,7 +17,6 @@ from ..prompting.everything_settings import EXACT, FAST, KEPT, EverythingSetting
 from ..prompting.refine_settings import BOX, BOX_AND_POINT, MASK, RefineSettings
 from ..segmenter import InputError
 from ..settings import Settings
-from ..snippets import Everything
 from .everything_worker import Detector, Source
 from .fields import Choice, LayerChoice, OutputBoxes
 from .form_rows import add_row, new_form, show_row
@@ -184,45 +181,6 @@ class EverythingForm(QWidget):
             region or (slice(0, height), slice(0, width)),
         )
         return read_layer(self._viewer, layer, image, self.objects.layer(), part)
-
-    def described(self) -> Everything:
-        """Return what a run would do, to be written as text.
-
-        Raises
-        ------
-        InputError
-            If choices do not fit together.
-        """
-        image, settings = self.image(), self.settings()
-        plane, region = self.part(image)
-        limits, usual = (
-            self.limits.value(),
-            EverythingSettings.for_model(self.model.entry().habits, {}),
-        )
-        asked: EverythingSettings | Settings | str
-        if self.kind() == LAYER:
-            layer = self.objects.layer()
-            if not isinstance(layer, napari.layers.Labels):
-                raise InputError("expected a Labels layer: only its objects can be written as text")
-            asked = f"viewer.layers[{layer.name!r}].data"
-        else:
-            source = self.prompts(image, plane, region)
-            asked = source.settings if isinstance(source, Detector) else usual
-            if isinstance(source, EverythingSettings):
-                asked = replace(
-                    source,
-                    min_area=limits.min_area,
-                    max_area=None if limits.max_area == inf else limits.max_area,
-                )
-        return Everything(
-            settings.model,
-            {**self.more.values(), "outputs": settings.outputs},
-            asked,
-            usual,
-            self.refine_settings(),
-            None if plane is None or not plane else (plane,),
-            region,
-        )
 
     def refine_settings(self) -> RefineSettings:
         """Return how objects become prompts."""

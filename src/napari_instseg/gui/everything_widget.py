@@ -21,6 +21,7 @@ from ..segmenter import InputError, ModelError
 from ..snippets import Source, everything_command, everything_python
 from .copying import source_of
 from .everything_form import EverythingForm
+from .everything_text import described
 from .everything_worker import Detector, EverythingJob, EverythingWorker
 from .form_rows import fill_dock
 from .found import Found, Limits
@@ -129,10 +130,10 @@ class EverythingWidget(RunDock):
         return source_of(layer, image, self.form.more.level())
 
     def _python(self) -> str:
-        return everything_python(self._source(), self.form.described())
+        return everything_python(self._source(), described(self.form))
 
     def _command(self) -> str:
-        return everything_command(self._source(), self.form.described())
+        return everything_command(self._source(), described(self.form))
 
     def _start(self) -> None:
         self._request = self._prepare()

@@ -1,0 +1,91 @@
+"""Whether an image and a model are those of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..inputs import as_image
+from ..ops.axes import Image
+from ..provenance import versions
+from ..result import describe_input
+from ..segmenter import ModelError
+
+
+def image_for(recipe: Mapping[str, Any], image: Any, axes: str | None = None) -> Image:
+    """Read an image as a recipe has it: with its axes, if they fit, and its pixel sizes.
+
+    Parameters
+    ----------
+    recipe : mapping
+    image, axes
+        See `replay`.
+    """
+    found = as_image(image, axes)
+    then = recipe.get("input")
+    if isinstance(image, Image) or not isinstance(then, Mapping):
+        return found
+    known = str(then.get("axes", ""))
+    if axes is None and then.get("shape") == list(found.data.shape) and known != found.axes:
+        found = replace(found, axes=known, sources={})
+    sizes = then.get("spacing_um") or {}
+    known_sizes = {axis: size for axis, size in sizes.items() if axis in found.axes}
+    return replace(found, spacing={**found.spacing, **known_sizes})
+
+
+def different(recipe: Mapping[str, Any], image: Image) -> list[str]:
+    """Say in what an image differs from that of a recipe; older recipes know less of it."""
+    then, now = recipe.get("input"), describe_input(image)
+    if not isinstance(then, Mapping):
+        return []
+    found = [
+        f"{key}: expected {then[key]}, got {now[key]}"
+        for key in ("shape", "dtype", "axes")
+        if key in then and then[key] != now[key]
+    ]
+    digest = then.get("sample_sha256")
+    if not found and digest and digest != now["sample_sha256"]:
+        short = str(digest)[:12], now["sample_sha256"][:12]
+        found = [f"its pixels: expected a sample with SHA-256 {short[0]}..., got {short[1]}..."]
+    return found
+
+
+def check_model(then: object, now: Mapping[str, str]) -> None:
+    """Check that a model is that of a recipe.
+
+    Raises
+    ------
+    ModelError
+        If its weights, or its config, are others; names both.
+    """
+    if not isinstance(then, Mapping):
+        return
+    for key, what in (("sha256", "weights"), ("config_sha256", "config")):
+        wanted, found = then.get(key), now.get(key)
+        if wanted and wanted != found:
+            raise ModelError(
+                f"the model {now.get('name')!r}: expected the {what} of the recipe "
+                f"({then.get('file', '')}, SHA-256 {wanted[:12]}...), got others "
+                f"({now.get('file', '')}, SHA-256 {(found or 'unknown')[:12]}...); run its "
+                "settings with segment(recipe=...), or --recipe, if that is what you want"
+            )
+
+
+def unlike(recipe: Mapping[str, Any]) -> list[str]:
+    """What else may make a difference."""
+    notes, then, now = [], recipe.get("versions"), versions()
+    if isinstance(then, Mapping):
+        others = [
+            f"{name} {then[name]} (now {now.get(name, 'not there')})"
+            for name in then
+            if then[name] != now.get(name)
+        ]
+        if others:
+            notes.append(f"made with other versions, so labels may differ: {', '.join(others)}")
+    told = recipe.get("input")
+    if not (isinstance(told, Mapping) and told.get("sample_sha256")):
+        notes.append("an older recipe, which does not say by which pixels the image is known")
+    if recipe.get("complete") is False:
+        notes.append("the run was stopped before its end; now it is done to the end")
+    return notes
