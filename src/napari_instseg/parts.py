@@ -14,8 +14,6 @@ from .segmenter import InputError
 
 #: Rows and columns, half-open, px.
 Region: TypeAlias = tuple[slice, slice]
-#: In a recipe, what the image is that `VIEW` is a part of.
-WHOLE = "view_of"
 
 
 def cut_to(
