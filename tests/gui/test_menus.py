@@ -107,8 +107,8 @@ def test_all_that_the_manifest_contributes() -> None:
     docks = [widget.command for widget in found.widgets or ()]
     assert docks == list(commands)[:7]
     assert [sample.command for sample in found.sample_data or ()] == list(commands)[8:10]  # type: ignore[union-attr]
-    assert {reader.command for reader in found.readers or ()} == {*list(commands)[10:12]}
-    assert {writer.command for writer in found.writers or ()} == {"napari-instseg.write_labels"}
+    assert [reader.command for reader in found.readers or ()] == list(commands)[10:12]
+    assert {writer.command for writer in found.writers or ()} == {*list(commands)[12:]}
     menus = {menu: [item.command for item in items] for menu, items in (found.menus or {}).items()}  # type: ignore[union-attr]
     assert menus == {
         "napari/layers/segment": [*list(commands)[:5], "napari-instseg.segment_active"],
