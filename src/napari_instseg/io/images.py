@@ -29,10 +29,11 @@ __all__ = ["IMAGE_SUFFIXES", "is_image", "read_image", "read_labels", "stem_of",
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
 #: Held while the filters of warnings are changed.
 _FILTERS = threading.Lock()
-#: What readers raise for damaged files; imagecodecs' errors are RuntimeErrors, tifffile's and
-#: Zarr's are ValueErrors.
+#: What readers raise for damaged files; imagecodecs' errors are RuntimeErrors, tifffile's are
+#: ValueErrors or failed assertions, Zarr's are ValueErrors.
 DAMAGE = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     LookupError,
