@@ -83,7 +83,7 @@ def some_edit(data: st.DataObject, editor: Editor) -> tuple[str, dict[str, Any]]
     start, stop = data.draw(corners)
     sizes = np.subtract(stop, start)
     pixels = st.lists(
-        st.sampled_from([KEEP, 0, *ids, labels.table["index"].max() + 1, 40]),
+        st.sampled_from([KEEP, 0, *ids, editor.next_id, 40]),
         min_size=int(sizes.prod()),
         max_size=int(sizes.prod()),
     )
