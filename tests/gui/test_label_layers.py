@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import napari.layers
 import numpy as np
+import pandas as pd
 import pytest
 from gui.fakes import result_of, squares
 from helpers import draw
@@ -16,6 +18,8 @@ import napari_instseg
 from napari_instseg import InputError
 from napari_instseg.gui.label_layers import label_set_of
 from napari_instseg.gui.layers import add_segmentation, image_from_layer
+from napari_instseg.gui.links import RECIPE_KEY, link_of, set_link
+from napari_instseg.gui.stored_layers import _give_way
 
 LABELS = ndimage.label(squares())[0].astype(np.int32)
 
@@ -59,3 +63,30 @@ def test_a_layer_is_exported_as_it_is_seen(tmp_path: Path) -> None:
     found = napari_instseg.read_labels(tmp_path / "a.json")
     assert (found.name, found.table["index"].tolist()) == ("drawn", [1, 3, 7])
     np.testing.assert_array_equal(found.instances, layer.data)
+
+
+def test_of_stuff_alone_there_is_a_category_to_draw() -> None:
+    viewer = ViewerModel()
+    rows = {"index": [1], "category_id": [4], "category": ["sky"], "is_thing": [False]}
+    table = pd.DataFrame({**rows, "score": [1.0], "area": [9], "source": ["model"]})
+    layer = viewer.add_labels(np.zeros((4, 4), np.int32), features=table)
+    found = label_set_of(viewer, layer)
+    assert [(c.id, c.name, c.is_thing) for c in found.categories] == [
+        (4, "sky", False),
+        (5, "object", True),
+    ]
+
+
+def test_corrected_layers_are_left_to_their_user() -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros(LABELS.shape, np.uint8))
+    result = result_of(image_from_layer(layer), LABELS)
+    mine = add_segmentation(viewer, result, layer)[0]
+    link = link_of(mine)
+    assert link is not None
+    # As the Review dock leaves it.
+    set_link(mine, replace(link, written=None))
+    mine.metadata = {**mine.metadata, RECIPE_KEY: {"edits": [{"edit": "delete", "ids": [1]}]}}
+    _give_way(viewer, link)
+    assert mine in viewer.layers
+    assert link_of(mine) is None

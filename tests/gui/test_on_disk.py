@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,13 @@ import pytest
 
 from napari_instseg.file_run import run_folder
 from napari_instseg.gui import on_disk
-from napari_instseg.gui.on_disk import Unfinished, find_unfinished, folder_of, is_large
+from napari_instseg.gui.on_disk import (
+    Unfinished,
+    find_unfinished,
+    folder_of,
+    free_folder,
+    is_large,
+)
 from napari_instseg.io.run_folder import RunFolder
 from napari_instseg.ops.axes import Image
 from napari_instseg.settings import Settings
@@ -77,3 +84,17 @@ def test_unfinished_runs_are_found_without_reading_pixels(tmp_path: Path) -> Non
     about = run_folder(tmp_path / "day_1_a-3", "day_1_a") / "run.json"
     about.write_text("{")
     assert find_unfinished(tmp_path, image, settings) == Unfinished(2, differing)
+
+
+def test_what_was_corrected_is_never_written_over(tmp_path: Path) -> None:
+    image = Image(np.zeros((8, 8), np.uint8), "YX", name="slide")
+    usual = folder_of(tmp_path, image)
+    assert free_folder(tmp_path, image) == usual
+    usual.mkdir()
+    recipe = usual / "slide_recipe.json"
+    recipe.write_text(json.dumps({"settings": {}, "edits": []}))
+    assert free_folder(tmp_path, image) == usual
+    recipe.write_text(json.dumps({"settings": {}, "edits": [{"edit": "delete", "ids": [1]}]}))
+    assert free_folder(tmp_path, image).name == f"{usual.name}-2"
+    recipe.write_text("{")
+    assert free_folder(tmp_path, image) == usual

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import napari.layers
 import napari.viewer
 import pandas as pd
 
-from ..label_set import COLUMNS, LabelSet, categories_in
-from ..segmenter import InputError
+from ..label_set import COLUMNS, OBJECT, LabelSet, categories_in
+from ..segmenter import Category, InputError
 from ..settings import OUTPUTS
 from .axes import layer_axes
 from .geometry import level_shape
@@ -66,13 +67,20 @@ def label_set_of(
         labels,
         axes,
         table,
-        categories_in(table),
+        _with_a_thing(categories_in(table)),
         layer.name,
         spacing,
         **others,
         ground=_ground(layer, letters),
         recipe=dict(layer.metadata.get(RECIPE_KEY, {})),
     )
+
+
+def _with_a_thing(known: tuple[Category, ...]) -> tuple[Category, ...]:
+    """Categories with one for what a user may draw."""
+    if any(category.is_thing for category in known):
+        return known
+    return (*known, replace(OBJECT, id=max((c.id for c in known), default=0) + 1))
 
 
 def outputs_of(

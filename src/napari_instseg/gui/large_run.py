@@ -12,7 +12,7 @@ from ..ops.preview import Preview
 from ..progress import Progress
 from ..result import Result
 from ..settings import ZARR
-from .on_disk import folder_of, stem_of_image
+from .on_disk import free_folder, stem_of_image
 from .tasks import CancelledError
 from .worker import Job, ModelHolder, SegmentWorker
 
@@ -81,7 +81,7 @@ class LargeWorker(SegmentWorker):
         from ..file_run import FileRun
 
         job = self._job
-        folder, stem = folder_of(job.root, job.image), stem_of_image(job.image)
+        folder, stem = free_folder(job.root, job.image), stem_of_image(job.image)
         with FileRun(
             job.image,
             model,

@@ -112,6 +112,11 @@ def edited(layer: napari.layers.Layer) -> bool:
     return not np.array_equal(layer.data, link.written)
 
 
+def corrected(layer: napari.layers.Layer) -> bool:
+    """Whether the layer's recipe has corrections: a user's work, whatever the data."""
+    return bool(layer.metadata.get(RECIPE_KEY, {}).get("edits"))
+
+
 def find(viewer: napari.viewer.Viewer, wanted: Link) -> napari.layers.Layer | None:
     """Return our layer for the same output, part and maker of an image layer."""
     for layer, link in _ours(viewer, wanted.source):

@@ -65,6 +65,26 @@ def folder_of(root: Path, image: Image) -> Path:
     return root / f"{stem_of_image(image)}-{image.sample_sha256[:8]}"
 
 
+def free_folder(root: Path, image: Image) -> Path:
+    """Name a folder for an image's next result: the usual one, unless what is there was corrected.
+
+    A user's corrections are never written over: then it is the usual name and a number.
+    """
+    usual = folder_of(root, image)
+    folder, number = usual, 1
+    while any(_corrected(recipe) for recipe in folder.glob("*recipe.json")):
+        number += 1
+        folder = usual.with_name(f"{usual.name}-{number}")
+    return folder
+
+
+def _corrected(recipe: Path) -> bool:
+    try:
+        return bool(json.loads(recipe.read_text(encoding="utf-8")).get("edits"))
+    except (OSError, ValueError, AttributeError):
+        return False  # No recipe of ours: a run says so.
+
+
 @dataclass(frozen=True, slots=True)
 class Unfinished:
     """A run that was stopped.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import napari.layers
 import napari.viewer
+import numpy as np
 
 from ..settings import OUTPUTS
 from .geometry import Origin, Placement
 from .large_run import SavedRun
-from .links import FILE_KEY, Link, edited, find, hide_others, link_of, set_link, untie
+from .links import FILE_KEY, Link, corrected, edited, find, hide_others, link_of, set_link, untie
 from .results import OPACITY, describe_labels
 
 
@@ -62,7 +63,9 @@ def _give_way(viewer: napari.viewer.Viewer, wanted: Link) -> None:
     link = None if layer is None else link_of(layer)
     if layer is None or link is None:
         return
-    if link.written is None or not edited(layer):
+    # Of labels on disk nothing is remembered as written.
+    lazy = not isinstance(layer.data, np.ndarray)
+    if not corrected(layer) and (lazy or not edited(layer)):
         viewer.layers.remove(layer)
     else:
         untie(layer)

@@ -58,14 +58,15 @@ class ArrayStore:
     Raises
     ------
     InputError
-        If it is read-only.
+        If it is read-only, or has numbers beyond int32.
     """
 
     def __init__(self, array: NDArray[Any]) -> None:
         if not array.flags.writeable:
             raise InputError("expected label images that can be written to, got read-only ones")
+        _check(array)
         self.array: NDArray[Any] = array
-        self.largest = 1 if array.dtype.kind == "b" else int(np.iinfo(array.dtype).max)
+        self.largest = _largest(array.dtype)
 
     def read(self, box: Box) -> NDArray[np.int32]:
         """Read a box."""
@@ -104,12 +105,14 @@ class ZarrStore:
         if root is None:
             raise InputError("expected a Zarr array in a folder, to edit it there")
         self.array: Any = zarr.open_array(Path(root, array.path), mode="r+")
-        self.largest = int(np.iinfo(self.array.dtype).max)
+        self.largest = _largest(self.array.dtype)
         self._group, self._levels = _pyramid(Path(root, array.path), self.array)
 
     def read(self, box: Box) -> NDArray[np.int32]:
         """Read a box."""
-        return np.array(self.array[_slices(box)], np.int32)
+        part = np.asarray(self.array[_slices(box)])
+        _check(part)
+        return np.array(part, np.int32)
 
     def write(self, box: Box, labels: NDArray[np.int32]) -> None:
         """Write a box, at all levels."""
@@ -169,18 +172,43 @@ def copy_to_memory(array: ArrayLike) -> ArrayStore:
             f"labels of shape {tuple(array.shape)} take {size / 2**30:.0f} GiB: edit them where "
             "they are, in OME-Zarr (in_place=True)"
         )
-    return ArrayStore(np.array(array[...], np.int32))
+    whole = np.asarray(array[...])
+    _check(whole)
+    return ArrayStore(np.array(whole, np.int32))
+
+
+def _largest(dtype: Any) -> int:
+    """The largest label of a type, as far as edits go."""
+    if np.dtype(dtype).kind == "b":
+        return 1
+    return min(int(np.iinfo(dtype).max), int(np.iinfo(np.int32).max))
+
+
+def _check(labels: NDArray[Any]) -> None:
+    """Refuse numbers that would become others."""
+    most = int(np.iinfo(np.int32).max)
+    if labels.dtype.kind == "b" or not labels.size or np.iinfo(labels.dtype).max <= most:
+        return
+    if int(labels.max()) > most or int(labels.min()) < 0:
+        raise InputError(
+            f"expected labels from 0 to {most}, got {labels.min()} to {labels.max()}: number the "
+            "objects anew, as with skimage.segmentation.relabel_sequential"
+        )
 
 
 def _pyramid(folder: Path, array: Any) -> tuple[Any, list[Any]]:
-    """The label image in OME-Zarr 0.5 that an array is level 0 of, and its coarser levels."""
+    """The label image in OME-Zarr that an array is level 0 of, and its coarser levels.
+
+    The group only if it is of version 0.5: properties of earlier ones are left alone.
+    """
     import zarr
 
     try:
         group = zarr.open_group(folder.parent, mode="r+")
     except (FileNotFoundError, zarr.errors.GroupNotFoundError):
         return None, []
-    ome = group.attrs.get("ome")
+    # Up to 0.4 it is at the top.
+    ome = group.attrs.get("ome", dict(group.attrs))
     if not isinstance(ome, dict) or not ome.get("multiscales"):
         return None, []
     names = [level["path"] for level in ome["multiscales"][0]["datasets"]]
@@ -195,7 +223,8 @@ def _pyramid(folder: Path, array: Any) -> tuple[Any, list[Any]]:
                 f"{folder.parent}: expected levels that halve Y and X, got one of shape "
                 f"{level.shape} instead of {shape}"
             )
-    return (group if ngff.IMAGE_LABEL in ome else None), levels
+    described = "ome" in group.attrs and ngff.IMAGE_LABEL in ome
+    return (group if described else None), levels
 
 
 def _write_chunks(array: Any, box: Box, labels: NDArray[Any]) -> None:

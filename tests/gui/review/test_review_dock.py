@@ -16,6 +16,7 @@ from gui.review.objects import LABELS
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtWidgets import QApplication
 
+from napari_instseg import InputError
 from napari_instseg.gui.review.highlight import NAME
 from napari_instseg.gui.review.widget import NO_LAYER, NO_OBJECTS, ReviewWidget
 
@@ -410,3 +411,55 @@ def test_closing_shows_all_and_gives_the_canvas_back(
     assert (np.array(layer._slice.image.view) != 0).sum() == (LABELS > 0).sum()
     assert len(viewer.mouse_drag_callbacks) == len(callbacks) - 1
     assert not layer.keymap
+
+
+def test_strokes_of_before_stay_and_are_no_edits(
+    viewer: napari.Viewer, review: ReviewWidget, qtbot: Any
+) -> None:
+    layer = viewer.add_labels(LABELS.copy(), name="painted")
+    review.sessions.end_all()
+    layer.data_setitem(np.nonzero(LABELS == 2), 0)
+    review.sessions.choose()
+    review.session.apply("delete", ids=[1])
+    assert not np.isin(layer.data, [1, 2]).any()
+    assert [edit["edit"] for edit in review.session.editor.edits] == ["delete"]
+
+
+def test_an_edit_that_ends_after_its_session_changes_no_layer(
+    viewer: napari.Viewer, review: ReviewWidget
+) -> None:
+    layer = viewer.add_labels(LABELS.copy(), name="painted")
+    viewer.layers.selection.active = layer
+    review.sessions.choose()
+    session = review.session
+    work = session.begin("delete", ids=[1])
+    layer.data = np.where(LABELS == 3, 3, 0)
+    session.close()
+    before = layer.features.copy()
+    session.end("delete", work(lambda progress: None))
+    assert layer.features.equals(before)
+    review.sessions._by_layer.clear()
+    review.sessions.current = None
+
+
+def test_all_layers_are_removed_with_an_object_chosen(
+    viewer: napari.Viewer, review: ReviewWidget, qtbot: Any
+) -> None:
+    for name in ("one", "two", "three"):
+        viewer.add_labels(LABELS.copy(), name=name)
+    review.session.select([3])
+    assert NAME in viewer.layers
+    viewer.layers.select_all()
+    viewer.layers.remove_selected()
+    qtbot.waitUntil(lambda: not len(viewer.layers), timeout=WAIT)
+
+
+def test_several_levels_in_memory_are_not_corrected(
+    viewer: napari.Viewer, review: ReviewWidget
+) -> None:
+    layer = viewer.add_labels([LABELS.copy(), LABELS[::2, ::2].copy()], multiscale=True)
+    viewer.layers.selection.active = layer
+    review.sessions.choose()
+    with pytest.raises(InputError, match="several levels in memory"):
+        review.session.apply("delete", ids=[1])
+    assert (layer.data[0] == LABELS).all()

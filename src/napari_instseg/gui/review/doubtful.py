@@ -126,6 +126,9 @@ class DoubtfulPanel(QWidget):
     def _refresh(self, change: Any = None) -> None:
         """List what is doubtful now; pictures that are known stay."""
         if not self.isVisible():
+            # Keys may come before it is seen again.
+            with QSignalBlocker(self.pictures):
+                self.pictures.clear()
             return
         session = self.session
         labels = np.zeros(0, np.int64) if session is None else doubtful(session.labels.table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 import napari.layers
 import napari.viewer
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from napari.utils.transforms.transform_utils import compose_linear_matrix
 from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
 
 from ...label_set import LabelSet
 from ..links import add_temporary
@@ -123,6 +125,16 @@ class Highlight:
 
     def remove(self) -> None:
         """Take the layer away."""
-        if self.layer is not None:
-            self._viewer.layers.remove(self.layer)
-        self._layer = None
+        gone, self._layer = self.layer, None
+        if gone is None:
+            return
+        if self._source in self._viewer.layers:
+            self._viewer.layers.remove(gone)
+        else:
+            # napari is removing layers, and may be about to remove this one, too.
+            QTimer.singleShot(0, partial(_remove, self._viewer, gone))
+
+
+def _remove(viewer: napari.viewer.Viewer, layer: napari.layers.Layer) -> None:
+    if layer in viewer.layers:
+        viewer.layers.remove(layer)

@@ -10,6 +10,7 @@ import pandas as pd
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
+from ...editing import Change
 from ...label_set import LabelSet
 from ...models.entry import Report
 from ...ops.axes import Image
@@ -107,12 +108,24 @@ class MeasurePanel(QWidget):
         except InstsegError as error:
             notify(error)
             return
-        work = _work(session.labels, images)
-        self.task.start("measuring", work, lambda found: self._take(session, found))
+        work, changed = _work(session.labels, images), set[int]()
+
+        def note(change: Change) -> None:
+            changed.update(change.ids)
+
+        def end() -> None:
+            self.task.ended.disconnect(end)
+            session.changed.disconnect(note)
+
+        session.changed.connect(note)
+        self.task.ended.connect(end)
+        self.task.start("measuring", work, lambda found: self._take(session, found, changed))
         self._show_state()
 
-    def _take(self, session: ReviewSession, found: pd.DataFrame) -> None:
-        session.set_measured(one_row_each(found, session.labels.table))
+    def _take(self, session: ReviewSession, found: pd.DataFrame, changed: set[int]) -> None:
+        # What was corrected meanwhile has other pixels now.
+        kept = found[~found["index"].isin(changed)]
+        session.set_measured(one_row_each(kept, session.labels.table))
         self.task.say("\n".join(found.attrs.get("notes", ())))
 
     def _show_state(self) -> None:

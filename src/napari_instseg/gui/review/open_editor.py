@@ -73,6 +73,11 @@ def open_editor(labels: LabelSet, layers: Mapping[str, napari.layers.Labels]) ->
 
 
 def _editable(array: Any, layer: napari.layers.Labels) -> Any:
+    if isinstance(array, np.ndarray) and layer.multiscale:
+        raise InputError(
+            f"{layer.name!r} has several levels in memory, which would no longer show the same: "
+            "correct a layer with its finest level alone"
+        )
     if isinstance(array, np.ndarray) or array is None:
         return array
     file = file_of(layer)

@@ -84,7 +84,7 @@ class ReviewSession(QObject):
         self._hiders = [
             Hider(self.layers[o]) for o in ("instances", "panoptic") if o in self.layers
         ]
-        self._writing = self._busy = False
+        self._writing = self._busy = self._closed = False
         self._events = (layer.events.data, layer.events.features)
         for event in self._events:
             event.connect(self._hear)
@@ -152,12 +152,15 @@ class ReviewSession(QObject):
         """
         self._strokes.take()
         self._set_busy(True)
+        # Sliders must leave the pixels alone meanwhile.
+        self._keep_from_runs()
         return lambda report: self.editor.apply(name, report, **parameters)
 
     def end(self, name: str, change: Change | None) -> None:
         """Show what an edit did that was begun; None: it was not made."""
         self._set_busy(False)
-        self._take(change, name)
+        if not self._closed:
+            self._take(change, name)
 
     def _set_busy(self, busy: bool) -> None:
         self._busy = busy
@@ -198,6 +201,7 @@ class ReviewSession(QObject):
             for output, layer in self.layers.items():
                 if layer in self.viewer.layers:
                     self._write(output, layer, change)
+            self._keep_from_runs()
         finally:
             self._writing = False
         if name not in OF_THE_TABLE:
@@ -220,10 +224,13 @@ class ReviewSession(QObject):
                 read_anew(layer)
         layer.features = rows_of(self.labels.table, output)
         layer.metadata = {**layer.metadata, RECIPE_KEY: dict(self.labels.recipe)}
-        link = link_of(layer)
-        if link is not None and link.written is not None:
-            # No longer as a run wrote it, even if no pixel changed.
-            set_link(layer, replace(link, written=None))
+
+    def _keep_from_runs(self) -> None:
+        """Say that the layers are no longer as a run wrote them, even if no pixel changed."""
+        for layer in self.layers.values():
+            link = link_of(layer)
+            if link is not None and link.written is not None:
+                set_link(layer, replace(link, written=None))
 
     # ----------------------------------------------------------------------------- selection
 
@@ -290,6 +297,7 @@ class ReviewSession(QObject):
 
     def close(self) -> None:
         """Show all objects, and let go of the layers."""
+        self._closed = True
         self._strokes.close()
         for event in self._events:
             event.disconnect(self._hear)

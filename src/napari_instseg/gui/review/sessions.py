@@ -18,6 +18,7 @@ from ..label_layers import label_set_of, outputs_of
 from ..task_row import TaskRow, notify
 from .open_editor import is_quick, read_layer
 from .session import ReviewSession
+from .strokes import forget_strokes
 
 
 class Sessions(QObject):
@@ -92,6 +93,8 @@ class Sessions(QObject):
     def _begin(self, layer: napari.layers.Labels, read: tuple[LabelSet, Editor | None]) -> None:
         if layer not in self._viewer.layers:
             return
+        # What was painted before is in the labels that were read: it is no edit of this session.
+        forget_strokes(outputs_of(self._viewer, layer).values())
         session = ReviewSession(self._viewer, layer, *read)
         session.setParent(self)
         session.outdated.connect(self._hear)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import napari.layers
@@ -89,6 +89,12 @@ class Strokes(QObject):
             session.layer.selected_label = session.editor.next_id
         edit = Paint.of(origin, np.where(new == old, np.int32(KEEP), new))
         session.apply(edit.NAME, **edit.to_json())
+
+
+def forget_strokes(layers: Iterable[napari.layers.Labels]) -> None:
+    """Let napari's own undo begin anew."""
+    for layer in layers:
+        layer._reset_history()
 
 
 Stroke = tuple[tuple[int, ...], NDArray[Any], NDArray[Any]]
