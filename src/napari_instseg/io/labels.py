@@ -63,6 +63,11 @@ def write_labels(
     data = np.ascontiguousarray(labels, dtype=np.uint32 if wide else np.uint16)
     huge = data.nbytes > 2**32 - 2**25
     options = _pixel_size(dict(spacing or {}), axes, ome=known and (wide or huge))
+    if known and not wide and not huge and data.shape[-1] == 1:
+        # A last axis of one pixel would be taken for samples.
+        sizes = dict(zip(axes, data.shape, strict=True))
+        data = data.reshape([*(sizes.get(axis, 1) for axis in STANDARD_AXES), 1])
+        options["metadata"]["axes"] = f"{STANDARD_AXES}S"
     with replacing(path) as partial:
         tifffile.imwrite(
             partial,
