@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ import tifffile
 from formats.label_sets import (
     CELL,
     LABELS,
+    crowd,
+    nested,
     overlapping,
     plain,
     random_result,
@@ -19,6 +22,7 @@ from formats.label_sets import (
     stack,
     with_stuff,
 )
+from helpers import draw
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -273,3 +277,48 @@ def test_options_that_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.json: no such file"):
         read_labels(tmp_path / "b.json")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("a.zip", "imagej-roi"), ("a.geojson", "geojson"), ("a", "masks"), ("a.json", "detectron2")],
+)
+def test_a_crowd_stays_below_its_objects(tmp_path: Path, name: str, format: str) -> None:
+    export(crowd(), tmp_path / name, format)
+    after = read_labels(tmp_path / name, format)
+    labels, counts = np.unique(after.read("instances"), return_counts=True)
+    assert dict(zip(labels.tolist(), counts.tolist(), strict=True)) == {1: 391, 2: 9}
+    assert after.table["iscrowd"].tolist() == [True, False]
+    # Where there is none, no column says so.
+    export(plain(), tmp_path / f"b{name}", format)
+    assert "iscrowd" not in read_labels(tmp_path / f"b{name}", format).table
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.geojson"])
+def test_an_object_that_is_hidden_altogether(tmp_path: Path, name: str) -> None:
+    export(nested(), tmp_path / name)
+    after = read_labels(tmp_path / name)
+    assert after.table[["index", "area", "hidden_area"]].to_numpy().tolist() == [
+        [1, 25, 0],
+        [2, 0, 4],
+    ]
+
+
+def test_an_object_without_a_score_as_a_roi(tmp_path: Path) -> None:
+    before = plain()
+    unknown = before.table.assign(score=np.float32("nan"))
+    export(replace(before, table=unknown), tmp_path / "a.zip")
+    same(before, read_labels(tmp_path / "a.zip"))
+
+
+@pytest.mark.parametrize(("label", "labels"), [(2**31 - 1, [1, 2]), (2**31 - 2, None)])
+def test_the_largest_labels_of_coco(tmp_path: Path, label: int, labels: list[int] | None) -> None:
+    export(plain(draw("A.B")), tmp_path / "a.json")
+    values = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    values["annotations"][0]["instance_id"] = label
+    (tmp_path / "a.json").write_text(json.dumps(values), "utf-8")
+    assert read_labels(tmp_path / "a.json").instances.tolist() == [[label, 0, 2]]
+    del values["annotations"][1]["instance_id"]
+    (tmp_path / "a.json").write_text(json.dumps(values), "utf-8")
+    first, second = labels or (label, label + 1)
+    assert read_labels(tmp_path / "a.json").instances.tolist() == [[first, 0, second]]

@@ -219,7 +219,7 @@ def found_in(
         mask = read_mask(one, image.size, what, budget)
         if mask is None:
             continue
-        label = checks.whole(one.get("instance_id", 0), f"{what}.instance_id", 0, 2**30)
+        label = checks.whole(one.get("instance_id", 0), f"{what}.instance_id")
         score = checks.share(one["score"], f"{what}.score") if "score" in one else np.nan
         crowd = bool(checks.whole(one.get("iscrowd", 0), f"{what}.iscrowd", 0, 1))
         found.append(Found(label, categories[number].id, score, mask, crowd))
@@ -262,10 +262,15 @@ def _corners(value: object) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _labelled(planes: dict[tuple[int, ...], list[Found]]) -> dict[tuple[int, ...], list[Found]]:
-    """Give labels to objects without; to all, where two of a plane have the same."""
+    """Give labels to objects without; to all, where two of a plane have the same.
+
+    To all, too, where there are not enough numbers above the known ones.
+    """
     each = [[one.label for one in found if one.label] for found in planes.values()]
     known = all(len(set(labels)) == len(labels) for labels in each)
     largest = max((max(labels, default=0) for labels in each), default=0)
+    without = sum(map(len, planes.values())) - sum(map(len, each))
+    known = known and largest + without <= checks.LARGEST_LABEL
     number = itertools.count(largest + 1 if known else 1)
     return {
         index: [one if known and one.label else replace(one, label=next(number)) for one in found]

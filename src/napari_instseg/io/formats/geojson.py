@@ -75,9 +75,10 @@ def write(path: Path, label_set: LabelSet, *, objects: str = "detection") -> lis
             for found, polygons in listed:
                 feature = _feature(found, polygons, categories[found.category_id], objects)
                 feature["id"] = str(uuid5(NAMESPACE_URL, f"{label_set.name}/{found.label}/{where}"))
-                feature["properties"]["measurements"] = measured.get(
-                    found.label, {"index": found.label}
-                )
+                feature["properties"]["measurements"] = {
+                    **measured.get(found.label, {"index": found.label}),
+                    **({"iscrowd": 1} if found.crowd else {}),
+                }
                 if where:
                     feature["geometry"]["plane"] = {"c": -1, "z": 0, "t": 0, **where}
                 file.write(comma + json.dumps(feature, ensure_ascii=False))

@@ -9,6 +9,7 @@ the name of an entry is the name of the ROI); ij.gui.Roi.setPosition and setGrou
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zipfile
 import zlib
@@ -128,7 +129,11 @@ def _describe(roi: ImagejRoi, found: Segment, name: str, category: Category) -> 
     roi.name = "".join(sign if sign <= "\uffff" else "\ufffd" for sign in name)
     roi.stroke_color = bytes([255, *(round(255 * part) for part in category.color)])
     roi.group = found.category_id if found.category_id <= MOST_GROUPS else 0
-    known = {"index": found.label, "category_id": found.category_id, "score": found.score}
+    known: dict[str, float] = {"index": found.label, "category_id": found.category_id}
+    if not math.isnan(found.score):
+        known["score"] = found.score
+    if found.crowd:
+        known["iscrowd"] = 1
     lines = [f"{key}: {value!r}" for key, value in known.items()]
     # Java takes a backslash for the beginning of an escape, as JSON does.
     roi.props = "\n".join([*lines, f"category: {json.dumps(category.name)}", ""])
@@ -269,6 +274,7 @@ def _about(roi: ImagejRoi) -> Shape:
         label=whole(int(known.get("index", 0)), "index"),
         category=_text(known["category"]) if "category" in known else category,
         score=share(float(known["score"]), "score") if "score" in known else float("nan"),
+        crowd=known.get("iscrowd") == "1",
         more={"name": roi.name} if roi.name else {},
     )
 

@@ -44,7 +44,7 @@ def outlined(
         outlines = dict(trace(labels).objects())
         listed = [
             (segments.of(found.label), outlines[found.label])
-            if found.mask.area == visible[found.label]
+            if found.mask.area == visible.get(found.label)
             else (
                 segments.of(found.label),
                 next(trace(found.mask.pixels, found.mask.origin).objects())[1],
@@ -74,6 +74,8 @@ class Shape:
         Name.
     score : float
         In [0, 1]; NaN if unknown.
+    crowd : bool
+        Several objects that are not told apart.
     more : mapping of str to value
         Further columns of the table.
     """
@@ -83,6 +85,7 @@ class Shape:
     label: int = 0
     category: str = OBJECT.name
     score: float = float("nan")
+    crowd: bool = False
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -118,8 +121,8 @@ def paint(shapes: Iterable[Shape], about: About, source: str) -> LabelSet:
     Returns
     -------
     LabelSet
-        Where outlines overlap, better scores hide others, among equals the first; all pixels
-        are in ``raw``. Outlines without a pixel are left out.
+        Where outlines overlap, better scores hide others, among equals the first; crowds are
+        hidden by all. All pixels are in ``raw``. Outlines without a pixel are left out.
 
     Raises
     ------
@@ -145,7 +148,7 @@ def paint(shapes: Iterable[Shape], about: About, source: str) -> LabelSet:
         pixels += mask.pixels.size * len(shape.planes)
         if pixels > LARGEST_MASKS:
             raise InputError(f"expected objects of at most {LARGEST_MASKS} px together")
-        found = Found(shape.label, ids[shape.category], shape.score, mask)
+        found = Found(shape.label, ids[shape.category], shape.score, mask, shape.crowd)
         for plane in shape.planes:
             if any(not 0 <= i < n for i, n in zip(plane, size[:-2], strict=True)):
                 raise InputError(f"object {shape.label}: expected a plane of {size}, got {plane}")
@@ -184,6 +187,8 @@ def _with_stuff(
     whole = from_segments(stack, panoptic, seen, label_set.categories)
     # Of objects the rows stay: some may be hidden.
     rows = whole.stuff.assign(hidden_area=0)
+    if "iscrowd" in label_set.table:
+        rows["iscrowd"] = False
     table = pd.concat([label_set.table, rows], ignore_index=True)
     return replace(
         label_set, table=table, semantic=whole.semantic, panoptic=panoptic, ground=whole.ground
