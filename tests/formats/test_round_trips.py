@@ -29,6 +29,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image as Pillow
 
 from napari_instseg import Category, Editor, InputError, LabelSet, export, read_labels
+from napari_instseg.io.formats.names import Names, file_stem
 from napari_instseg.io.formats.registry import FORMATS
 
 #: Formats that keep labels, by the name to write to.
@@ -322,3 +323,65 @@ def test_the_largest_labels_of_coco(tmp_path: Path, label: int, labels: list[int
     (tmp_path / "a.json").write_text(json.dumps(values), "utf-8")
     first, second = labels or (label, label + 1)
     assert read_labels(tmp_path / "a.json").instances.tolist() == [[first, 0, second]]
+
+
+def test_results_with_an_export_among_them(tmp_path: Path) -> None:
+    export(plain(name="a"), tmp_path, "result")
+    export(plain(draw("AB"), name="b"), tmp_path / "cities", "cityscapes")
+    assert read_labels(tmp_path).name == "a"
+    assert read_labels(tmp_path / "cities").name == "b"
+
+
+@pytest.mark.parametrize("path", [".", "", "..", "sub/.."])
+def test_folders_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    here = tmp_path / "here"
+    (here / "sub").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    done = export(plain(name="a"), path, "masks")
+    folder = tmp_path if path == ".." else here
+    assert {file.parent for file in done.paths} == {folder}
+    assert (folder / "index.csv").is_file()
+    assert not [one for one in tmp_path.rglob("*") if "partial" in one.name]
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "None", "007", "nan"])
+def test_categories_with_odd_names_in_results(tmp_path: Path, name: str) -> None:
+    before = LabelSet.from_labels(LABELS, "YX", category=Category(2, name), name="a")
+    export(before, tmp_path / "r", "result")
+    after = read_labels(tmp_path / "r")
+    same(before, after)
+    assert after.categories[0].name == name
+
+
+def test_a_category_without_a_name_in_results(tmp_path: Path) -> None:
+    before = LabelSet.from_labels(LABELS, "YX", category=Category(2, ""), name="a")
+    export(before, tmp_path / "r", "result")
+    after = read_labels(tmp_path / "r")
+    assert set(after.table["category"]) == {""}
+    assert after.table["area"].dtype == np.int64
+
+
+def test_a_plane_and_an_image_of_its_name_lie_apart(tmp_path: Path) -> None:
+    image = plain(name="stack_z0000")
+    for i, sets in enumerate([(stack(), image), (image, stack())]):
+        done = export(sets, tmp_path / f"{i}", "cityscapes")
+        assert len(done.paths) == len(set(done.paths))
+        found = read_labels(tmp_path / f"{i}")
+        assert sorted((one.name, one.axes) for one in found) == [
+            ("stack", "ZYX"),
+            ("stack_z0000", "YX"),
+        ]
+
+
+def test_names_are_cut_by_bytes() -> None:
+    assert file_stem("核" * 200) == "核" * 60
+    assert file_stem("a" * 200) == "a" * 180
+    assert file_stem("b\udce4d") == "b_d"
+    names = Names()
+    # Frames keep their names.
+    assert [names.of(name) for name in ("a_t0001", "a_t0002", "a")] == ["a_t0001", "a_t0002", "a_2"]
+
+
+def test_a_mere_array_is_told_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="from_labels"):
+        export(LABELS, tmp_path / "a.json")

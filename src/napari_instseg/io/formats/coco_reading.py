@@ -242,12 +242,20 @@ def read_mask(
             polygons = checks.list_of(value, "polygons")
             parts = [polygon_runs(_corners(polygon), size) for polygon in polygons]
         parts = [runs for runs in parts if len(runs)]
-        for runs in parts:
-            budget.take(math.prod(window_of(runs, size[0])[2:]))
+        windows = [window_of(runs, size[0]) for runs in parts]
+        for window in windows:
+            budget.take(math.prod(window[2:]))
+        budget.take(_window_of_all(windows) if len(parts) > 1 else 0)
         masks = [mask_of(runs, size[0]) for runs in parts]
         return union(masks) if masks else None
     except InputError as error:
         raise InputError(f"{what}.segmentation: {error}") from error
+
+
+def _window_of_all(windows: Sequence[tuple[int, int, int, int]]) -> int:
+    """Pixels of the smallest window with all of some."""
+    top, left, rows, cols = np.array(windows).T
+    return int((top + rows).max() - top.min()) * int((left + cols).max() - left.min())
 
 
 def _corners(value: object) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -27,7 +27,7 @@ from ...ops.outlines import Polygon
 from ...segmenter import Category, InputError
 from . import about as image_about
 from .about import About
-from .checks import share, whole
+from .checks import check_size, share, whole
 from .names import Names, plane_suffix
 from .planes import categories_for
 from .segments import Segment
@@ -196,8 +196,11 @@ def read(path: Path, *, shape: str | Sequence[int] | None = None) -> Iterator[La
     found = known or About(path.stem, _axes(areas) + "YX")
     if shape is not None:
         found = found.of_shape(shape)
+    # Before planes are listed.
+    check_size(found.shape)
+    sizes = found.shape[:-2] or _sizes(areas, found.axes[:-2])
     shapes = (
-        replace(outline, planes=[*_planes(roi, found)])
+        replace(outline, planes=[*_planes(roi, found.axes[:-2], sizes)])
         for roi, outline in zip(areas, outlines, strict=True)
     )
     yield paint(shapes, found, path.name)
@@ -254,13 +257,26 @@ def _axes(rois: Sequence[ImagejRoi]) -> str:
     return axes or "Z" * any(roi.position > 1 for roi in rois)
 
 
-def _planes(roi: ImagejRoi, found: About) -> Iterator[tuple[int, ...]]:
+def _place_in(roi: ImagejRoi, axes: str) -> list[int]:
+    """Position along each axis, from 1; 0 without one."""
+    places = _positions(roi)
+    return [places.get(axis, 0) or (roi.position if len(axes) == 1 else 0) for axis in axes]
+
+
+def _sizes(rois: Sequence[ImagejRoi], axes: str) -> tuple[int, ...]:
+    """Planes along each axis, as many as ROIs tell of; InputError if too many."""
+    places = [_place_in(roi, axes) for roi in rois]
+    sizes = tuple(max(1, *along) for along in zip(*places, strict=True))
+    check_size((*sizes, 1, 1))
+    return sizes
+
+
+def _planes(roi: ImagejRoi, axes: str, sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
     """Planes that a ROI is in: one, or all along axes where it has no position."""
-    places, axes = _positions(roi), found.axes[:-2]
-    spans = []
-    for axis, size in zip(axes, found.shape or (1,) * len(axes), strict=False):
-        place = places.get(axis, 0) or (roi.position if len(axes) == 1 else 0)
-        spans.append(range(place - 1, place) if place else range(size))
+    spans = [
+        range(place - 1, place) if place else range(size)
+        for place, size in zip(_place_in(roi, axes), sizes, strict=True)
+    ]
     yield from product(*spans)
 
 

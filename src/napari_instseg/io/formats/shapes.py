@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,9 +19,6 @@ from .checks import LARGEST_LABEL, LARGEST_MASKS, check_size
 from .planes import Found, PlaneReader
 from .segments import Segment, Segments, from_segments, labels_in
 from .stacks import Stack
-
-#: Planes of an image that outlines are read for: each takes its time, whatever is in it.
-MOST_PLANES = 100_000
 
 
 def outlined(
@@ -134,8 +130,6 @@ def paint(shapes: Iterable[Shape], about: About, source: str) -> LabelSet:
     if len(size) != len(about.axes):
         raise InputError(f"expected a shape of axes {about.axes}, got {size}")
     check_size(size)
-    if math.prod(size[:-2]) > MOST_PLANES:
-        raise InputError(f"expected an image of at most {MOST_PLANES} planes, got {size}")
     categories = _categories(kept, about.categories)
     ids = {category.name: category.id for category in categories}
     planes: dict[tuple[int, ...], list[Found]] = {}
