@@ -142,3 +142,33 @@ class TestCommands:
         out = capsys.readouterr().out
         for word in ("coco", "panoptic", "cityscapes", "divisor=", "detectron2", "masks="):
             assert word in out
+
+    @pytest.mark.parametrize(
+        ("name", "format"),
+        [
+            ("l", "coco"),
+            ("r", "result"),
+            ("m", "masks"),
+            ("c", "cityscapes"),
+            ("d.json", "detectron2"),
+            ("p.json", "panoptic"),
+            ("z.zarr", "ome-zarr"),
+        ],
+    )
+    def test_no_file_is_replaced_unasked(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, format: str
+    ) -> None:
+        np.save(tmp_path / "in.npy", plain().instances)
+        target = tmp_path / "out" / name
+        argv = ["convert", str(tmp_path / "in.npy"), "-o", str(target), "--format", format, "-q"]
+        assert main(argv) == 0
+        # What lies beside the file is kept, too.
+        if target.is_file():
+            target.unlink()
+        files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        before = {path: path.stat().st_mtime_ns for path in files}
+        capsys.readouterr()
+        assert main(argv) != 0
+        assert "is there" in capsys.readouterr().err
+        assert before == {path: path.stat().st_mtime_ns for path in before}
+        assert main([*argv, "--overwrite"]) == 0

@@ -19,7 +19,12 @@ Source: TypeAlias = "Result | LabelSet | napari.layers.Labels | str | Path"
 
 
 def export(
-    source: Source | Iterable[Source], path: str | Path, format: str | None = None, **options: Any
+    source: Source | Iterable[Source],
+    path: str | Path,
+    format: str | None = None,
+    *,
+    replace: bool = True,
+    **options: Any,
 ) -> Exported:
     """Write objects in a format of other programs.
 
@@ -31,6 +36,8 @@ def export(
         A file or folder, see ``napari-instseg export --help``.
     format : str, optional
         Such as "coco"; None goes by the path's ending.
+    replace : bool
+        Files that are there; False: refuse.
     **options
         The format's own.
 
@@ -42,7 +49,8 @@ def export(
     Raises
     ------
     InputError
-        If there is no such format or option, or something does not fit into it.
+        If there is no such format or option, something does not fit into it, or a file must not
+        be replaced.
     OSError
         If the files cannot be written. In both cases nothing is.
 
@@ -50,9 +58,10 @@ def export(
     --------
     >>> nis.export(result, "cells.json", "coco", masks="polygons")  # doctest: +SKIP
     """
-    several: Any = source if isinstance(source, Iterable) and not isinstance(source, str) else ()
+    one_thing = isinstance(source, str) or hasattr(source, "__array__")
+    several: Any = source if isinstance(source, Iterable) and not one_thing else ()
     sets = (found for one in several or (source,) for found in label_sets_of(one))
-    return write_sets(sets, Path(path).expanduser(), format, **options)
+    return write_sets(sets, Path(path).expanduser(), format, replace=replace, **options)
 
 
 def label_sets_of(source: Any) -> Iterable[LabelSet]:
@@ -73,6 +82,8 @@ def label_sets_of(source: Any) -> Iterable[LabelSet]:
         from .gui.label_layers import label_set_of
 
         return (label_set_of(None, source),)
+    if hasattr(source, "__array__"):
+        raise InputError("expected labels as LabelSet.from_labels(array), got a mere array")
     raise InputError(
         "expected a result, a LabelSet, a napari Labels layer or a path, got "
         f"{type(source).__name__}"

@@ -9,6 +9,9 @@ import pandas as pd
 from helpers import draw, mask_of
 
 from napari_instseg import Category, Image, Instances, LabelSet, Segmentation, Settings
+from napari_instseg.instances import Mask
+from napari_instseg.io.formats.planes import Found
+from napari_instseg.io.formats.stacks import Stack
 from napari_instseg.segmenter import Rules
 
 #: A ring with a hole, an object of one pixel, and two that touch.
@@ -102,6 +105,20 @@ def random_result(seed: int = 0, **settings: object) -> Segmentation:
         warnings=("µm",),
         rules=Rules(min_visible=0.3, min_stuff_area=4),
     )
+
+
+def crowd() -> LabelSet:
+    """A crowd of 20 x 20 px with an object of 9 px in it."""
+    group = Found(1, CELL.id, 1.0, Mask((0, 0), np.ones((20, 20), bool)), crowd=True)
+    one = Found(2, CELL.id, 0.5, Mask((4, 4), np.ones((3, 3), bool)))
+    return Stack("crowd", "YX", (20, 20), "test").paint({(): [group, one]}, [CELL])
+
+
+def nested() -> LabelSet:
+    """Two objects of which the better one hides all of the other."""
+    large = Found(1, CELL.id, 0.9, Mask((0, 0), np.ones((5, 5), bool)))
+    small = Found(2, CELL.id, 0.5, Mask((1, 1), np.ones((2, 2), bool)))
+    return Stack("nested", "YX", (5, 6), "test").paint({(): [large, small]}, [CELL])
 
 
 def same(a: LabelSet, b: LabelSet, *, stuff: bool = True, scores: bool = True) -> None:

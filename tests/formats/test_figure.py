@@ -176,6 +176,7 @@ def test_stuff_is_filled_under_objects(tmp_path: Path) -> None:
         ({"plane": "a"}, "plane"),
         ({"scale_bar": -1}, "scale_bar"),
         ({"scale_bar": "long"}, "scale_bar"),
+        ({"scale_bar": 3.1}, "scale_bar: expected at most the picture's width, 3 µm, got 3.1 µm"),
         ({"image": Image(np.zeros((5, 5)), "YX")}, "image: expected one of the labels' size"),
         ({"image": "none.tif"}, "no such file"),
     ],

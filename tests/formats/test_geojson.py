@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from formats.drawings import CATEGORIES, many, masks, overlapping, same, shapes, stack
@@ -237,3 +238,18 @@ def test_our_own_member_is_checked(tmp_path: Path) -> None:
         (tmp_path / "b.geojson").write_text(json.dumps(changed))
         with pytest.raises(InputError):
             back(tmp_path / "b.geojson")
+
+
+def test_missing_numbers_are_left_out(tmp_path: Path) -> None:
+    label_set = shapes()
+    sizes = pd.array([1, *[None] * (len(label_set.table) - 1)], "Int64")
+    write(tmp_path / "a.geojson", replace(label_set, table=label_set.table.assign(size=sizes)))
+    features = json.loads((tmp_path / "a.geojson").read_text("utf-8"))["features"]
+    told = [feature["properties"]["measurements"].get("size") for feature in features]
+    assert told == [1, *[None] * (len(features) - 1)]
+
+
+def test_names_that_are_no_unicode_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="UTF-8"):
+        write_sets([replace(shapes(), name="a\udce4")], tmp_path / "a.geojson")
+    assert not list(tmp_path.iterdir())

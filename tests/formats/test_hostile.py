@@ -21,6 +21,8 @@ from PIL import Image as Pillow
 from napari_instseg import InputError, LabelSet, export, read_labels
 from napari_instseg.io.formats import checks
 from napari_instseg.io.formats.about import KEY
+from napari_instseg.io.formats.coco_reading import Budget, read_mask
+from napari_instseg.io.formats.stacks import Stack
 
 FORMATS = {
     "coco": "a.json",
@@ -333,3 +335,19 @@ def test_any_damage_is_an_input_error(
     except InputError as error:
         named = str(folder) in str(error)
         assert named, error  # noqa: PT017
+
+
+def test_parts_far_apart_are_counted_as_one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    squares = [[x, x, x + 1, x, x + 1, x + 1, x, x + 1] for x in (0, 99)]
+    monkeypatch.setattr(checks, "LARGEST_MASKS", 9_999)
+    with pytest.raises(InputError, match="masks of at most"):
+        read_mask({"segmentation": squares}, (100, 100), "one", Budget())
+    monkeypatch.setattr(checks, "LARGEST_MASKS", 10_002)
+    mask = read_mask({"segmentation": squares}, (100, 100), "one", Budget())
+    assert mask is not None
+    assert mask.area == 2
+
+
+def test_a_stack_has_no_more_planes_than_can_be_looked_at() -> None:
+    with pytest.raises(InputError, match="at most 100000 planes, got 100001 x 1 x 1"):
+        Stack("a", "ZYX", (100_001, 1, 1), "test")

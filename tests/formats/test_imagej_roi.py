@@ -279,3 +279,21 @@ def test_any_bytes_are_read_or_refused(
     except InputError:
         return
     assert found.read("instances").ndim >= 2
+
+
+def test_a_roi_without_a_position_is_in_all_planes_of_the_others(tmp_path: Path) -> None:
+    square = np.array([(0, 0), (2, 0), (2, 2), (0, 2)])
+    rois = [roifile.ImagejRoi.frompoints(square + 4 * i) for i in range(2)]
+    for roi in rois:
+        roi.roitype = roifile.ROI_TYPE.POLYGON
+    rois[1].position = 3
+    roifile.roiwrite(tmp_path / "a.zip", rois)
+    found = back(tmp_path / "a.zip").read("instances")
+    assert found.shape == (3, 6, 6)
+    assert [np.unique(plane).tolist() for plane in found] == [[0, 1], [0, 1], [0, 1, 2]]
+
+
+def test_too_many_planes_are_refused_before_they_are_listed(tmp_path: Path) -> None:
+    write(tmp_path / "a.zip", shapes())
+    with pytest.raises(InputError, match="at most 100000 planes"):
+        back(tmp_path / "a.zip", shape="1000000000x1x1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ import tifffile
 from formats.label_sets import (
     CELL,
     LABELS,
+    crowd,
+    nested,
     overlapping,
     plain,
     random_result,
@@ -19,12 +22,14 @@ from formats.label_sets import (
     stack,
     with_stuff,
 )
+from helpers import draw
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image as Pillow
 
 from napari_instseg import Category, Editor, InputError, LabelSet, export, read_labels
+from napari_instseg.io.formats.names import Names, file_stem
 from napari_instseg.io.formats.registry import FORMATS
 
 #: Formats that keep labels, by the name to write to.
@@ -273,3 +278,110 @@ def test_options_that_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.json: no such file"):
         read_labels(tmp_path / "b.json")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("a.zip", "imagej-roi"), ("a.geojson", "geojson"), ("a", "masks"), ("a.json", "detectron2")],
+)
+def test_a_crowd_stays_below_its_objects(tmp_path: Path, name: str, format: str) -> None:
+    export(crowd(), tmp_path / name, format)
+    after = read_labels(tmp_path / name, format)
+    labels, counts = np.unique(after.read("instances"), return_counts=True)
+    assert dict(zip(labels.tolist(), counts.tolist(), strict=True)) == {1: 391, 2: 9}
+    assert after.table["iscrowd"].tolist() == [True, False]
+    # Where there is none, no column says so.
+    export(plain(), tmp_path / f"b{name}", format)
+    assert "iscrowd" not in read_labels(tmp_path / f"b{name}", format).table
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.geojson"])
+def test_an_object_that_is_hidden_altogether(tmp_path: Path, name: str) -> None:
+    export(nested(), tmp_path / name)
+    after = read_labels(tmp_path / name)
+    assert after.table[["index", "area", "hidden_area"]].to_numpy().tolist() == [
+        [1, 25, 0],
+        [2, 0, 4],
+    ]
+
+
+def test_an_object_without_a_score_as_a_roi(tmp_path: Path) -> None:
+    before = plain()
+    unknown = before.table.assign(score=np.float32("nan"))
+    export(replace(before, table=unknown), tmp_path / "a.zip")
+    same(before, read_labels(tmp_path / "a.zip"))
+
+
+@pytest.mark.parametrize(("label", "labels"), [(2**31 - 1, [1, 2]), (2**31 - 2, None)])
+def test_the_largest_labels_of_coco(tmp_path: Path, label: int, labels: list[int] | None) -> None:
+    export(plain(draw("A.B")), tmp_path / "a.json")
+    values = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    values["annotations"][0]["instance_id"] = label
+    (tmp_path / "a.json").write_text(json.dumps(values), "utf-8")
+    assert read_labels(tmp_path / "a.json").instances.tolist() == [[label, 0, 2]]
+    del values["annotations"][1]["instance_id"]
+    (tmp_path / "a.json").write_text(json.dumps(values), "utf-8")
+    first, second = labels or (label, label + 1)
+    assert read_labels(tmp_path / "a.json").instances.tolist() == [[first, 0, second]]
+
+
+def test_results_with_an_export_among_them(tmp_path: Path) -> None:
+    export(plain(name="a"), tmp_path, "result")
+    export(plain(draw("AB"), name="b"), tmp_path / "cities", "cityscapes")
+    assert read_labels(tmp_path).name == "a"
+    assert read_labels(tmp_path / "cities").name == "b"
+
+
+@pytest.mark.parametrize("path", [".", "", "..", "sub/.."])
+def test_folders_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    here = tmp_path / "here"
+    (here / "sub").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    done = export(plain(name="a"), path, "masks")
+    folder = tmp_path if path == ".." else here
+    assert {file.parent for file in done.paths} == {folder}
+    assert (folder / "index.csv").is_file()
+    assert not [one for one in tmp_path.rglob("*") if "partial" in one.name]
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "None", "007", "nan"])
+def test_categories_with_odd_names_in_results(tmp_path: Path, name: str) -> None:
+    before = LabelSet.from_labels(LABELS, "YX", category=Category(2, name), name="a")
+    export(before, tmp_path / "r", "result")
+    after = read_labels(tmp_path / "r")
+    same(before, after)
+    assert after.categories[0].name == name
+
+
+def test_a_category_without_a_name_in_results(tmp_path: Path) -> None:
+    before = LabelSet.from_labels(LABELS, "YX", category=Category(2, ""), name="a")
+    export(before, tmp_path / "r", "result")
+    after = read_labels(tmp_path / "r")
+    assert set(after.table["category"]) == {""}
+    assert after.table["area"].dtype == np.int64
+
+
+def test_a_plane_and_an_image_of_its_name_lie_apart(tmp_path: Path) -> None:
+    image = plain(name="stack_z0000")
+    for i, sets in enumerate([(stack(), image), (image, stack())]):
+        done = export(sets, tmp_path / f"{i}", "cityscapes")
+        assert len(done.paths) == len(set(done.paths))
+        found = read_labels(tmp_path / f"{i}")
+        assert sorted((one.name, one.axes) for one in found) == [
+            ("stack", "ZYX"),
+            ("stack_z0000", "YX"),
+        ]
+
+
+def test_names_are_cut_by_bytes() -> None:
+    assert file_stem("核" * 200) == "核" * 60
+    assert file_stem("a" * 200) == "a" * 180
+    assert file_stem("b\udce4d") == "b_d"
+    names = Names()
+    # Frames keep their names.
+    assert [names.of(name) for name in ("a_t0001", "a_t0002", "a")] == ["a_t0001", "a_t0002", "a_2"]
+
+
+def test_a_mere_array_is_told_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="from_labels"):
+        export(LABELS, tmp_path / "a.json")

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import roifile
 from formats.drawings import shapes
+from formats.label_sets import with_stuff
 from napari.components import ViewerModel
 from npe2 import PluginManager, PluginManifest
 
 import napari_instseg
 from napari_instseg.gui import label_files
-from napari_instseg.gui.label_files import get_reader, read_layers
+from napari_instseg.gui.label_files import get_reader, read_layers, write_layer
 from napari_instseg.io.formats.engine import read_sets, write_sets
 
 PLUGIN = "napari-instseg"
@@ -110,6 +111,21 @@ def test_several_images_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(label_files, "MOST_LAYERS", 1)
     with pytest.raises(napari_instseg.InputError, match="at most 1 images"):
         read_layers(str(tmp_path / "a.json"))
+
+
+def test_what_is_lost_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(label_files, "show_warning", said.append)
+    write_sets([with_stuff()], tmp_path / "a.geojson")
+    read_layers(str(tmp_path / "a.geojson"))
+    assert said == [
+        "stack: stuff is left out (größeres Gewebe), since the layer holds objects only"
+    ]
+    said.clear()
+    layer = ViewerModel().add_labels(np.ones((2, 3, 4), np.uint8), name="planes")
+    data, attributes, _ = layer.as_layer_data_tuple()
+    write_layer(str(tmp_path / "b.json"), data, attributes)
+    assert said == ["planes: axes ZYX: one image a plane"]
 
 
 def _geojson(folder: Path) -> Path:

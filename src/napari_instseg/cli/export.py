@@ -48,7 +48,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="an option of the format, see below; may be repeated",
     )
-    add("--overwrite", action="store_true", help="replace a file that is there")
+    add("--overwrite", action="store_true", help="replace files that are there")
     add_quiet(parser)
     add_json(parser)
 
@@ -85,7 +85,7 @@ def write(args: argparse.Namespace, read_format: str | None, read_options: dict[
         for path in args.inputs:
             yield from read_sets(path.expanduser(), read_format, **read_options)
 
-    done = write_sets(sets(), output, args.format, **dict(args.options))
+    done = write_sets(sets(), output, args.format, replace=args.overwrite, **dict(args.options))
     for path in done.paths:
         console.say(str(path))
     for note in done.notes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import napari.layers
+from napari.utils.notifications import show_warning
 
 from ..io.formats.engine import read_sets, write_sets
 from ..io.formats.registry import for_reading
@@ -69,6 +70,9 @@ def read_layers(path: str) -> list[LayerData]:
             f"{path}: expected at most {MOST_LAYERS} images to open as layers, got more: read them "
             "in Python with napari_instseg.read_labels, or convert them to folders of results"
         )
+    for label_set in sets:
+        for note in _lost(label_set):
+            show_warning(f"{label_set.name}: {note}")
     return [_layer(label_set) for label_set in sets]
 
 
@@ -94,7 +98,18 @@ def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """
     layer = napari.layers.Layer.create(data, attributes, "labels")
     done = write_sets([label_set_of(None, layer)], Path(path))
+    for note in done.notes:
+        show_warning(note)
     return [str(written) for written in done.paths]
+
+
+def _lost(label_set: LabelSet) -> list[str]:
+    """What a layer of objects does not show, and what was noted as the file was read."""
+    notes = [str(note) for note in label_set.recipe.get("warnings", ())]
+    if len(label_set.stuff):
+        names = ", ".join(label_set.stuff["category"].astype(str).unique())
+        notes.append(f"stuff is left out ({names}), since the layer holds objects only")
+    return notes
 
 
 def _layer(label_set: LabelSet) -> LayerData:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Names of the table and the recipe; label images are named after what they show.
 TABLE, RECIPE = "segments.csv", "recipe.json"
+#: Columns of tables that are text, whatever is in them.
+TEXT = ("category", "source", "name")
 #: Key of a recipe, for which part of the image was asked for.
 VIEW = "view"
 #: Of label images, by format.
@@ -273,7 +275,10 @@ def read_table(path: Path) -> pd.DataFrame:
         If it is not such a table; the message names the file.
     """
     try:
-        table = pd.read_csv(path)
+        # A category may be called NA, null or 007.
+        table = pd.read_csv(
+            path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, "str")
+        )
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a table ({error})") from error
     missing = {"index", "category_id", "category", "is_thing", "area"} - set(table.columns)
@@ -281,7 +286,7 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path}: expected a table as a run writes it, without {', '.join(sorted(missing))}"
         )
-    return table
+    return table.fillna({"category": "", "source": ""})
 
 
 def read_recipe(path: str | Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ImageFont
 
 from ...ops.outlines import Polygon, trace
-from ...segmenter import Category
+from ...segmenter import Category, InputError
 from ..overlay import object_colors
 
 #: Red, green and blue, 0 to 255.
@@ -199,6 +199,11 @@ def compose(
     micrometres : float, optional
         Width of a pixel; without, there is no scale bar.
     look : Look
+
+    Raises
+    ------
+    InputError
+        If the scale bar that is asked for is longer than the picture is wide.
     """
     height, width = labels.shape
     zoom = look.zoom or max(1, round(DOTS / max(height, width, 1)))
@@ -273,6 +278,11 @@ def _bar(width: int, zoom: int, micrometres: float | None, wanted: float | None)
     if micrometres is None or wanted == 0 or not width:
         return None
     length = bar_length(width * micrometres * LONGEST_BAR) if wanted is None else wanted
+    if length > width * micrometres:
+        raise InputError(
+            f"scale_bar: expected at most the picture's width, {length_text(width * micrometres)}, "
+            f"got {length_text(length)}"
+        )
     return Bar(length_text(length), length / micrometres * zoom)
 
 

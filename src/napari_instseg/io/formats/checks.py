@@ -15,6 +15,8 @@ from ...segmenter import InputError
 LARGEST_LABEL = 2**31 - 1
 #: Label images that are read into memory have no more pixels than this (4 GiB as int32).
 LARGEST_IMAGE = 2**30
+#: Nor more planes: each takes its time, whatever is in it.
+MOST_PLANES = 100_000
 #: Nor do all masks of an image together.
 LARGEST_MASKS = 2**32
 
@@ -98,11 +100,16 @@ def check_size(shape: Sequence[int]) -> None:
     Raises
     ------
     InputError
-        If it has more than `LARGEST_IMAGE` pixels.
+        If it has more than `LARGEST_IMAGE` pixels, or more than `MOST_PLANES` planes.
     """
     if math.prod(shape) > LARGEST_IMAGE:
         raise InputError(
             f"expected an image of at most 2^30 pixels, got {' x '.join(map(str, shape))}"
+        )
+
+    if math.prod(shape[:-2]) > MOST_PLANES:
+        raise InputError(
+            f"expected an image of at most {MOST_PLANES} planes, got {' x '.join(map(str, shape))}"
         )
 
 

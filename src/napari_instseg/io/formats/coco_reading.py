@@ -219,7 +219,7 @@ def found_in(
         mask = read_mask(one, image.size, what, budget)
         if mask is None:
             continue
-        label = checks.whole(one.get("instance_id", 0), f"{what}.instance_id", 0, 2**30)
+        label = checks.whole(one.get("instance_id", 0), f"{what}.instance_id")
         score = checks.share(one["score"], f"{what}.score") if "score" in one else np.nan
         crowd = bool(checks.whole(one.get("iscrowd", 0), f"{what}.iscrowd", 0, 1))
         found.append(Found(label, categories[number].id, score, mask, crowd))
@@ -242,12 +242,20 @@ def read_mask(
             polygons = checks.list_of(value, "polygons")
             parts = [polygon_runs(_corners(polygon), size) for polygon in polygons]
         parts = [runs for runs in parts if len(runs)]
-        for runs in parts:
-            budget.take(math.prod(window_of(runs, size[0])[2:]))
+        windows = [window_of(runs, size[0]) for runs in parts]
+        for window in windows:
+            budget.take(math.prod(window[2:]))
+        budget.take(_window_of_all(windows) if len(parts) > 1 else 0)
         masks = [mask_of(runs, size[0]) for runs in parts]
         return union(masks) if masks else None
     except InputError as error:
         raise InputError(f"{what}.segmentation: {error}") from error
+
+
+def _window_of_all(windows: Sequence[tuple[int, int, int, int]]) -> int:
+    """Pixels of the smallest window with all of some."""
+    top, left, rows, cols = np.array(windows).T
+    return int((top + rows).max() - top.min()) * int((left + cols).max() - left.min())
 
 
 def _corners(value: object) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -262,10 +270,15 @@ def _corners(value: object) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _labelled(planes: dict[tuple[int, ...], list[Found]]) -> dict[tuple[int, ...], list[Found]]:
-    """Give labels to objects without; to all, where two of a plane have the same."""
+    """Give labels to objects without; to all, where two of a plane have the same.
+
+    To all, too, where there are not enough numbers above the known ones.
+    """
     each = [[one.label for one in found if one.label] for found in planes.values()]
     known = all(len(set(labels)) == len(labels) for labels in each)
     largest = max((max(labels, default=0) for labels in each), default=0)
+    without = sum(map(len, planes.values())) - sum(map(len, each))
+    known = known and largest + without <= checks.LARGEST_LABEL
     number = itertools.count(largest + 1 if known else 1)
     return {
         index: [one if known and one.label else replace(one, label=next(number)) for one in found]

@@ -64,6 +64,7 @@ def write(path: Path, label_sets: Iterable[LabelSet], hidden: bool = False) -> l
                         **kept,
                         "segmentation": segment(found.mask, (image["height"], image["width"]))[0],
                         **label,
+                        **({"iscrowd": 1} if found.crowd else {}),
                     }
                 )
     write_json(path, results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +35,12 @@ class Exported:
 
 
 def write_sets(
-    label_sets: Iterable[LabelSet], path: Path, format: str | None = None, **options: Any
+    label_sets: Iterable[LabelSet],
+    path: Path,
+    format: str | None = None,
+    *,
+    replace: bool = True,
+    **options: Any,
 ) -> Exported:
     """Write label sets in a format.
 
@@ -47,6 +53,8 @@ def write_sets(
         the file of its name.
     format : str, optional
         See `registry.FORMATS`; None goes by the path's ending.
+    replace : bool
+        Files that are there; False: refuse, and leave all as it is.
     **options
         See `Format.options`.
 
@@ -57,23 +65,25 @@ def write_sets(
     Raises
     ------
     InputError
-        If there is no such format or option, or something does not fit into it. Then nothing is
-        written.
+        If there is no such format or option, something does not fit into it, or a file is there
+        that must not be replaced. Then nothing is written.
     OSError
         If the files cannot be written; then, too.
     """
     chosen = for_writing(path, format)
     _check(options, chosen.options, chosen.name)
     write, notes = chosen.function("write"), dict[str, None]()
+    if path.name in ("", ".."):
+        path = Path(os.path.abspath(path))
     if chosen.direct:
         written = []
         with _saying(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             for target, one in _targets(_looked_at(label_sets, chosen, notes), path, chosen):
-                notes |= dict.fromkeys(write(target, one, **options))
+                notes |= dict.fromkeys(write(target, one, replace=replace, **options))
                 written.append(target)
         return Exported(tuple(written), tuple(notes))
-    with _saying(path), staging(path.parent) as stage:
+    with _saying(path), staging(path.parent, replace) as stage:
         sets = _looked_at(label_sets, chosen, notes)
         if chosen.several:
             notes |= dict.fromkeys(write(stage / _named(path, chosen), sets, **options))

@@ -16,7 +16,8 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from ...label_set import LabelSet
 from ...segmenter import InputError
-from .tables import TEXT, looks_like_formula, plain, typed
+from ..results import TEXT
+from .tables import looks_like_formula, plain, typed
 
 #: Rows of a sheet with its head, as Excel has them.
 MOST_ROWS = 1_048_576

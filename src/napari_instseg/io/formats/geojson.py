@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
+
+import pandas as pd
 
 from ...label_set import LabelSet
 from ...ops.outlines import Polygon
@@ -51,7 +54,7 @@ def write(path: Path, label_set: LabelSet, *, objects: str = "detection") -> lis
     Raises
     ------
     InputError
-        If QuPath has no plane for the axes, or ``objects`` is something else.
+        If QuPath has no plane for the axes, ``objects`` is something else, or a name is no Unicode.
 
     Notes
     -----
@@ -67,7 +70,7 @@ def write(path: Path, label_set: LabelSet, *, objects: str = "detection") -> lis
     categories = {category.id: category for category in categories_for(label_set)}
     measured = _measurements(label_set)
     head = {"type": "FeatureCollection", **image_about.to_json(label_set)}
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with _unicode(), path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "features": [')
         comma = "\n"
         for plane, listed in outlined(label_set):
@@ -75,9 +78,10 @@ def write(path: Path, label_set: LabelSet, *, objects: str = "detection") -> lis
             for found, polygons in listed:
                 feature = _feature(found, polygons, categories[found.category_id], objects)
                 feature["id"] = str(uuid5(NAMESPACE_URL, f"{label_set.name}/{found.label}/{where}"))
-                feature["properties"]["measurements"] = measured.get(
-                    found.label, {"index": found.label}
-                )
+                feature["properties"]["measurements"] = {
+                    **measured.get(found.label, {"index": found.label}),
+                    **({"iscrowd": 1} if found.crowd else {}),
+                }
                 if where:
                     feature["geometry"]["plane"] = {"c": -1, "z": 0, "t": 0, **where}
                 file.write(comma + json.dumps(feature, ensure_ascii=False))
@@ -113,12 +117,24 @@ def _closed(ring: list[list[int]]) -> list[list[int]]:
     return [*ring, ring[0]]
 
 
+@contextmanager
+def _unicode() -> Iterator[None]:
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise InputError(f"expected names that UTF-8 can hold ({error})") from error
+
+
+def _is_finite(value: Any) -> bool:
+    return value is not pd.NA and math.isfinite(value)
+
+
 def _measurements(label_set: LabelSet) -> dict[int, dict[str, float]]:
     """Numbers of each object's row, by label; those that are missing or not finite left out."""
     numbers = label_set.table.select_dtypes("number").drop(columns=[*_ELSEWHERE], errors="ignore")
     columns = {str(name): plain(numbers[name]) for name in numbers}
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
     return {
-        int(row["index"]): {name: value for name, value in row.items() if math.isfinite(value)}
+        int(row["index"]): {name: value for name, value in row.items() if _is_finite(value)}
         for row in rows
     }

@@ -100,6 +100,7 @@ def _feature(value: object, number: int) -> _Feature | None:
     told = table_of(feature.get("properties") or {}, f"{what}: properties")
     category, color = _category(told.get("classification"), what)
     numbers = _measurements(told.get("measurements") or {}, what)
+    crowd = numbers.pop("iscrowd", 0) == 1
     index, score = numbers.get("index", 0), numbers.get("score", float("nan"))
     name = told.get("name")
     # The name that we write is the label.
@@ -109,6 +110,7 @@ def _feature(value: object, number: int) -> _Feature | None:
         label=int(index) if float(index).is_integer() and 0 < index <= LARGEST_LABEL else 0,
         category=category,
         score=float(score) if 0 <= score <= 1 else float("nan"),
+        crowd=crowd,
         more={**named, **numbers},
     )
     plane = table_of(geometry.get("plane") or {}, f"{what}: plane")

@@ -9,6 +9,7 @@ the name of an entry is the name of the ROI); ij.gui.Roi.setPosition and setGrou
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zipfile
 import zlib
@@ -26,7 +27,7 @@ from ...ops.outlines import Polygon
 from ...segmenter import Category, InputError
 from . import about as image_about
 from .about import About
-from .checks import share, whole
+from .checks import check_size, share, whole
 from .names import Names, plane_suffix
 from .planes import categories_for
 from .segments import Segment
@@ -128,7 +129,11 @@ def _describe(roi: ImagejRoi, found: Segment, name: str, category: Category) -> 
     roi.name = "".join(sign if sign <= "\uffff" else "\ufffd" for sign in name)
     roi.stroke_color = bytes([255, *(round(255 * part) for part in category.color)])
     roi.group = found.category_id if found.category_id <= MOST_GROUPS else 0
-    known = {"index": found.label, "category_id": found.category_id, "score": found.score}
+    known: dict[str, float] = {"index": found.label, "category_id": found.category_id}
+    if not math.isnan(found.score):
+        known["score"] = found.score
+    if found.crowd:
+        known["iscrowd"] = 1
     lines = [f"{key}: {value!r}" for key, value in known.items()]
     # Java takes a backslash for the beginning of an escape, as JSON does.
     roi.props = "\n".join([*lines, f"category: {json.dumps(category.name)}", ""])
@@ -191,8 +196,11 @@ def read(path: Path, *, shape: str | Sequence[int] | None = None) -> Iterator[La
     found = known or About(path.stem, _axes(areas) + "YX")
     if shape is not None:
         found = found.of_shape(shape)
+    # Before planes are listed.
+    check_size(found.shape)
+    sizes = found.shape[:-2] or _sizes(areas, found.axes[:-2])
     shapes = (
-        replace(outline, planes=[*_planes(roi, found)])
+        replace(outline, planes=[*_planes(roi, found.axes[:-2], sizes)])
         for roi, outline in zip(areas, outlines, strict=True)
     )
     yield paint(shapes, found, path.name)
@@ -249,13 +257,26 @@ def _axes(rois: Sequence[ImagejRoi]) -> str:
     return axes or "Z" * any(roi.position > 1 for roi in rois)
 
 
-def _planes(roi: ImagejRoi, found: About) -> Iterator[tuple[int, ...]]:
+def _place_in(roi: ImagejRoi, axes: str) -> list[int]:
+    """Position along each axis, from 1; 0 without one."""
+    places = _positions(roi)
+    return [places.get(axis, 0) or (roi.position if len(axes) == 1 else 0) for axis in axes]
+
+
+def _sizes(rois: Sequence[ImagejRoi], axes: str) -> tuple[int, ...]:
+    """Planes along each axis, as many as ROIs tell of; InputError if too many."""
+    places = [_place_in(roi, axes) for roi in rois]
+    sizes = tuple(max(1, *along) for along in zip(*places, strict=True))
+    check_size((*sizes, 1, 1))
+    return sizes
+
+
+def _planes(roi: ImagejRoi, axes: str, sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
     """Planes that a ROI is in: one, or all along axes where it has no position."""
-    places, axes = _positions(roi), found.axes[:-2]
-    spans = []
-    for axis, size in zip(axes, found.shape or (1,) * len(axes), strict=False):
-        place = places.get(axis, 0) or (roi.position if len(axes) == 1 else 0)
-        spans.append(range(place - 1, place) if place else range(size))
+    spans = [
+        range(place - 1, place) if place else range(size)
+        for place, size in zip(_place_in(roi, axes), sizes, strict=True)
+    ]
     yield from product(*spans)
 
 
@@ -269,6 +290,7 @@ def _about(roi: ImagejRoi) -> Shape:
         label=whole(int(known.get("index", 0)), "index"),
         category=_text(known["category"]) if "category" in known else category,
         score=share(float(known["score"]), "score") if "score" in known else float("nan"),
+        crowd=known.get("iscrowd") == "1",
         more={"name": roi.name} if roi.name else {},
     )
 

@@ -28,6 +28,8 @@ from .tables import escape, read_csv
 INDEX, IMAGE = "index.csv", "image.json"
 #: Columns of the list that are ours; others are those of the table.
 _OWN = ("file", "index", "category_id", "category", "score")
+#: A column of the table, if there are crowds.
+_CROWD = "iscrowd"
 
 
 def write(path: Path, label_set: LabelSet) -> list[str]:
@@ -127,7 +129,7 @@ def read(path: Path) -> Iterator[LabelSet]:
             for axis, size in zip(about.axes[:-2].lower(), about.shape, strict=False)
         )
         planes.setdefault(plane, []).append(found)
-        rows.setdefault(found.label, {k: v for k, v in row.items() if k not in _OWN})
+        rows.setdefault(found.label, {k: v for k, v in row.items() if k not in (*_OWN, _CROWD)})
     stack = Stack(about.name, about.axes, about.shape, path.name, about.spacing)
     yield with_columns(stack.paint(planes, tuple(categories.values())), rows)
 
@@ -146,7 +148,8 @@ def _found(
     # Not a view: that would keep the whole plane.
     mask = Mask(mask.origin, mask.pixels.copy())
     score = row["score"] if pd.isna(row["score"]) else share(row["score"], "score")
-    return Found(whole(row["index"], "index", 1), number, score, mask)
+    crowd = row.get(_CROWD) in (True, 1)
+    return Found(whole(row["index"], "index", 1), number, score, mask, crowd)
 
 
 def _pixels(file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:

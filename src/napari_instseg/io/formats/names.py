@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from ...segmenter import InputError
@@ -11,7 +12,10 @@ from ...segmenter import InputError
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
 #: Names that Windows keeps for devices.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-LONGEST = 120
+#: Of a stem, B as UTF-8: systems take 255 with what comes before and after.
+LONGEST = 180
+#: What `plane_suffix` makes, one axis of it.
+_PLANE = re.compile(r"(.+)_[a-z]\d{4,}")
 
 
 def file_stem(name: str) -> str:
@@ -22,7 +26,9 @@ def file_stem(name: str) -> str:
     >>> file_stem("../slide 3: größe*"), file_stem("..")
     ('slide 3_ größe_', 'image')
     """
-    stem = _FORBIDDEN.sub("_", name)[:LONGEST].strip(". ").lstrip("_.") or "image"
+    text = _FORBIDDEN.sub("_", name.encode("utf-8", "replace").decode("utf-8"))
+    cut = text.encode("utf-8")[:LONGEST].decode("utf-8", "ignore")
+    stem = cut.strip(". ").lstrip("_.") or "image"
     return f"_{stem}" if _DEVICES.fullmatch(stem) else stem
 
 
@@ -31,15 +37,32 @@ class Names:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        # Stems of stacks of which names that are taken could be planes.
+        self._stacks: set[str] = set()
 
     def of(self, name: str) -> str:
-        """Return a stem that was not given before, in any case of letters."""
+        """Return a stem that was not given before, in any case of letters.
+
+        Nor is it that of a plane of a stem given before, or the other way round.
+        """
         stem = file_stem(name)
         free, number = stem, 2
-        while free.casefold() in self._taken:
+        while not self._is_free(free.casefold()):
             free, number = f"{stem}_{number}", number + 1
         self._taken.add(free.casefold())
+        self._stacks.update(_stacks_of(free.casefold()))
         return free
+
+    def _is_free(self, stem: str) -> bool:
+        given = stem in self._taken or stem in self._stacks
+        return not given and self._taken.isdisjoint(_stacks_of(stem))
+
+
+def _stacks_of(stem: str) -> Iterator[str]:
+    """Stems of stacks, a plane of which could be called so."""
+    while found := _PLANE.fullmatch(stem):
+        stem = found[1]
+        yield stem
 
 
 def plane_suffix(axes: str, shape: tuple[int, ...], index: tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ OME-NGFF 0.5 and 0.4, https://ngff.openmicroscopy.org/: "labels" metadata. Label
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import replace as with_values
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,19 @@ from ..results import About, write_output
 from ..zarr import LabelPyramid, is_zarr, read_attributes, read_label_pyramid
 from . import result
 from .names import file_stem
+from .staging import refuse_there
 
 #: Group of an image that holds label images, and its list of them.
 LABELS = "labels"
 
 
 def write(
-    path: Path, label_set: LabelSet, *, output: str = "instances", name: str | None = None
+    path: Path,
+    label_set: LabelSet,
+    *,
+    output: str = "instances",
+    name: str | None = None,
+    replace: bool = True,
 ) -> list[str]:
     """Write one label image as OME-Zarr 0.5, with the table's rows as properties.
 
@@ -43,6 +49,8 @@ def write(
     output : {"instances", "semantic", "panoptic"}
     name : str, optional
         What it is called among an image's labels; None is ``output``.
+    replace : bool
+        A label image that is there; False: refuse.
 
     Returns
     -------
@@ -53,17 +61,21 @@ def write(
     ------
     InputError
         If the folder holds something else, the image is of another version than 0.5, its shape
-        does not fit, or OME-Zarr has no room for the axes.
+        does not fit, OME-Zarr has no room for the axes, or a label image is there that must not
+        be replaced.
     """
     about = About(label_set.axes, label_set.spacing, label_set.table, label_set.categories)
     target = path
     if is_zarr(path) and read_label_pyramid(path) is None:
         _check_image(path, label_set)
         target = path / LABELS / file_stem(name or output)
-        about = replace(about, image=path)
-        _open_labels(path)
+        about = with_values(about, image=path)
     elif path.exists() and not is_zarr(path):
         raise InputError("expected a new name, or a Zarr folder; this is something else")
+    if not replace:
+        refuse_there(target)
+    if target != path:
+        _open_labels(path)
     write_output(target, output, result.lazily(label_set, output), about, ZARR)
     if target != path:
         _list(path, target.name)
@@ -177,4 +189,4 @@ def _with_properties(label_set: LabelSet, known: pd.DataFrame) -> LabelSet:
         return label_set
     rows = known.drop_duplicates("index").set_index("index")[new]
     found = rows.reindex(label_set.table["index"]).reset_index(drop=True)
-    return replace(label_set, table=pd.concat([label_set.table, found], axis=1))
+    return with_values(label_set, table=pd.concat([label_set.table, found], axis=1))

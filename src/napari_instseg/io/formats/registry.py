@@ -40,7 +40,8 @@ class Format:
         more than two dimensions. Users are told what is lost.
     direct : bool
         A folder, read whatever it is called. ``write`` gets the path itself, since it may put
-        something into what is there; it takes care itself that nothing is left half written.
+        something into what is there, and ``replace``, whether it may replace what is there; it
+        takes care itself that nothing is left half written.
     options, reading : mapping of str to str
         Options that ``write`` and ``read`` take, and what they are for.
     extra : str, optional
@@ -119,14 +120,7 @@ FORMATS: tuple[Format, ...] = (
         options={"divisor": "a number (default: 1000, or the next power of ten with room for all)"},
         reading={"divisor": "of a map without its JSON"},
     ),
-    Format(
-        *("cityscapes", "Cityscapes, 16-bit instanceIds and 8-bit labelIds"),
-        write="cityscapes:write",
-        read="cityscapes:read",
-        knows="cityscapes:knows",
-        several=True,
-        stuff=True,
-    ),
+    # Before Cityscapes, which looks into folders: an export may lie in one of results.
     Format(
         *("result", "a folder as of 'napari-instseg segment'; read: plain label images, too"),
         write="result:write",
@@ -138,6 +132,14 @@ FORMATS: tuple[Format, ...] = (
         stack=True,
         options={"labels": "tiff (default) or zarr"},
         reading={"axes": "of a label image, instead of what its file says"},
+    ),
+    Format(
+        *("cityscapes", "Cityscapes, 16-bit instanceIds and 8-bit labelIds"),
+        write="cityscapes:write",
+        read="cityscapes:read",
+        knows="cityscapes:knows",
+        several=True,
+        stuff=True,
     ),
     Format(
         *("masks", "a folder with one PNG an object and plane, and index.csv"),

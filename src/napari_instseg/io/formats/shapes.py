@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,9 +19,6 @@ from .checks import LARGEST_LABEL, LARGEST_MASKS, check_size
 from .planes import Found, PlaneReader
 from .segments import Segment, Segments, from_segments, labels_in
 from .stacks import Stack
-
-#: Planes of an image that outlines are read for: each takes its time, whatever is in it.
-MOST_PLANES = 100_000
 
 
 def outlined(
@@ -44,7 +40,7 @@ def outlined(
         outlines = dict(trace(labels).objects())
         listed = [
             (segments.of(found.label), outlines[found.label])
-            if found.mask.area == visible[found.label]
+            if found.mask.area == visible.get(found.label)
             else (
                 segments.of(found.label),
                 next(trace(found.mask.pixels, found.mask.origin).objects())[1],
@@ -74,6 +70,8 @@ class Shape:
         Name.
     score : float
         In [0, 1]; NaN if unknown.
+    crowd : bool
+        Several objects that are not told apart.
     more : mapping of str to value
         Further columns of the table.
     """
@@ -83,6 +81,7 @@ class Shape:
     label: int = 0
     category: str = OBJECT.name
     score: float = float("nan")
+    crowd: bool = False
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -118,8 +117,8 @@ def paint(shapes: Iterable[Shape], about: About, source: str) -> LabelSet:
     Returns
     -------
     LabelSet
-        Where outlines overlap, better scores hide others, among equals the first; all pixels
-        are in ``raw``. Outlines without a pixel are left out.
+        Where outlines overlap, better scores hide others, among equals the first; crowds are
+        hidden by all. All pixels are in ``raw``. Outlines without a pixel are left out.
 
     Raises
     ------
@@ -131,8 +130,6 @@ def paint(shapes: Iterable[Shape], about: About, source: str) -> LabelSet:
     if len(size) != len(about.axes):
         raise InputError(f"expected a shape of axes {about.axes}, got {size}")
     check_size(size)
-    if math.prod(size[:-2]) > MOST_PLANES:
-        raise InputError(f"expected an image of at most {MOST_PLANES} planes, got {size}")
     categories = _categories(kept, about.categories)
     ids = {category.name: category.id for category in categories}
     planes: dict[tuple[int, ...], list[Found]] = {}
@@ -145,7 +142,7 @@ def paint(shapes: Iterable[Shape], about: About, source: str) -> LabelSet:
         pixels += mask.pixels.size * len(shape.planes)
         if pixels > LARGEST_MASKS:
             raise InputError(f"expected objects of at most {LARGEST_MASKS} px together")
-        found = Found(shape.label, ids[shape.category], shape.score, mask)
+        found = Found(shape.label, ids[shape.category], shape.score, mask, shape.crowd)
         for plane in shape.planes:
             if any(not 0 <= i < n for i, n in zip(plane, size[:-2], strict=True)):
                 raise InputError(f"object {shape.label}: expected a plane of {size}, got {plane}")
@@ -184,6 +181,8 @@ def _with_stuff(
     whole = from_segments(stack, panoptic, seen, label_set.categories)
     # Of objects the rows stay: some may be hidden.
     rows = whole.stuff.assign(hidden_area=0)
+    if "iscrowd" in label_set.table:
+        rows["iscrowd"] = False
     table = pd.concat([label_set.table, rows], ignore_index=True)
     return replace(
         label_set, table=table, semantic=whole.semantic, panoptic=panoptic, ground=whole.ground

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from ...segmenter import InputError
 from ..atomic import replacing_folder
 
 #: Folders that are one thing, and not to be mixed with what was there before.
@@ -15,7 +16,7 @@ WHOLE = (".zarr", ".geff")
 
 
 @contextmanager
-def staging(folder: Path) -> Iterator[Path]:
+def staging(folder: Path, replace: bool = True) -> Iterator[Path]:
     """Give a folder to write into, whose content moves to another if nothing fails.
 
     Parameters
@@ -23,11 +24,18 @@ def staging(folder: Path) -> Iterator[Path]:
     folder : Path
         Where files are to be; made if it is not there. Folders in it are filled up, files
         replaced.
+    replace : bool
+        False: refuse to replace any file.
 
     Yields
     ------
     Path
         An empty folder in ``folder``.
+
+    Raises
+    ------
+    InputError
+        If a file were to be replaced, and must not be.
 
     Notes
     -----
@@ -38,9 +46,33 @@ def staging(folder: Path) -> Iterator[Path]:
     stage.mkdir()
     try:
         yield stage
+        if not replace:
+            _refuse(stage, folder)
         _publish(stage, folder)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def refuse_there(path: Path) -> None:
+    """Say that a file or folder is not replaced.
+
+    Raises
+    ------
+    InputError
+        If it is there.
+    """
+    if path.exists():
+        raise InputError(f"{path} is there: choose another name, or replace it (--overwrite)")
+
+
+def _refuse(stage: Path, folder: Path) -> None:
+    """Check that nothing in a folder would be replaced by what is in another."""
+    for new in sorted(stage.iterdir()):
+        target = folder / new.name
+        if new.is_dir() and new.suffix not in WHOLE and target.is_dir():
+            _refuse(new, target)
+        else:
+            refuse_there(target)
 
 
 def _publish(stage: Path, folder: Path) -> None:

@@ -13,11 +13,10 @@ import pandas as pd
 
 from ...label_set import LabelSet
 from ...segmenter import InputError
+from ..results import TEXT
 
 #: Text that Excel, LibreOffice and others calculate, perhaps behind apostrophes of ours.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-#: Columns that are text, whatever is in them.
-TEXT = ("category", "source", "name")
 
 
 def write(path: Path, label_set: LabelSet) -> list[str]:
