@@ -77,7 +77,8 @@ def _places(
     """
     inside = [at + span.start for at, span in zip(np.nonzero(found), where, strict=True)]
     small = math.prod(shape) <= np.iinfo(np.int32).max
-    return np.ravel_multi_index(inside, shape).astype(np.int32 if small else np.int64)
+    flat = np.asarray(np.ravel_multi_index(inside, shape))
+    return flat.astype(np.int32 if small else np.int64)
 
 
 def _overlap(block: Block, low: list[int], high: list[int]) -> tuple[Block, Block]:
