@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from napari_instseg.evaluation import Match, Report, evaluate_folders, match_labels, pool
+from napari_instseg.evaluation import (
+    Match,
+    Options,
+    Report,
+    evaluate,
+    evaluate_folders,
+    match_labels,
+    pool,
+)
 from napari_instseg.io.images import write_labels
 from napari_instseg.segmenter import InputError
 
@@ -187,6 +195,29 @@ def test_pooling_adds_counts_not_ratios():
     assert (pooled.images, pooled.truth_count, pooled.count_error) == (2, 6, 1)
     with pytest.raises(InputError, match="at least one"):
         pool([])
+
+
+def test_thresholds_may_come_in_any_order():
+    truth, found = random_pair(3)
+    reports = [
+        evaluate(found, truth, thresholds=given, draws=20)
+        for given in ((0.9, 0.5, 0.9), (0.5, 0.9))
+    ]
+    assert reports[0].to_json() == reports[1].to_json()
+    assert Options(thresholds=(0.9, 0.5, 0.9)).thresholds == (0.5, 0.9)
+    assert match_labels(truth, found, (0.9, 0.5)) == match_labels(truth, found, (0.5, 0.9))
+
+
+def test_a_raw_image_beside_its_labels_is_no_prediction(tmp_path):
+    for folder in ("truth", "found"):
+        (tmp_path / folder).mkdir()
+    labels = draw("AA..", "AA.B")
+    write_labels(tmp_path / "truth" / "a.tif", labels, "YX")
+    write_labels(tmp_path / "found" / "a.tif", labels * 0 + 7, "YX")
+    write_labels(tmp_path / "found" / "a_instances.tif", labels, "YX")
+    report = evaluate_folders(tmp_path / "found", tmp_path / "truth")
+    assert report.pooled.matches[0.5].true_positives == 2
+    assert report.unused == ("a.tif",)
 
 
 def test_what_cannot_be_compared():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
 from helpers import draw
@@ -49,6 +50,19 @@ def test_extents_do_not_depend_on_the_windows(monkeypatch: pytest.MonkeyPatch) -
         box = z.min(), z.max(), y.min(), x.min(), y.max() + 1, x.max() + 1
         named = row.z_first, row.z_last, row.row_min, row.col_min, row.row_max, row.col_max
         assert (len(z), box) == (row.area, named)
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.uint64, np.int64])
+def test_labels_that_have_no_room_are_refused(dtype: type) -> None:
+    large = 2**31 if dtype is np.uint32 else 2**32 + 1
+    lazy = da.from_array(np.array([[0, 1], [2**31 - 1, large]], dtype))
+    labels = LabelSet.from_labels(lazy, listed=False)
+    rows = slice(0, 1), slice(None)
+    assert labels.read("instances", rows).tolist() == [[0, 1]]
+    for output in ("instances", "panoptic", "semantic"):
+        with pytest.raises(InputError, match=f"up to 2147483647, got {large}: number"):
+            labels.read(output)
+    assert LabelSet.from_labels(lazy[:, :1]).read("instances").tolist() == [[0], [2**31 - 1]]
 
 
 def test_nothing_at_all() -> None:

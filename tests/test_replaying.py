@@ -190,6 +190,59 @@ def test_everything_as_it_was_asked_and_shown(found: None, pixels: Any, mode: st
     np.testing.assert_array_equal(labels.instances, result.instances)
 
 
+def test_everything_in_a_part_of_an_image(found: None, pixels: Any) -> None:
+    stack = np.stack([pixels, pixels[::-1]])
+    session = PromptSession(Image(stack, "ZYX"), cache=False, **WHOLE)
+    assert "place" not in session.everything(points_per_side=16).recipe
+    parts = {"region": (slice(0, 80), slice(10, None)), "planes": [(1,)]}
+    result = session.everything(points_per_side=16, **parts)
+    recipe = through_json(result.recipe)
+    assert recipe["place"] == {"region": [0, 10, 80, 120], "planes": [[1]]}
+    with silently():
+        labels = nis.replay(recipe, stack, axes="ZYX")
+    np.testing.assert_array_equal(labels.instances, result.instances)
+    assert 0 < result.count < session.everything(points_per_side=16).count
+    recipe["place"]["region"] = [0, 1]
+    with pytest.raises(InputError, match="a region and planes as 'place'"):
+        nis.replay(recipe, stack, axes="ZYX")
+
+
+def test_pixel_sizes_are_exactly_those_of_the_recipe(
+    tmp_path: Path, found: None, pixels: Any
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, imagej=True, resolution=(2, 2), metadata={"unit": "um"})
+    assert nis.segment(path, **WHOLE).label_set.spacing == {"Y": 0.5, "X": 0.5}
+    recipe = through_json(nis.segment(path, spacing={}, **WHOLE).recipe)
+    with silently():
+        assert nis.replay(recipe, path).spacing == {}
+    image = Image(pixels, "YX", {"Y": 0.5, "X": 0.5})
+    with pytest.raises(
+        InputError, match=r"spacing_um: expected \{\}, got \{'Y': 0\.5, 'X': 0\.5\}"
+    ):
+        nis.replay(recipe, image)
+    del recipe["input"]["spacing_um"]
+    with silently():
+        assert nis.replay(recipe, image).spacing == image.spacing
+
+
+def test_what_a_run_chose_otherwise_is_told(found: None, pixels: Any) -> None:
+    recipe = through_json(nis.segment(pixels, **WHOLE).recipe)
+    now = recipe["resolved"]["device"]
+    recipe["resolved"] |= {"device": "cuda", "tile_size": 128}
+    with (
+        pytest.warns(UserWarning, match=f"device: then cuda, now {now}, so labels may differ"),
+        pytest.warns(UserWarning, match="tile_size: then 128, now 1024, so labels may differ"),
+    ):
+        nis.replay(recipe, pixels)
+    with pytest.warns(UserWarning, match="another image") as told:
+        nis.replay(recipe, pixels[1:], other_image=True)
+    assert len(told) == 1
+    del recipe["resolved"]
+    with silently():
+        nis.replay(recipe, pixels)
+
+
 def test_a_detectors_objects_drawn_anew(found: None, pixels: Any) -> None:
     session = PromptSession(pixels, cache=False, **WHOLE)
     detected = nis.segment(pixels, score_threshold=0.2, **WHOLE)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from napari_instseg.snippets import (
     segment_python,
 )
 from napari_instseg.snippets.options import OF_LINKS, OF_TRACKS
+from napari_instseg.snippets.text import windows_word
 
 SHARE = st.floats(0, 1)
 SIZES = st.floats(0.01, 1e6)
@@ -161,6 +163,29 @@ def test_axes_pixel_sizes_and_layers() -> None:
     assert shlex.split(line)[:3] == ["napari-instseg", "segment", "image.tif"]
     oblong = Source(Path("a.tif"), "a", None, {"Y": 1.0, "X": 0.5})
     assert "# pixels that are not square" in segment_command(oblong, Settings())
+
+
+def test_no_pixel_sizes_are_not_those_of_the_file() -> None:
+    as_file, none = Source(Path("a.tif")), Source(Path("a.tif"), spacing={})
+    assert execute(segment_python(as_file, Settings())) == [("segment", ("a.tif",), {})]
+    assert execute(segment_python(none, Settings())) == [("segment", ("a.tif",), {"spacing": {}})]
+    note = "# without pixel sizes: the command takes the file's pixel size\n"
+    assert segment_command(none, Settings()) == note + segment_command(as_file, Settings())
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("a.tif", "a.tif"),
+        ("my cells.tif", '"my cells.tif"'),
+        ("", '""'),
+        ("C:\\R&D\\", '"C:\\R&D\\\\"'),
+        *((f"a{sign}b", f'"a{sign}b"') for sign in "&|<>^(),;@'"),
+        ('a"b', 'a\\"b'),
+    ],
+)
+def test_words_for_windows(word: str, quoted: str) -> None:
+    assert windows_word(word) == quoted
 
 
 def test_a_batch() -> None:

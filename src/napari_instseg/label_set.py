@@ -23,6 +23,8 @@ from .settings import OUTPUTS
 COLUMNS = ("index", "category_id", "category", "is_thing", "score", "area", "source")
 #: Of labels about which nothing else is known.
 OBJECT = Category(1, "object")
+#: Largest label.
+LARGEST = np.iinfo(np.int32).max
 #: What ``source`` says of objects that a user has drawn or changed.
 BY_HAND = "edited"
 
@@ -175,14 +177,14 @@ class LabelSet:
         Raises
         ------
         InputError
-            If there is no such output.
+            If there is no such output, or a label there is larger than `LARGEST`.
         """
         if output not in OUTPUTS:
             raise InputError(f"expected one of {OUTPUTS}, got {output!r}")
         kept: ArrayLike | None = getattr(self, output)
         if kept is not None:
-            return np.array(kept[where], np.int32)
-        objects = np.array(self.instances[where], np.int32)
+            return _as_int32(kept[where])
+        objects = _as_int32(self.instances[where])
         if output == "panoptic":
             return objects
         return categories_of(objects, self.things["index"], self.things["category_id"])
@@ -239,6 +241,17 @@ class LabelSet:
         if empty:
             found.attrs["notes"].append(f"{how_many(empty, 'segment')} without pixels left out")
         return found
+
+
+def _as_int32(part: Any) -> NDArray[np.int32]:
+    """Copy a part of a label image."""
+    labels = np.asarray(part)
+    wide = labels.dtype.kind in "iu" and np.iinfo(labels.dtype).max > LARGEST
+    if wide and labels.size and int(labels.max()) > LARGEST:
+        raise InputError(
+            f"expected labels up to {LARGEST}, got {labels.max()}: number the objects anew"
+        )
+    return np.array(labels, np.int32)
 
 
 def _as_image(image: Image | ArrayLike, labels: LabelSet) -> Image:

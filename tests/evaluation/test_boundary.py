@@ -56,6 +56,17 @@ def test_volumes_and_frames() -> None:
     assert distance(found[1:3], truth[1:3], axes="TYX") == 0
 
 
+def test_a_single_plane_is_no_volume() -> None:
+    moved = np.roll(SQUARE, 1, axis=1)
+    um = {"Y": 0.5, "X": 0.5}
+    flat = distance(moved, spacing=um)
+    assert distance(moved[None], SQUARE[None], axes="ZYX", spacing=um) == flat > 0
+    assert distance(moved[None], SQUARE[None], axes="ZYX") == 2 * flat
+    options = Options(boundary=True, draws=0)
+    plane = set_of(SQUARE[None], axes="ZYX", spacing=um)
+    assert Report.of([assess(plane, plane, options)], options).unit == "µm"
+
+
 def test_units_are_not_mixed() -> None:
     options = Options(boundary=True, draws=0)
     known, unknown = set_of(SQUARE, spacing={"Y": 1.0, "X": 1.0}), set_of(SQUARE)

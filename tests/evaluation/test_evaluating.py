@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,6 +107,12 @@ def test_large_numbers_in_files(tmp_path: Path) -> None:
     report = evaluate_folders(tmp_path / "found.npy", tmp_path / "truth.npy")
     assert report.pooled.matches[0.5] == nis.evaluate(FOUND, TRUTH).pooled.matches[0.5]
     assert nis.evaluate(names[FOUND], names[TRUTH]).pooled == nis.evaluate(FOUND, TRUTH).pooled
+
+
+def test_large_numbers_in_lazy_arrays_are_not_taken_for_others() -> None:
+    truth = np.array([[1, 1, 0, 2**32 + 1]], np.uint64)
+    with pytest.raises(InputError, match="up to 2147483647, got 4294967297"):
+        nis.evaluate(da.from_array(np.array([[1, 1, 0, 2]])), da.from_array(truth))
 
 
 def test_zarr_is_read_and_written_in_parts(tmp_path: Path) -> None:

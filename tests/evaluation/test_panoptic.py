@@ -184,6 +184,20 @@ def test_crowds_are_neither_missed_nor_wrong() -> None:
     assert score.count_error == 0
 
 
+def test_dice_and_ap_leave_out_what_counts_for_nothing() -> None:
+    gt = set_of(draw("AAAA.BB."), crowds=[1])
+    pred = set_of(draw("CCDD.EEE"))
+    # Without the crowd: 2 px of B, 3 px of E, and what lies on nothing is wrong.
+    score = scored(pred, gt)
+    assert (score.overlap, score.foreground) == (2, 5)
+    assert score.matches[0.5].iou_sum == pytest.approx(2 / 3)
+    score = scored(pred, gt, void=True)
+    assert (score.overlap, score.foreground) == (2, 4)
+    match = score.matches[0.95]
+    assert (match.true_positives, match.false_positives, match.iou_sum) == (1, 0, 1)
+    assert score.categories[0].matches[0.95] == match
+
+
 def test_pixels_of_categories() -> None:
     kinds = {1: "cell", 2: "cell", T: "tissue"}
     gt = set_of(TRUTH, kinds, stuff=["tissue"])

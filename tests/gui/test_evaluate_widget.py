@@ -215,6 +215,22 @@ def test_cancel(
     assert NAME not in viewer.layers
 
 
+def test_errors_stay_those_of_the_last_run_that_was_done(
+    viewer: napari.Viewer, evaluate: EvaluateWidget, qtbot: Any
+) -> None:
+    dock = evaluate
+    layers = [viewer.add_labels(labels, name="x") for labels in (TRUTH, FOUND, TRUTH[:2])]
+    dock.form.truth.setCurrentText(layers[0].name)
+    dock.form.predicted.setCurrentText(layers[1].name)
+    run(qtbot, dock)
+    assert [layer for layer, _ in dock._sides] == [layers[1], layers[0]]
+    dock.form.predicted.setCurrentText(layers[2].name)
+    assert dock.form.layers() == (layers[2], layers[0])
+    run(qtbot, dock)
+    assert "shape" in dock.task.text.text()
+    assert [layer for layer, _ in dock._sides] == [layers[1], layers[0]]
+
+
 def test_two_folders(
     viewer: napari.Viewer, evaluate: EvaluateWidget, qtbot: Any, tmp_path: Path
 ) -> None:

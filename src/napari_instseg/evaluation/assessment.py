@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..label_set import LabelSet
+from ..label_set import LARGEST, LabelSet
 from ..ops.lazy import LazyLabels, Painter
 from ..progress import Listener, ignore
 from ..segmenter import InputError
@@ -20,9 +20,6 @@ from .errors import KINDS, Errors, find_errors
 from .options import Options
 from .scores import Score
 from .scoring import score_of
-
-#: Of the numbers in label sets.
-LARGEST = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,7 +24,13 @@ SPACE = "ZYX"
 
 def distance_unit(truth: LabelSet) -> str:
     """Unit of boundary distances: µm where all pixel sizes are known, else px."""
-    return "µm" if set(truth.axes) & set(SPACE) <= set(truth.spacing) else "px"
+    return "µm" if set(space_axes(truth)) <= set(truth.spacing) else "px"
+
+
+def space_axes(truth: LabelSet) -> str:
+    """Axes along which there are distances; a single plane has none along Z."""
+    sizes = zip(truth.axes, truth.shape, strict=True)
+    return "".join(axis for axis, n in sizes if axis in SPACE and (axis, n) != ("Z", 1))
 
 
 def boundary_distances(
@@ -53,8 +59,10 @@ def boundary_distances(
         comparison.overlap.boxes_of(side)[kept]
         for side, kept in zip(("truth", "predicted"), comparison.kept, strict=True)
     ]
-    apart = tuple(i for i, axis in enumerate(truth.axes) if axis not in SPACE)
-    sampling = _sampling(truth.spacing if distance_unit(truth) == "µm" else {}, truth.axes)
+    space = space_axes(truth)
+    apart = tuple(i for i, axis in enumerate(truth.axes) if axis not in space)
+    sizes: Mapping[str, float] = truth.spacing if distance_unit(truth) == "µm" else {}
+    sampling = tuple(float(sizes.get(axis, 1.0)) for axis in space)
     found = []
     for row, col in zip(objects.rows[pairs], objects.cols[pairs], strict=True):
         first = np.minimum(boxes[0][row, 0], boxes[1][col, 0])
@@ -91,7 +99,3 @@ def mean_distance(a: NDArray[np.bool_], b: NDArray[np.bool_], sampling: tuple[fl
         for mine, other in ((0, 1), (1, 0))
     ]
     return float(np.mean(means))
-
-
-def _sampling(spacing: Mapping[str, float], axes: str) -> tuple[float, ...]:
-    return tuple(float(spacing.get(axis, 1.0)) for axis in axes if axis in SPACE)

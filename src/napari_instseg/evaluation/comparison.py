@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -74,6 +74,12 @@ class Comparison:
         return self._pixels(self.truth.categories[self.overlap.rows] < 0) * self.has_void
 
     @cached_property
+    def ignored_pixels(self) -> NDArray[np.int64]:
+        """Pixels of each predicted label that count for nothing: unlabelled ones, and crowds."""
+        rows = self.overlap.rows
+        return self.void_pixels + self._pixels(self.truth.is_crowd[rows])
+
+    @cached_property
     def excused(self) -> NDArray[np.bool_]:
         """Predicted labels that are no error: more than half on void and crowds of their kind."""
         truth, predicted, overlap = self.truth, self.predicted, self.overlap
@@ -88,14 +94,22 @@ class Comparison:
 
     @cached_property
     def objects(self) -> Overlap:
-        """The overlap of objects alone, without background, stuff and crowds."""
-        return self.overlap.take(*self.kept)
+        """The overlap of objects alone, without background, stuff and crowds.
+
+        Areas of predicted ones are without unlabelled pixels.
+        """
+        return self._labelled.take(*self.kept)
 
     def of_category(self, place: int) -> tuple[Overlap, NDArray[np.bool_]]:
         """The overlap of one category's objects, and which predicted ones are excused."""
         truth = self.kept[0] & (self.truth.categories == place)
         predicted = self.kept[1] & (self.predicted.categories == place)
-        return self.overlap.take(truth, predicted), self.excused[predicted]
+        return self._labelled.take(truth, predicted), self.excused[predicted]
+
+    @property
+    def _labelled(self) -> Overlap:
+        areas = self.overlap.predicted_areas - self.void_pixels
+        return replace(self.overlap, predicted_areas=areas)
 
     def _pixels(self, which: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Pixels of each predicted label in some of the pairs."""

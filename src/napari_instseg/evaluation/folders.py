@@ -19,8 +19,9 @@ from .error_files import write_errors
 from .options import Options
 from .report import Report
 
-#: What a predicted file may be called beyond the stem of its truth.
-PREDICTED_ENDINGS = ("", "_instances", "_panoptic", "_masks", "_labels")
+#: What a predicted file may be called beyond the stem of its truth. What has just its name comes
+#: last: beside labels of another name it is the raw image.
+PREDICTED_ENDINGS = ("_instances", "_panoptic", "_masks", "_labels", "")
 
 
 def evaluate_folders(

@@ -26,6 +26,11 @@ ALL_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
     """Check IoU thresholds.
 
+    Returns
+    -------
+    tuple of float
+        Each once, the lowest first.
+
     Raises
     ------
     InputError
@@ -33,7 +38,7 @@ def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
     """
     if not thresholds or not all(0 < t <= 1 for t in thresholds):
         raise InputError(f"expected IoU thresholds in (0, 1], got {tuple(thresholds)}")
-    return tuple(thresholds)
+    return tuple(sorted(set(thresholds)))
 
 
 def thresholds_from(lowest: float) -> tuple[float, ...]:

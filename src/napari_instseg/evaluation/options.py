@@ -19,7 +19,7 @@ class Options:
     Parameters
     ----------
     thresholds : tuple of float
-        IoU, in (0, 1]; the lowest decides what is an error.
+        IoU, in (0, 1], kept in rising order; the lowest decides what is an error.
     categories : {"auto", "name", "one"}
         See `compare`.
     void : bool, optional
@@ -66,7 +66,7 @@ class Options:
         return cls(**given)
 
     def __post_init__(self) -> None:
-        check_thresholds(self.thresholds)
+        object.__setattr__(self, "thresholds", check_thresholds(self.thresholds))
         if not 0 < self.poor_below <= 1:
             raise InputError(f"poor_below: expected an IoU in (0, 1], got {self.poor_below}")
         if self.draws < 0 or self.seed < 0:

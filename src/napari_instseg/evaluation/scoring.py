@@ -75,6 +75,8 @@ def score_of(
     matches = _matches(objects, excused, thresholds)
     counted = _predicted_count(matches, min(thresholds))
     overlap = int(objects.shared.sum())
+    kept = comparison.kept[1]
+    found = comparison.overlap.predicted_areas[kept] - comparison.ignored_pixels[kept]
     return Score(
         comparison.name,
         comparison.kind,
@@ -83,7 +85,7 @@ def score_of(
         predicted_count=counted,
         count_error=abs(len(objects.truth) - counted),
         overlap=overlap,
-        foreground=int(objects.truth_areas.sum() + objects.predicted_areas.sum()),
+        foreground=int(objects.truth_areas.sum() + found.sum()),
         matches=matches,
         over_segmented=int(find_split(objects)[0].sum()),
         under_segmented=int(find_merged(objects)[0].sum()),

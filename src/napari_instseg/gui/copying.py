@@ -67,9 +67,9 @@ def source_of(layer: napari.layers.Image, image: Image, level: int) -> Source:
         usual = choose_level(layer, layer_axes(layer).letters)
         if level == usual:
             return Source(layer=layer.name)
-        return Source(None, layer.name, image.axes, dict(image.spacing), level)
+        return Source(None, layer.name, image.axes, dict(image.spacing) or None, level)
     path, read = found
-    spacing = {} if read.spacing == image.spacing else dict(image.spacing)
+    spacing = None if read.spacing == image.spacing else dict(image.spacing)
     axes = None if read.axes == image.axes else image.axes
     return Source(path, layer.name, axes, spacing)
 

@@ -28,8 +28,8 @@ CATEGORIES_TIP = (
     "All as one: only outlines count."
 )
 IOU_TIP = (
-    "Objects match if they share at least this much of their union.\n"
-    "AP is always that of IoU 0.5 to 0.95; this says what an error is."
+    "Objects match if they share at least this much of their union: what an error is.\n"
+    "Mean AP is over this threshold and those of 0.5 to 0.95 that are above it."
 )
 POOR_TIP = "Matched objects that share less than this are listed as poor boundaries"
 VOID_TIP = (

@@ -76,6 +76,8 @@ class EvaluateWidget(QWidget):
         self._report: Report | None = None
         #: Prediction and truth that the errors are of; none of folders.
         self._sides: list[tuple[napari.layers.Labels, LabelSet]] = []
+        #: Those of the run under way.
+        self._pending = self._sides
         self._highlight: Highlight | None = None
         #: Of the camera, the user's, and the one that an error asked for.
         self._zoom = (0.0, 0.0)
@@ -121,17 +123,17 @@ class EvaluateWidget(QWidget):
         options = self.form.options()
         if self.form.of_folders():
             predicted, truth = self.form.folders()
-            self._sides = []
+            self._pending = []
             return lambda tell: Outcome(
                 evaluate_folders(predicted, truth, options=options, report=_listener(tell))
             )
         layers = self.form.layers()
         sets = [label_set_of(self.viewer, layer, listed=False) for layer in layers]
-        self._sides = list(zip(layers, sets, strict=True))
+        self._pending = list(zip(layers, sets, strict=True))
         return lambda tell: compare_sets(sets[0], sets[1], options, _listener(tell))
 
     def _show(self, outcome: Outcome) -> None:
-        self._report = outcome.report
+        self._report, self._sides = outcome.report, self._pending
         self.scores.show_report(outcome.report, alone=outcome.painted is None)
         self.scores.show()
         self.errors.hide()

@@ -32,6 +32,8 @@ from .views import View
 if TYPE_CHECKING:
     from .session import PromptSession
 
+#: In a recipe, where the points were: rows and columns, and planes.
+PLACE = "place"
 #: The masks of so many pictures are kept in one piece of memory.
 TOGETHER = 32
 
@@ -77,7 +79,12 @@ class EverythingRun:
         self.session = session
         self.settings = settings or EverythingSettings.for_model(session.prompter.habits, {})
         self._region = None if region is None else tile_of(region, session.plane_shape)
-        self._views = self._plan(_known(planes, session.planes))
+        known = _known(planes, session.planes)
+        self._place = {
+            "region": None if self._region is None else list(self._region.edges),
+            "planes": None if planes is None else [[int(i) for i in plane] for plane in known],
+        }
+        self._views = self._plan(known)
         self._batch = self.settings.points_per_batch or session.prompter.batch_size
         self._pictures: list[PictureMasks] = []
         self._current: tuple[View, list[PictureMasks]] | None = None
@@ -117,12 +124,18 @@ class EverythingRun:
             tuple(pictures),
             warnings=tuple(self._notes),
             complete=self._complete,
-            details={"points": self._asked, "pictures": len(self._views)},
+            details=self._details,
         )
 
     def result(self) -> Segmentation:
         """Return what the settings choose of the masks found so far."""
         return self.raw().filter()
+
+    @property
+    def _details(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"points": self._asked, "pictures": len(self._views)}
+        whole = all(part is None for part in self._place.values())
+        return told if whole else {**told, PLACE: self._place}
 
     def _plan(self, planes: Sequence[tuple[int, ...]]) -> list[View]:
         """The pictures to ask in, level by level, the finest first."""

@@ -12,9 +12,14 @@ from ..provenance import versions
 from ..result import describe_input
 from ..segmenter import ModelError
 
+#: What a run chooses by the machine it is on; precision goes with the device.
+CHOSEN = ("device", "tile_size")
+
 
 def image_for(recipe: Mapping[str, Any], image: Any, axes: str | None = None) -> Image:
-    """Read an image as a recipe has it: with its axes, if they fit, and its pixel sizes.
+    """Read an image as a recipe has it: with its axes, if they fit, and exactly its pixel sizes.
+
+    An `Image` says itself what it is, and is left as it is.
 
     Parameters
     ----------
@@ -29,9 +34,9 @@ def image_for(recipe: Mapping[str, Any], image: Any, axes: str | None = None) ->
     known = str(then.get("axes", ""))
     if axes is None and then.get("shape") == list(found.data.shape) and known != found.axes:
         found = replace(found, axes=known, sources={})
-    sizes = then.get("spacing_um") or {}
-    known_sizes = {axis: size for axis, size in sizes.items() if axis in found.axes}
-    return replace(found, spacing={**found.spacing, **known_sizes})
+    if "spacing_um" not in then:
+        return found
+    return replace(found, spacing=_sizes(then, found.axes))
 
 
 def different(recipe: Mapping[str, Any], image: Image) -> list[str]:
@@ -44,11 +49,21 @@ def different(recipe: Mapping[str, Any], image: Image) -> list[str]:
         for key in ("shape", "dtype", "axes")
         if key in then and then[key] != now[key]
     ]
+    if "spacing_um" in then:
+        sizes = [_sizes(one, image.axes) for one in (then, now)]
+        if sizes[0] != sizes[1]:
+            found.append(f"spacing_um: expected {sizes[0]}, got {sizes[1]}")
     digest = then.get("sample_sha256")
     if not found and digest and digest != now["sample_sha256"]:
         short = str(digest)[:12], now["sample_sha256"][:12]
         found = [f"its pixels: expected a sample with SHA-256 {short[0]}..., got {short[1]}..."]
     return found
+
+
+def _sizes(told: Mapping[str, Any], axes: str) -> dict[str, float]:
+    """Pixel sizes that a recipe tells, of the axes that there are."""
+    sizes = told["spacing_um"] or {}
+    return {axis: size for axis, size in sizes.items() if axis in axes}
 
 
 def check_model(then: object, now: Mapping[str, str]) -> None:
@@ -70,6 +85,25 @@ def check_model(then: object, now: Mapping[str, str]) -> None:
                 f"({now.get('file', '')}, SHA-256 {(found or 'unknown')[:12]}...); run its "
                 "settings with segment(recipe=...), or --recipe, if that is what you want"
             )
+
+
+def unlike_run(recipe: Mapping[str, Any], details: Mapping[str, Any]) -> list[str]:
+    """What a run had to choose otherwise than that of a recipe.
+
+    Parameters
+    ----------
+    recipe : mapping
+    details : mapping
+        Of the result that is there now.
+    """
+    then, now = recipe.get("resolved"), details.get("resolved")
+    if not (isinstance(then, Mapping) and isinstance(now, Mapping)):
+        return []
+    return [
+        f"{key}: then {then[key]}, now {now[key]}, so labels may differ"
+        for key in CHOSEN
+        if key in then and key in now and then[key] != now[key]
+    ]
 
 
 def unlike(recipe: Mapping[str, Any]) -> list[str]:

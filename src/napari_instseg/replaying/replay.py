@@ -22,7 +22,7 @@ from ..progress import Progress
 from ..segmentation import Segmentation
 from ..segmenter import InputError
 from ..settings import Settings
-from .checks import different, image_for, unlike
+from .checks import different, image_for, unlike, unlike_run
 from .runs import begin
 
 
@@ -103,6 +103,8 @@ class Replay:
         result = cut_to(self._run.result(), *self._part)
         edits = self._recipe.get(EDITS) or ()
         labels, notes = result.label_set, list(self._notes)
+        if not self._other:
+            notes += unlike_run(self._recipe, result.details)
         if edits and self._other:
             notes.append(f"{len(edits)} edits left out, since they are of another image")
         elif edits:

@@ -20,7 +20,7 @@ from ..pipeline import Run
 from ..progress import Progress
 from ..prompting import PromptSession
 from ..prompting.asked import AskedRun, requests_from_json
-from ..prompting.everything import EverythingRun
+from ..prompting.everything import PLACE, EverythingRun
 from ..prompting.everything_settings import EverythingSettings
 from ..prompting.options import FIELDS
 from ..prompting.raw_masks import ASKED
@@ -110,6 +110,27 @@ def _table(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return values
 
 
+def _place_of(
+    recipe: Mapping[str, Any],
+) -> tuple[Region | None, list[tuple[int, ...]] | None]:
+    """Where a recipe had its grid of points, if not everywhere."""
+    if PLACE not in recipe:
+        return None, None
+    place = _table(recipe, PLACE)
+    edges, planes = place.get("region"), place.get("planes")
+    try:
+        if edges is not None:
+            top, left, bottom, right = (int(edge) for edge in edges)
+            edges = slice(top, bottom), slice(left, right)
+        if planes is not None:
+            planes = [tuple(int(i) for i in plane) for plane in planes]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"recipe: expected a region and planes as {PLACE!r}, got {place}"
+        ) from error
+    return edges, planes
+
+
 class _Everywhere:
     """A grid of points again: asked as it was, and shown as it was."""
 
@@ -123,7 +144,10 @@ class _Everywhere:
         shown = _table(recipe, "everything")
         self._shown = EverythingSettings.from_json(shown)
         asked = EverythingSettings.from_json(_table(recipe, ASKED) if ASKED in recipe else shown)
-        self._run = EverythingRun(session, asked, region=region, planes=planes)
+        region_then, planes_then = _place_of(recipe)
+        self._run = EverythingRun(
+            session, asked, region=region or region_then, planes=planes or planes_then
+        )
 
     def __iter__(self) -> Iterator[Progress]:
         return iter(self._run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ class Source:
     axes : str, optional
         Where they are others than those that the file, or the layer, says.
     spacing : mapping of str to float
-        µm per pixel by axis letter, where the file does not say the same.
+        µm per pixel by axis letter, where the file does not say the same; empty for unknown ones.
+        None: as the file, or the layer, says.
     level : int, optional
         Of a multiscale layer, if it is another than would be taken.
     """
@@ -31,7 +32,7 @@ class Source:
     path: Path | None = None
     layer: str = ""
     axes: str | None = None
-    spacing: Mapping[str, float] = field(default_factory=dict)
+    spacing: Mapping[str, float] | None = None
     level: int | None = None
 
     @property
@@ -56,7 +57,7 @@ class Source:
     def options(self) -> dict[str, Any]:
         """What functions take to read it."""
         found: dict[str, Any] = {} if self.axes is None else {"axes": self.axes}
-        return {**found, "spacing": dict(self.spacing)} if self.spacing else found
+        return found if self.spacing is None else {**found, "spacing": dict(self.spacing)}
 
     @property
     def word(self) -> str:
@@ -72,7 +73,10 @@ class Source:
                 f"viewer.layers[{literal(self.layer)}] is in no file: save it as image.tif first "
                 "(File > Save Selected Layers)"
             )
-        if self.spacing.get("Y") != self.spacing.get("X"):
+        sizes = self.spacing or {}
+        if self.path is not None and self.spacing is not None and not sizes:
+            found.append("without pixel sizes: the command takes the file's pixel size")
+        if sizes.get("Y") != sizes.get("X"):
             found.append("pixels that are not square: the command takes one size for both")
         return found
 
@@ -80,6 +84,7 @@ class Source:
     def words(self) -> list[str]:
         """Options of a command."""
         found = [] if self.axes is None else ["--axes", self.axes]
-        if "Y" in self.spacing:
-            found += ["--pixel-size", number(self.spacing["Y"])]
-        return [*found, "--z-step", number(self.spacing["Z"])] if "Z" in self.spacing else found
+        sizes = self.spacing or {}
+        if "Y" in sizes:
+            found += ["--pixel-size", number(sizes["Y"])]
+        return [*found, "--z-step", number(sizes["Z"])] if "Z" in sizes else found

@@ -13,6 +13,8 @@ import numpy as np
 
 #: Longer calls have an argument a line.
 WIDTH = 88
+#: To cmd or PowerShell.
+SPECIAL = frozenset("&|<>^(),;@'")
 IMPORT = "import napari_instseg as nis\n\n"
 
 
@@ -63,7 +65,23 @@ def shell(arguments: Sequence[object]) -> str:
     "napari-instseg segment 'my cells.tif'"
     """
     words = [str(argument) for argument in arguments]
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    return " ".join(map(windows_word, words)) if os.name == "nt" else shlex.join(words)
+
+
+def windows_word(word: str) -> str:
+    """Quote a word for cmd and PowerShell, if need be.
+
+    Examples
+    --------
+    >>> windows_word("R&D.tif"), windows_word("a.tif")
+    ('"R&D.tif"', 'a.tif')
+    """
+    quoted = subprocess.list2cmdline([word])
+    if quoted.startswith('"') or SPECIAL.isdisjoint(word):
+        return quoted
+    # Before a closing quote, backslashes are doubled.
+    end = quoted[len(quoted.rstrip("\\")) :]
+    return f'"{quoted}{end}"'
 
 
 def number(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import dask.array as da
@@ -19,6 +20,7 @@ from napari_instseg import InputError
 from napari_instseg.ops.axes import Image
 from napari_instseg.ops.lazy import LazyLabels
 from napari_instseg.ops.measuring import MEASURES, blocks, labels, measure_labels
+from napari_instseg.ops.measuring.shapes import crops
 
 UM = {"Z": 2.0, "Y": 0.5, "X": 0.5}
 #: Ours, and scikit-image's.
@@ -310,6 +312,41 @@ def test_images_with_other_orders_of_axes() -> None:
     np.testing.assert_array_equal(named["image_c1_sum"], wanted["image_c1_sum"])
     flat = measure_labels(label_image[:1, 0], "TYX", [Image(pixels[0, 0], "YXC")])
     assert {*flat["t"]} == {0}
+
+
+def test_thin_objects_in_large_boxes_take_little_memory() -> None:
+    lines, size, edge = 40, 512, 64
+    label_image = np.zeros((size, size), np.int32)
+    at = np.arange(size - lines)
+    for line in range(lines):
+        label_image[at, at + line] = line + 1
+    parts = [
+        (slice(row, row + edge), slice(col, col + edge))
+        for row in range(0, size, edge)
+        for col in range(0, size, edge)
+    ]
+    pieces = [
+        (number, label - 1)
+        for number, part in enumerate(parts)
+        for label in np.unique(label_image[part])
+        if label
+    ]
+    where, owner = np.array(pieces, np.int64).T
+    numbers = np.arange(lines)
+    low = np.stack([np.zeros(lines, np.int64), numbers], axis=1)
+    boxes = np.stack([low, low + len(at)], axis=1)
+    seen = []
+    tracemalloc.start()
+    try:
+        for number, mask in crops(label_image, parts, where, owner, numbers + 1, boxes):
+            assert np.array_equal(mask, np.eye(len(at), dtype=bool))
+            seen.append(number)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sorted(seen) == numbers.tolist()
+    # All boxes together have 9 MB, the pixels of all lines 76 kB.
+    assert peak < 8 * len(at) ** 2
 
 
 def test_an_object_that_is_too_large_for_its_shape_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,29 +41,44 @@ def crops(
     Yields
     ------
     int, bool array
-        Number of the object, and its mask, as large as its box. Objects that lie in several
-        blocks are held in memory from the first of these to the last.
+        Number of the object, and its mask, as large as its box. Of objects that lie in several
+        blocks the pixels are held in memory from the first of these to the last.
     """
     pairs = np.unique(np.stack([where, owner], axis=1), axis=0)
     last = np.zeros(len(label), np.int64)
     np.maximum.at(last, pairs[:, 1], pairs[:, 0])
-    open_: dict[int, NDArray[np.bool_]] = {}
+    open_: dict[int, list[NDArray[np.integer[Any]]]] = {}
     starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
     for members in np.split(pairs, starts[1:]) if len(pairs) else ():
         number = int(members[0, 0])
         block = blocks[number]
         part = np.asarray(labels[block])
         for owned in members[:, 1].tolist():
-            low, high = boxes[owned]
-            mask = open_.pop(owned, None)
-            if mask is None:
-                mask = np.zeros(high - low, np.bool_)
-            here, there = _overlap(block, low.tolist(), high.tolist())
-            mask[there] = part[here] == label[owned]
-            if last[owned] == number:
-                yield owned, mask
-            else:
-                open_[owned] = mask
+            low, high = boxes[owned].tolist()
+            shape = tuple(np.subtract(high, low).tolist())
+            here, there = _overlap(block, low, high)
+            found = part[here] == label[owned]
+            if last[owned] != number:
+                open_.setdefault(owned, []).append(_places(found, there, shape))
+                continue
+            mask = np.zeros(shape, np.bool_)
+            mask[there] = found
+            for places in open_.pop(owned, ()):
+                mask.reshape(-1)[places] = True
+            yield owned, mask
+
+
+def _places(
+    found: NDArray[np.bool_], where: Block, shape: tuple[int, ...]
+) -> NDArray[np.integer[Any]]:
+    """Flat places in an array of ``shape`` of the pixels found in a part of it.
+
+    A thin object across an image has far fewer pixels than its box.
+    """
+    inside = [at + span.start for at, span in zip(np.nonzero(found), where, strict=True)]
+    small = math.prod(shape) <= np.iinfo(np.int32).max
+    flat = np.asarray(np.ravel_multi_index(inside, shape))
+    return flat.astype(np.int32 if small else np.int64)
 
 
 def _overlap(block: Block, low: list[int], high: list[int]) -> tuple[Block, Block]:
