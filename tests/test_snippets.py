@@ -18,19 +18,12 @@ from napari_instseg.evaluation import Options, thresholds_from
 from napari_instseg.prompting.everything_settings import EverythingSettings
 from napari_instseg.prompting.refine_settings import RefineSettings
 from napari_instseg.settings import OUTPUTS, Settings
-from napari_instseg.snippets import (
-    Everything,
-    Source,
-    batch_command,
-    batch_python,
-    evaluate_command,
-    evaluate_python,
-    everything_command,
-    everything_python,
-    segment_command,
-    segment_python,
-)
+from napari_instseg.snippets.batch import batch_command, batch_python
+from napari_instseg.snippets.evaluate import evaluate_command, evaluate_python
+from napari_instseg.snippets.everything import Everything, everything_command, everything_python
 from napari_instseg.snippets.options import OF_LINKS, OF_TRACKS
+from napari_instseg.snippets.segment import segment_command, segment_python
+from napari_instseg.snippets.source import Source
 from napari_instseg.snippets.text import windows_word
 
 SHARE = st.floats(0, 1)

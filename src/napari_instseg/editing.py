@@ -8,7 +8,7 @@ from typing import Any
 
 from .io.label_record import LabelRecord
 from .io.label_store import LabelStore, copy_to_memory, open_store
-from .label_set import BY_HAND, LabelSet
+from .label_set import BY_HAND, EDITS, LabelSet
 from .ops.editing.base import Edit
 from .ops.editing.parts import plan
 from .ops.editing.patches import Patch
@@ -21,9 +21,6 @@ from .ops.editing.work import Work
 from .progress import Listener, Progress, ignore
 from .segmenter import Category, InputError
 from .settings import OUTPUTS
-
-#: Key of the log in a recipe.
-EDITS = "edits"
 
 
 @dataclass(frozen=True, slots=True)

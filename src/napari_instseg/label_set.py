@@ -25,6 +25,8 @@ COLUMNS = ("index", "category_id", "category", "is_thing", "score", "area", "sou
 OBJECT = Category(1, "object")
 #: Largest label.
 LARGEST = np.iinfo(np.int32).max
+#: Key of a recipe with the log of what was changed since.
+EDITS = "edits"
 #: What ``source`` says of objects that a user has drawn or changed.
 BY_HAND = "edited"
 

@@ -91,12 +91,12 @@ class Result:
     @property
     def label_set(self) -> LabelSet:
         """Label images and table, to review, correct, measure and export."""
-        image = self.image
-        with_stuff = not self.table["is_thing"].all()
+        image, table = self.image, self.table
+        with_stuff = not table["is_thing"].all()
         return LabelSet(
             self.instances,
             image.label_axes,
-            self.table,
+            table,
             self.categories,
             image.name,
             dict(image.spacing),

@@ -11,13 +11,14 @@ import numpy as np
 
 from .io.objects import OBJECTS, Objects, read_objects
 from .io.results import RECIPE, VIEW, planes_shown, read_recipe
+from .label_set import EDITS
 from .ops.axes import Image
 from .segmentation import Segmentation
 from .segmenter import InputError
 from .settings import Settings
 
 #: What of a recipe is not among a result's details.
-_NOT_DETAILS = ("schema", "settings", "input", "warnings", "complete", "edits")
+_NOT_DETAILS = ("schema", "settings", "input", "warnings", "complete", EDITS)
 
 
 class NoPixels:

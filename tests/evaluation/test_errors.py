@@ -8,6 +8,7 @@ import pytest
 from held_against import pairs, set_of
 from helpers import draw
 from hypothesis import given
+from mistakes import FOUND, TRUTH
 from numpy.typing import NDArray
 
 from napari_instseg import LabelSet
@@ -23,19 +24,6 @@ from napari_instseg.evaluation.errors import (
     SPURIOUS,
 )
 from napari_instseg.evaluation.options import Options
-
-TRUTH = draw("""
-    AAAA.BBBB.CC.DD....E
-    AAAA.BBBB.CC.DD....E
-    ...............FFFFF
-    ...............FFFFF
-""")
-FOUND = draw("""
-    GGGG.HHII.JJJJJ....K
-    GGGG.HHII.JJJJJ.....
-    ..............LLLLLL
-    MM............LLLLLL
-""")
 
 
 def assessed(found: LabelSet, truth: LabelSet) -> Assessment:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from gui.clicks import WAIT, click
-from helpers import draw
+from mistakes import FOUND, TRUTH
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
@@ -22,18 +22,6 @@ from napari_instseg.gui.error_layers import COLORS, NAME
 from napari_instseg.gui.evaluate_widget import EvaluateWidget
 from napari_instseg.gui.review.highlight import NAME as CHOSEN
 
-TRUTH = draw("""
-    AAAA.BBBB.CC.DD....E
-    AAAA.BBBB.CC.DD....E
-    ...............FFFFF
-    ...............FFFFF
-""")
-FOUND = draw("""
-    GGGG.HHII.JJJJJ....K
-    GGGG.HHII.JJJJJ.....
-    ..............LLLLLL
-    MM............LLLLLL
-""")
 KINDS = ["spurious", "split (2)", "merged (2)", "poor boundary"]
 
 

@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """Do it again and write; return the exit status."""
     from ..io.images import stem_of
     from ..io.results import read_recipe
+    from ..label_set import EDITS
     from ..replaying import Replay, image_for
 
     console = Console.of(args)
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             "input": str(args.input),
             "recipe": str(args.recipe),
             "count": count,
-            "edits": len(recipe.get("edits") or ()),
+            "edits": len(recipe.get(EDITS) or ()),
             "notes": list(found.notes),
             "files": [str(path) for path in files],
         }
@@ -89,8 +90,8 @@ def _refuse_results(args: argparse.Namespace, stem: str) -> None:
 
 def _save(found: Replayed, args: argparse.Namespace, stem: str) -> list[Path]:
     from ..batch.jobs import format_of
-    from ..editing import EDITS
     from ..io.formats.result import write_one
+    from ..label_set import EDITS
 
     form = format_of(args.input, args.format)
     if found.labels.recipe.get(EDITS):

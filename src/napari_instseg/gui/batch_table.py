@@ -9,9 +9,7 @@ from html import escape
 from typing import Any
 
 from qtpy.QtCore import (
-    QAbstractTableModel,
     QModelIndex,
-    QPersistentModelIndex,
     QSize,
     QSortFilterProxyModel,
     Qt,
@@ -24,6 +22,7 @@ from ..batch.jobs import Job
 from ..batch.status import DONE, FAILED, RUNNING, SKIPPED, STOPPED, WAITING
 from ..io.images import stem_of
 from ..progress import Progress
+from .column_model import RIGHT, ColumnModel, Index, Role
 
 FILE, STATUS, OBJECTS, SECONDS = range(4)
 COLUMNS = ("Image", "Status", "Objects", "s")
@@ -45,14 +44,11 @@ ICON = 48
 #: That are kept.
 ICONS = 400
 
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_Index = QModelIndex | QPersistentModelIndex
-Role = Qt.ItemDataRole
 
-
-class BatchModel(QAbstractTableModel):
+class BatchModel(ColumnModel):
     """What has become of each image."""
+
+    TITLES, NUMBERS = COLUMNS, (OBJECTS, SECONDS)
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,25 +87,11 @@ class BatchModel(QAbstractTableModel):
 
     # Qt's own.
 
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008, N802
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008, N802
         """Number of images."""
         return 0 if parent.isValid() else len(self._jobs)
 
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008, N802
-        """Number of columns."""
-        return 0 if parent.isValid() else len(COLUMNS)
-
-    def headerData(  # noqa: N802
-        self, section: int, orientation: Qt.Orientation, role: int = Role.DisplayRole
-    ) -> Any:
-        """Names of columns."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Role.TextAlignmentRole:
-            return RIGHT if section in (OBJECTS, SECONDS) else LEFT
-        return COLUMNS[section] if role == Role.DisplayRole else None
-
-    def data(self, index: _Index, role: int = Role.DisplayRole) -> Any:
+    def data(self, index: Index, role: int = Role.DisplayRole) -> Any:
         """What Qt asks about a cell."""
         job, column = self._jobs[index.row()], index.column()
         if role == Role.DisplayRole:
@@ -126,7 +108,7 @@ class BatchModel(QAbstractTableModel):
             font = QFont()
             font.setBold(True)
             return font
-        if role == Role.TextAlignmentRole and column in (OBJECTS, SECONDS):
+        if role == Role.TextAlignmentRole and column in self.NUMBERS:
             return RIGHT
         return None
 

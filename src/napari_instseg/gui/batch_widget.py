@@ -20,7 +20,7 @@ from ..models.entry import ModelEntry
 from ..progress import how_many
 from ..segmenter import InputError, ModelError
 from ..settings import Settings
-from ..snippets import batch_command, batch_python
+from ..snippets.batch import batch_command, batch_python
 from . import batch_open
 from .batch_form import BatchForm
 from .batch_table import BatchModel, BatchView, message

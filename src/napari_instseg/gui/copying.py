@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication, QMenu, QPushButton
 from ..io.images import read_image
 from ..ops.axes import Image
 from ..segmenter import InputError
-from ..snippets import Source
+from ..snippets.source import Source
 from .axes import layer_axes
 from .layers import choose_level
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pandas as pd
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from qtpy.QtCore import QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from ..evaluation.errors import KINDS, MEANINGS
 from ..progress import how_many
+from .column_model import LEFT, RIGHT, ColumnModel, Index, Role
 from .error_layers import COLORS
 from .fields import Choice
 
@@ -28,16 +29,14 @@ KIND, LABELS, IOU, AREA = range(4)
 COLUMNS = ("Error", "Truth → found", "IoU", "px")
 WIDTHS = {LABELS: 104, IOU: 50, AREA: 66}
 NUMBERS = {name: number for number, name in KINDS.items()}
-RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 #: Least height of the list, px.
 HEIGHT = 150
-_Index = QModelIndex | QPersistentModelIndex
-Role = Qt.ItemDataRole
 
 
-class ErrorModel(QAbstractTableModel):
+class ErrorModel(ColumnModel):
     """Errors as rows."""
+
+    TITLES, NUMBERS = COLUMNS, (IOU, AREA)
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,25 +60,11 @@ class ErrorModel(QAbstractTableModel):
 
     # Qt's own.
 
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008, N802
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008, N802
         """Number of errors."""
         return 0 if parent.isValid() else len(self._shown)
 
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008, N802
-        """Number of columns."""
-        return 0 if parent.isValid() else len(COLUMNS)
-
-    def headerData(  # noqa: N802
-        self, section: int, orientation: Qt.Orientation, role: int = Role.DisplayRole
-    ) -> Any:
-        """Names of columns."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Role.TextAlignmentRole:
-            return RIGHT if section in (IOU, AREA) else LEFT
-        return COLUMNS[section] if role == Role.DisplayRole else None
-
-    def data(self, index: _Index, role: int = Role.DisplayRole) -> Any:
+    def data(self, index: Index, role: int = Role.DisplayRole) -> Any:
         """What Qt asks about a cell."""
         error, column = self._shown.iloc[index.row()], index.column()
         if role == Role.DisplayRole:
@@ -89,7 +74,7 @@ class ErrorModel(QAbstractTableModel):
         if role == Role.ToolTipRole:
             return f"{MEANINGS[NUMBERS[error['kind']]]}\n{error['image']}"
         if role == Role.TextAlignmentRole:
-            return RIGHT if column in (IOU, AREA) else LEFT
+            return RIGHT if column in self.NUMBERS else LEFT
         return None
 
 

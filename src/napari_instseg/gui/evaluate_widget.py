@@ -20,8 +20,7 @@ from ..label_set import COLUMNS, LabelSet
 from ..models.entry import Report as Tell
 from ..progress import Listener, Progress
 from ..segmenter import InputError
-from ..snippets import evaluate_command, evaluate_python
-from ..snippets.evaluate import Side
+from ..snippets.evaluate import Side, evaluate_command, evaluate_python
 from .copying import CopyButton, copy
 from .docks import is_taken_away
 from .error_layers import paint_errors, remove_errors, show_errors

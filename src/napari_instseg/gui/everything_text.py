@@ -10,7 +10,7 @@ from ..ops.axes import Image
 from ..prompting.everything_settings import EverythingSettings
 from ..segmenter import InputError
 from ..settings import Settings
-from ..snippets import Everything
+from ..snippets.everything import Everything
 from .everything_form import EverythingForm
 from .everything_worker import Detector
 from .limits_form import LAYER

@@ -18,7 +18,8 @@ from ..progress import how_many
 from ..result import Result
 from ..segmentation import Segmentation
 from ..segmenter import InputError, ModelError
-from ..snippets import Source, everything_command, everything_python
+from ..snippets.everything import everything_command, everything_python
+from ..snippets.source import Source
 from .copying import source_of
 from .everything_form import EverythingForm
 from .everything_text import described

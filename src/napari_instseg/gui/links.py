@@ -10,6 +10,7 @@ import napari.layers
 import napari.viewer
 import numpy as np
 
+from ..label_set import EDITS
 from .geometry import Placement
 
 #: Where a layer's metadata hold the recipe, and what ties the layer to its source.
@@ -114,7 +115,7 @@ def edited(layer: napari.layers.Layer) -> bool:
 
 def corrected(layer: napari.layers.Layer) -> bool:
     """Whether the layer's recipe has corrections: a user's work, whatever the data."""
-    return bool(layer.metadata.get(RECIPE_KEY, {}).get("edits"))
+    return bool(layer.metadata.get(RECIPE_KEY, {}).get(EDITS))
 
 
 def find(viewer: napari.viewer.Viewer, wanted: Link) -> napari.layers.Layer | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..io.atomic import write_text
+from ..label_set import EDITS
 from ..models.library import data_folder
 from ..ops.axes import Image
 from ..settings import Settings
@@ -80,7 +81,7 @@ def free_folder(root: Path, image: Image) -> Path:
 
 def _corrected(recipe: Path) -> bool:
     try:
-        return bool(json.loads(recipe.read_text(encoding="utf-8")).get("edits"))
+        return bool(json.loads(recipe.read_text(encoding="utf-8")).get(EDITS))
     except (OSError, ValueError, AttributeError):
         return False  # No recipe of ours: a run says so.
 

@@ -15,7 +15,8 @@ from ..models.entry import ModelEntry
 from ..result import Result
 from ..segmentation import Segmentation
 from ..segmenter import InputError, InstsegError, ModelError
-from ..snippets import FOLDER, Source, segment_command, segment_python
+from ..snippets.segment import FOLDER, segment_command, segment_python
+from ..snippets.source import Source
 from .copying import source_of
 from .form_rows import fill_dock
 from .geometry import Origin

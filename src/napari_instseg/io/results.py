@@ -266,6 +266,23 @@ def _relative(target: Path, path: Path) -> str | None:
         return None
 
 
+def parse_csv(path: Path) -> pd.DataFrame:
+    """Read any table of segments from CSV; text that is empty is missing.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read; the message names the file.
+    """
+    try:
+        # A category may be called NA, null or 007.
+        return pd.read_csv(
+            path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, "str")
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error})") from error
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table that `save_segmentation` wrote.
 
@@ -274,13 +291,7 @@ def read_table(path: Path) -> pd.DataFrame:
     InputError
         If it is not such a table; the message names the file.
     """
-    try:
-        # A category may be called NA, null or 007.
-        table = pd.read_csv(
-            path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, "str")
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error})") from error
+    table = parse_csv(path)
     missing = {"index", "category_id", "category", "is_thing", "area"} - set(table.columns)
     if missing:
         raise InputError(

@@ -11,10 +11,9 @@ from typing import Any
 from tqdm import tqdm
 
 from ..api import recipe_settings
-from ..editing import EDITS
 from ..editing import replay as edit_again
 from ..io.results import read_recipe
-from ..label_set import LabelSet
+from ..label_set import EDITS, LabelSet
 from ..models.entry import Report
 from ..ops.axes import Image
 from ..parts import cut_to, part_of

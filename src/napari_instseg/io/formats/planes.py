@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...instances import Instances, Mask
-from ...label_set import OBJECT, LabelSet
+from ...label_set import EDITS, OBJECT, LabelSet
 from ...ops.masks import union
 from ...segmenter import Category
 
@@ -111,7 +111,7 @@ class PlaneReader:
     @property
     def _renumbered(self) -> bool:
         """Whether labels are not those that the model's objects had."""
-        edits = self._set.recipe.get("edits", ())
+        edits = self._set.recipe.get(EDITS, ())
         return any(RENUMBER in entry.values() for entry in edits)
 
     def _raw(self, plane: tuple[int, ...]) -> tuple[Instances, list[int]]:

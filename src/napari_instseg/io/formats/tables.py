@@ -13,7 +13,7 @@ import pandas as pd
 
 from ...label_set import LabelSet
 from ...segmenter import InputError
-from ..results import TEXT
+from ..results import parse_csv
 
 #: Text that Excel, LibreOffice and others calculate, perhaps behind apostrophes of ours.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -71,14 +71,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     InputError
         If it is not such a table; the message names the file.
     """
-    try:
-        # A category may be called NA, null or 7.
-        table = pd.read_csv(
-            path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, "str")
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error})") from error
-    return typed(unescape(table), path)
+    return typed(unescape(parse_csv(path)), path)
 
 
 def typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
