@@ -40,14 +40,14 @@ def pictures(model: str, size: int, count: int) -> list[NDArray[np.uint8]]:
 
 
 def draw_weights(
-    meter: Meter, model: str, folder: str, side: int, size: int, count: int
+    meter: Meter, model: str, folder: str, side: int, size: int, count: int, device: str
 ) -> dict[str, Any]:
     """Write a random network to a file, and limits that let a few hundred of its masks pass."""
     import torch
 
     from ._sam_networks import predictor, save
 
-    theirs = predictor(model, "cpu")
+    theirs = predictor(model, device)
     save(theirs.model, folder)
     with meter.work(), torch.inference_mode():
         (picture,) = pictures(model, size, count)
@@ -65,13 +65,14 @@ def _answers(theirs: Any, side: int, size: int) -> tuple[NDArray[Any], NDArray[A
     import torch
     from segment_anything.utils.amg import build_point_grid, calculate_stability_score
 
-    points = torch.tensor(build_point_grid(side) * size, dtype=torch.float32)[:, None]
+    grid = torch.tensor(build_point_grid(side) * size, dtype=torch.float32)
+    points = grid[:, None].to(theirs.device)
     found = []
     for part in points.split(ASKED):
-        ones = torch.ones(len(part), 1, dtype=torch.int)
+        ones = torch.ones(len(part), 1, dtype=torch.int, device=theirs.device)
         logits, predicted, _ = theirs.predict_torch(part, ones, return_logits=True)
         stability = calculate_stability_score(logits, theirs.model.mask_threshold, 1.0)
-        found.append(torch.stack([predicted, stability]).flatten(1).numpy())
+        found.append(torch.stack([predicted, stability]).flatten(1).cpu().numpy())
     predicted, stability = np.concatenate(found, axis=1)
     return predicted, np.nan_to_num(stability)
 
@@ -90,12 +91,12 @@ def _limits(folder: str, habits: Any) -> dict[str, float]:
 
 
 def ask_reference(
-    meter: Meter, model: str, folder: str, side: int, size: int, count: int
+    meter: Meter, model: str, folder: str, side: int, size: int, count: int, device: str
 ) -> dict[str, Any]:
     """segment_anything's generator."""
     from segment_anything import SamAutomaticMaskGenerator
 
-    network, habits = _reference(model, folder)
+    network, habits = _reference(model, folder, device)
     limits = _limits(folder, habits)
     generator = SamAutomaticMaskGenerator(
         network,
@@ -114,14 +115,14 @@ def ask_reference(
 
 
 def ask_micro_sam(
-    meter: Meter, model: str, folder: str, side: int, size: int, count: int
+    meter: Meter, model: str, folder: str, side: int, size: int, count: int, device: str
 ) -> dict[str, Any]:
     """micro-sam's generator, which keeps all masks and filters them afterwards."""
     from micro_sam.instance_segmentation import AutomaticMaskGenerator
     from micro_sam.util import precompute_image_embeddings
     from segment_anything import SamPredictor
 
-    network, habits = _reference(model, folder)
+    network, habits = _reference(model, folder, device)
     limits = _limits(folder, habits)
     predictor = SamPredictor(network)
     # What it writes into its embeddings.
@@ -161,27 +162,34 @@ def _packed(
     return {"encoder": sum(encoding), "masks": sum(map(len, found))}
 
 
-def _reference(model: str, folder: str) -> tuple[Any, Any]:
+def _reference(model: str, folder: str, device: str) -> tuple[Any, Any]:
     """The reference's network, and the habits of the built-in one."""
     from ._sam import reference_of
     from ._sam_networks import reference
 
     if model != MODEL:
-        return reference(model, folder), None
+        return reference(model, folder).to(device), None
     from napari_instseg.models import prompters
     from napari_instseg.models.sam.checkpoint import read_network
 
     network, about = read_network(prompters.find(MODEL).path)
-    return reference_of(network), about.habits
+    return reference_of(network).to(device), about.habits
 
 
 def ask_ours(
-    meter: Meter, model: str, folder: str, side: int, size: int, count: int, mode: str
+    meter: Meter,
+    model: str,
+    folder: str,
+    side: int,
+    size: int,
+    count: int,
+    device: str,
+    mode: str,
 ) -> dict[str, Any]:
     """Our run, seeing each picture whole; from its pixels to the masks."""
     from ._sam import drawn, pack
 
-    loaded = _loaded(model, folder)
+    loaded = _loaded(model, folder, device)
     limits = _limits(folder, loaded.prompter.habits)
     # The reference keeps no mask below its limits; nor do we.
     kept = {f"keep_{name[4:]}": limits[name] for name in ("min_predicted_iou", "min_stability")}
@@ -198,14 +206,14 @@ def ask_ours(
     return {"encoder": sum(encoding), "masks": sum(map(len, packed)), "points": points}
 
 
-def _loaded(model: str, folder: str) -> Any:
+def _loaded(model: str, folder: str, device: str) -> Any:
     from napari_instseg.models import prompters
 
     from ._sam_networks import load
 
     if model == MODEL:
-        return prompters.load(MODEL, "cpu")
-    prompter, sha256 = load(folder, "cpu")
+        return prompters.load(MODEL, device)
+    prompter, sha256 = load(folder, device)
     return prompters.LoadedPrompter(prompter, model, "sam.pth", sha256)
 
 

@@ -1,6 +1,6 @@
 """What the pipeline adds to the model: reading, mapping, merging, painting.
 
-Both do the same tiles in the same batches: the pipeline from the image to all label images and
+Both do the same tiles, one at a time: the pipeline from the image to all label images and
 the table, the bare model on tiles that were cut and mapped beforehand. They take turns tile by
 tile in one process, so that a busy machine slows both; who goes first changes every tile.
 """
@@ -65,7 +65,7 @@ def pipeline_and_model(
     from napari_instseg.settings import Settings
 
     picture, source = mosaic(size)
-    settings = Settings(tile_size=tile_size, overlap=overlap)
+    settings = Settings(tile_size=tile_size, overlap=overlap, batch_size=1)
     image, segmenter = Image(picture, "YX"), load("nuclei", device).segmenter
     mapping = map_intensity(image, settings)
     tiles = [

@@ -39,19 +39,19 @@ STRETCHES = "micro-sam stretches each channel before it encodes: its pictures ar
 
 def run(options: argparse.Namespace) -> list[Result]:
     """Measure all contenders."""
-    limit = options.memory_limit
+    limit, device = options.memory_limit, options.device
     if options.smoke:
         # MobileSAM's encoder: a tenth of the work.
         return [
-            _beside(limit, "vit_t", ("exact",), side=3, size=SIZE, count=1),
-            _beside(limit, MODEL, ("exact", "fast"), side=4, size=FIELD, count=2),
+            _beside(limit, "vit_t", ("exact",), side=3, size=SIZE, count=1, device=device),
+            _beside(limit, MODEL, ("exact", "fast"), side=4, size=FIELD, count=2, device=device),
             _tiled(limit, (384,), 4),
         ]
     fields = options.pictures or FIELDS
     sizes = tuple(size for size in TILED if size <= (options.size or TILED[-1]))
     return [
-        _beside(limit, "vit_b", ("exact",), side=LARGE_SIDE, size=SIZE, count=1),
-        _beside(limit, MODEL, tuple(LEAST), side=SIDE, size=FIELD, count=fields),
+        _beside(limit, "vit_b", ("exact",), side=LARGE_SIDE, size=SIZE, count=1, device=device),
+        _beside(limit, MODEL, tuple(LEAST), side=SIDE, size=FIELD, count=fields, device=device),
         _tiled(limit, sizes or (options.size,), TILE_SIDE),
     ]
 

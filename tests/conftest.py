@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from small_disk import small_disk
 
 # A busy machine is slow, not wrong.
 settings.register_profile(
@@ -48,3 +50,10 @@ def stardist_matching(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     monkeypatch.setitem(sys.modules, "stardist_matching", module)
     found.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    with small_disk(tmp_path / "disk", "1m", lazy=True) as path:
+        yield path

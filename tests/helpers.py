@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,3 +67,13 @@ def brightness(labels: NDArray[np.integer]) -> NDArray[np.float32]:
 def mask_of(picture: str, origin: tuple[int, int] = (0, 0)) -> Mask:
     """A mask from a drawing; anything but '.' is inside."""
     return Mask(origin, draw(picture) != 0)
+
+
+def fill(disk: Path, pages: int = 0) -> None:
+    """Fill a small disk up with a file "filler", but for some pages of 4 KiB."""
+    with (disk / "filler").open("wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError:
+            filler.truncate(max(0, filler.tell() - pages * 4096))

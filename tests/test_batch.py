@@ -13,6 +13,7 @@ from weakref import WeakSet
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from helpers import ComponentSegmenter, brightness, draw
 
 from napari_instseg.batch.jobs import REPLACE, SKIP, Job, plan
@@ -252,6 +253,21 @@ class TestStatus:
         status = read_status(out, "00")
         assert (status.status, status.count) == ("failed", 0)
         assert "damaged" in status.error or "expected an array" in status.error
+
+    def test_a_second_run_leaves_the_first_ones_status(self, tmp_path, out):
+        image = zarr.create_array(tmp_path / "a.zarr", shape=(40, 40), dtype="u1", fill_value=3)
+        paths = [Path(str(image.store.root))]
+        task = task_of()
+        first = task.begin(read_image(paths[0]), paths[0], out, "a", "zarr")
+        (job,) = plan(paths, out, OUTPUTS)
+        finish(task, [job], out)
+        assert job.status == "failed"
+        assert "another run is writing here" in job.error
+        assert read_status(out, "a").status == "running"
+        first.close()
+        (job,) = plan(paths, out, OUTPUTS, existing=REPLACE)
+        finish(task, [job], out)
+        assert read_status(out, "a").status == "done"
 
     @pytest.mark.parametrize("status", ["running", "failed", "stopped"])
     def test_what_is_not_done_is_done_anew(self, paths, out, status):

@@ -362,6 +362,31 @@ class TestSegment:
         assert segment(folder / "a.npy", "-o", out, "--overwrite") == 0
         assert (out / "a_instances.tif").stat().st_mtime_ns > before
 
+    def test_files_that_skipped_results_lack_are_told(self, model, folder, tmp_path, capsys):
+        out = tmp_path / "out"
+        both = folder / "a.npy", folder / "b.npy"
+        assert segment(both[0], "-o", out) == 0
+        assert segment(both[1], "-o", out, "--seams") == 0
+        assert segment(*both, "-o", out, "--resume", "--seams", "--keep-raw") == 0
+        told = capsys.readouterr().err
+        assert "1 of the inputs that were skipped have no seams.csv" in told
+        assert "2 of the inputs that were skipped have no objects.npz" in told
+
+    def test_results_of_other_settings_are_not_passed_over_in_silence(
+        self, model, folder, tmp_path, capsys
+    ):
+        out = tmp_path / "out"
+        options = ["--tile-size", "128", "--limits", "0,1"]
+        assert segment(folder / "a.npy", folder / "b.npy", "-o", out, *options) == 0
+        same = [*options, "--outputs", "instances", "--device", "cpu", "--resume"]
+        assert segment(folder / "a.npy", folder / "b.npy", "-o", out, *same) == 0
+        assert "other settings" not in capsys.readouterr().err
+        assert segment(folder / "b.npy", "-o", out, "--overwrite", "--tile-size", "256") == 0
+        assert segment(folder / "a.npy", folder / "b.npy", "-o", out, *options, "--resume") == 0
+        told = capsys.readouterr().err
+        assert "1 of the inputs that were skipped have results of other settings (limits" in told
+        assert "tile_size): --overwrite does them again" in told
+
     def test_same_stems_get_names_of_their_own(self, model, folder, tmp_path, capsys):
         other = tmp_path / "other"
         other.mkdir()
@@ -587,6 +612,23 @@ class TestSegment:
         assert model.calls == 0
         assert segment(*arguments) == 0
 
+    @pytest.mark.parametrize("format", ["tiff", "zarr"])
+    def test_places_where_tiles_met(self, model, tmp_path, format):
+        data = np.zeros((100, 300), np.float32)
+        data[20:60, 100:160] = 1
+        np.save(tmp_path / "x.npy", data)
+        options = ["--tile-size", "128", "--overlap", "32", "--limits", "0,1", "--format", format]
+        out = tmp_path / "aus gabe ü 日本 %20 #1"
+        assert segment(tmp_path / "x.npy", "-o", out, *options) == 0
+        assert not (out / "x_seams.csv").exists()
+        again = ["--seams", "--overwrite"]
+        assert segment(tmp_path / "x.npy", "-o", out, *options, *again) == 0
+        rows = pd.read_csv(out / "x_seams.csv")
+        assert set(rows["kind"]) == {"joined"}
+        assert (rows["iou"] > 0.5).all()
+        status = json.loads((out / "x_status.json").read_text("utf-8"))
+        assert str(out / "x_seams.csv") in str(status["files"])
+
     def test_percentiles_and_channels(self, model, tmp_path):
         np.save(tmp_path / "x.npy", np.stack([squares(1), squares(3)]))
         options = ["--axes", "CYX", "--channel", "1", "--percentiles", "1,99"]
@@ -613,6 +655,16 @@ class TestSegment:
         np.save(tmp_path / "blank.npy", np.full((30, 30), 7, np.uint16))
         assert segment(tmp_path / "blank.npy", "-o", tmp_path / "out") == 0
         assert not read_labels(tmp_path / "out" / "blank_panoptic.tif").any()
+
+    @pytest.mark.parametrize("axes", ["YX", "ZYX", "TYX"])
+    def test_images_without_pixels(self, model, tmp_path, axes, capsys):
+        np.save(tmp_path / "none.npy", np.zeros((0, 5, 5)[: len(axes)], np.uint16))
+        options = ["-o", tmp_path / "out", "--axes", axes]
+        assert segment(tmp_path / "none.npy", *options) == 1
+        assert "without pixels, got shape" in capsys.readouterr().err
+        assert model.calls == 0
+        assert segment(tmp_path / "none.npy", *options, "--format", "zarr", "--seams") == 0
+        assert read_labels(tmp_path / "out" / "none_instances.zarr").size == 0
 
 
 class TestRecipe:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from helpers import ComponentSegmenter
 from prompters import BrightnessPrompter, pretend
 
 from napari_instseg.cli import main
+from napari_instseg.cli import reading as opening
 from napari_instseg.io.images import read_labels
 from napari_instseg.models import registry
 from napari_instseg.models.entry import LoadedModel
@@ -131,3 +133,34 @@ def test_a_wrong_value_ends_with_status_2(image, prompter, tmp_path, option):
     with pytest.raises(SystemExit) as stopped:
         call(image, "-o", tmp_path / "out", *option)
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("prompts", ["grid", "detector"])
+def test_two_inputs_at_a_time(prompts, image, prompter, tmp_path, monkeypatch, capsys):
+    """One is read and written while the model works on the other, with the same results."""
+    loaded = LoadedModel(ComponentSegmenter(), "nuclei", "file", "1" * 64)
+    monkeypatch.setattr(registry, "load_for", lambda settings, report=None: loaded)
+    tifffile.imwrite(image.with_name("turned.tif"), tifffile.imread(image)[::-1, :100])
+    alone, two = tmp_path / "alone", tmp_path / "two"
+    assert call(image.parent, "-o", alone, "--prompts", prompts) == 0
+    reading = set()
+    read = opening.open_image
+
+    def noting(*arguments, **options):
+        reading.add(threading.current_thread())
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(opening, "open_image", noting)
+    assert call(image.parent, "-o", two, "--prompts", prompts, "--jobs", 2) == 0
+    assert threading.main_thread() not in reading
+    assert reading
+    names = [sorted(path.name for path in folder.iterdir()) for folder in (alone, two)]
+    assert names[0] == names[1]
+    for name in names[0]:
+        if not name.endswith("_status.json"):
+            assert (alone / name).read_bytes() == (two / name).read_bytes()
+    labels = tifffile.imread(two / "turned_instances.tif")
+    assert np.array_equal(labels > 0, tifffile.imread(image)[::-1, :100] > 0)
+    with pytest.raises(SystemExit):
+        call(image, "-o", two, "--jobs", 0)
+    assert "--jobs" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from prompters import BrightnessPrompter, pretend
 from napari_instseg.cli import main
 from napari_instseg.cli.prompt_tables import read_boxes, read_points
 from napari_instseg.io.images import read_labels
+from napari_instseg.prompting.requests import requests_from_json
 from napari_instseg.segmenter import InputError
 
 
@@ -62,6 +63,43 @@ def test_boxes_become_a_label_image_a_table_and_a_recipe(model, image, tmp_path,
     arguments[2:4] = ["--boxes", str(out / "a_segments.csv"), "--limits", "0,255"]
     assert main([*arguments, "--overwrite", "--json", "--quiet"]) == 0
     np.testing.assert_array_equal(read_labels(again / "a_instances.tif"), labels)
+
+
+def test_prompts_as_recipes_have_them(model, image, tmp_path, capsys):
+    text = '[{"index": 5, "points": [[15, 15]]}, {"index": 2, "box": [48, 68, 62, 92]}]'
+    out, again = tmp_path / "out", tmp_path / "again"
+    arguments = [str(image), "--limits", "0,255", "-o"]
+    assert main(["prompt", *arguments, str(out), "--prompts", text, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["count"] == 2
+    labels = read_labels(out / "a_instances.tif")
+    assert (labels[15, 15], labels[55, 80], labels.max()) == (5, 2, 5)
+    recipe = str(out / "a_recipe.json")
+    assert main(["replay", recipe, "-i", str(image), "-o", str(again)]) == 0
+    np.testing.assert_array_equal(read_labels(again / "a_instances.tif"), labels)
+    assert main(["prompt", *arguments, str(again), "--recipe", recipe, "--overwrite"]) == 0
+    np.testing.assert_array_equal(read_labels(again / "a_instances.tif"), labels)
+    for wrong in ("[", ""):
+        with pytest.raises(SystemExit):
+            main(["prompt", *arguments, str(again), "--prompts", wrong, "--overwrite"])
+        assert "--prompts: expected JSON" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"index": -1}, "expected index from 0"),
+        ({"index": 2**31}, "expected index from 0"),
+        ({"category_id": 0}, "expected category_id from 1"),
+        ({"reach": "far"}, "expected them as a recipe has them"),
+        ({"overwrite": "no"}, "expected true or false as overwrite"),
+        ({"category": "b", "category_id": 1}, "got 'a' and 'b' of 1"),
+    ],
+)
+def test_values_that_no_prompt_has_are_refused(more, message):
+    first = {"points": [[1, 1]], "category": "a"}
+    with pytest.raises(InputError, match=message):
+        requests_from_json([first, {**first, **more}])
+    assert len(requests_from_json([first, {**first, "reach": None, "multimask": None}])[0]) == 2
 
 
 def test_points_of_one_object_go_together(model, image, tmp_path, capsys):

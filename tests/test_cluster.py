@@ -16,8 +16,9 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from distributed import Client, LocalCluster
+from distributed import Client
 from helpers import ComponentSegmenter
+from local_workers import local_workers
 from test_stored import Noisy, assert_same, picture
 
 import napari_instseg as nis
@@ -26,7 +27,7 @@ from napari_instseg.cli import main
 from napari_instseg.cluster import LEAST_AHEAD, THREADS, ClusterError, DaskHands, connect
 from napari_instseg.inputs import as_image
 from napari_instseg.instances import Instances
-from napari_instseg.io.results import read_recipe
+from napari_instseg.io.records import read_recipe
 from napari_instseg.io.run_folder import RunFolder
 from napari_instseg.models.entry import LoadedModel
 from napari_instseg.ops.axes import Image
@@ -47,12 +48,7 @@ TILED = {"tile_size": 64, "overlap": 24, "limits": ((0.0, 1.0),)}
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with local_workers(2) as client:
         yield client
 
 

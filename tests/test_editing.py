@@ -231,7 +231,8 @@ def test_a_category_can_be_new() -> None:
     assert change.ids == {1, 3}
     labels = editor.labels
     check_consistent(labels)
-    assert labels.categories[-1] == Category(9, "debris")
+    assert labels.categories[-1] == Category(9, "debris", color=labels.categories[-1].color)
+    assert labels.categories[-1].color not in {one.color for one in labels.categories[:-1]}
     assert set(np.unique(labels.read("semantic")[labels.read("instances") == 1])) == {9}
     editor.undo()
     assert len(editor.labels.categories) == 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from helpers import ComponentSegmenter
 from numpy.typing import NDArray
+from small_disk import small_disk
 from test_stored import Noisy, picture
 
+import napari_instseg as nis
 from napari_instseg.file_run import FileRun
 from napari_instseg.io.run_folder import run_folder
 from napari_instseg.models.entry import LoadedModel
@@ -121,7 +123,9 @@ def test_an_unfinished_run_is_neither_lost_nor_mixed_with_another(tmp_path: Path
         finish(file_run(tmp_path, data, Counting(5, interrupt)))
     with pytest.raises(InputError, match=r"unfinished run; go on with it \(--resume\)"):
         file_run(tmp_path, data)
-    with pytest.raises(InputError, match="unfinished run with another settings; resume with"):
+    with pytest.raises(
+        InputError, match=r"unfinished run with another settings \(overlap\); resume"
+    ):
         file_run(tmp_path, data, existing="resume", settings={"overlap": 32})
     other = data.copy()
     other[75, 65] = 0.9
@@ -315,16 +319,9 @@ def test_what_cannot_be_written_costs_nothing_that_was(tmp_path: Path) -> None:
     assert resumed == finish(file_run(tmp_path / "whole", data))
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may mount")
 def test_a_full_disk(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    mounted = subprocess.run(mount, check=False, capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a tmpfs: {mounted.stderr.decode().strip()}")
     data, counting = picture((4, 150, 130)), Counting()
-    try:
+    with small_disk(tmp_path / "disk", "64k") as disk:
         with pytest.raises(OSError, match="No space left on device"):
             finish(file_run(disk / "out", data, counting, format="zarr"))
         assert 0 < counting.count < 64
@@ -332,8 +329,6 @@ def test_a_full_disk(tmp_path: Path) -> None:
         rest = Counting()
         resumed = finish(file_run(disk / "out", data, rest, format="zarr", existing="resume"))
         assert counting.count + rest.count - 64 in (0, 1)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
     assert resumed == finish(file_run(tmp_path / "whole", data, format="zarr"))
 
 
@@ -436,3 +431,38 @@ def test_memory_does_not_grow_with_the_picture(tmp_path: Path) -> None:
     assert large <= 1.5 * small
     # What the label images of the large one would take: int32, three outputs.
     assert large < 3 * 4 * 4096**2 / 4
+
+
+@pytest.mark.parametrize("format", ["zarr", "tiff"])
+def test_seams_are_listed_in_a_file(format: str, tmp_path: Path) -> None:
+    """The same from memory, from files, and after an interruption; with a zoom that is not 1."""
+    data, own = picture((2, 150, 130)), {"diameter": 13.0}
+    options = {"format": format, "settings": own, "seams": True}
+    with file_run(tmp_path / "whole", data, Noisy(diameter=20.0), **options) as run:
+        for _ in run:
+            pass
+        result, files = run.save()
+        assert files[-3].name == "a_seams.csv"
+        result.save(tmp_path / "again", "a", format, seams=True)
+    listed = pd.read_csv(files[-3])
+    assert {"joined", "ambiguous"} <= set(listed["kind"])
+    assert listed.columns[0] == "z"
+    assert set(listed["z"]) == {0, 1}
+    pd.testing.assert_frame_equal(listed, result.seams)
+    output = tmp_path / "stopped"
+    with file_run(output, data, Noisy(diameter=20.0), **options) as run:
+        for number, _ in enumerate(run):
+            if number == 20:
+                break
+    rest = finish(file_run(output, data, Noisy(diameter=20.0), existing="resume", **options))
+    assert rest == contents(tmp_path / "whole") == contents(tmp_path / "again")
+
+
+def test_seams_of_what_was_read_from_files(tmp_path: Path) -> None:
+    with file_run(tmp_path, picture((90, 80)), format="tiff", raw=True) as run:
+        for _ in run:
+            pass
+        run.save()
+    with pytest.raises(InputError, match="expected the result of a run"):
+        nis.read_result(tmp_path / "a").save(tmp_path / "b", seams=True)
+    assert not (tmp_path / "b").exists()

@@ -153,6 +153,25 @@ class TestTiff:
         monkeypatch.setattr(tiff, "LAZY_BYTES", 100)
         np.testing.assert_array_equal(read_image(path).data[...], PLANE)
 
+    @pytest.mark.parametrize("tile", [(16, 16), None])
+    def test_samples_of_a_large_colour_picture_that_lie_apart(self, tmp_path, monkeypatch, tile):
+        path = tmp_path / "a.tif"
+        whole = np.moveaxis(COLOR, -1, 0)
+        options = {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib"}
+        with tifffile.TiffWriter(path) as writer:
+            writer.write(whole, subifds=1, tile=tile, **options)
+            writer.write(whole[:, ::2, ::2], subfiletype=1, tile=tile, **options)
+        monkeypatch.setattr(tiff, "LAZY_BYTES", 100)
+        image = read_image(path)
+        assert not isinstance(image.data, np.ndarray)
+        assert (image.axes, image.is_rgb, image.data.shape) == ("YXS", True, COLOR.shape)
+        part = image.read((), slice(3, 9), slice(0, 5))
+        np.testing.assert_array_equal(part, COLOR[3:9, :5])
+        np.testing.assert_array_equal(np.asarray(image.coarse), COLOR[::2, ::2])
+        monkeypatch.setattr(tiff, "find_spec", lambda name: name != "dask" or None)
+        with pytest.raises(InputError, match=r"planar\) need Dask: pip install"):
+            read_image(path)
+
     @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"imagej": True}])
     @pytest.mark.parametrize("kept", [0.5, 0.97, 0.02])
     @pytest.mark.parametrize("lazy", [False, True])
@@ -475,9 +494,12 @@ class TestWriteLabels:
         assert (image.axes, image.spacing) == ("PZYX", pytest.approx({"X": 0.5, "Y": 0.5}))
         np.testing.assert_array_equal(image.data, labels)
 
-    @pytest.mark.parametrize("values", [[[-1, 0]], [[2**32, 0]]])
-    def test_values_out_of_range(self, tmp_path, values):
-        with pytest.raises(InputError, match="labels from 0 to"):
+    @pytest.mark.parametrize(
+        ("values", "reason"),
+        [([[-1, 0]], "labels from 0 on"), ([[2**32, 0]], "TIFF holds labels up to")],
+    )
+    def test_values_out_of_range(self, tmp_path, values, reason):
+        with pytest.raises(InputError, match=reason):
             write_labels(tmp_path / "a.tif", np.array(values), "YX")
         assert list(tmp_path.iterdir()) == []
 

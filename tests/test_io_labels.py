@@ -9,6 +9,7 @@ import pytest
 
 from napari_instseg.io.images import read_label_image
 from napari_instseg.io.labels import write_labels
+from napari_instseg.segmenter import InputError
 
 
 @pytest.mark.parametrize("largest", [3, 70_000])
@@ -32,3 +33,12 @@ def test_an_image_one_pixel_wide_comes_back(
     found = read_label_image(write_labels(tmp_path / "a.tif", labels, axes))
     assert found.axes == axes
     np.testing.assert_array_equal(found.data, labels)
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((0, 5), "YX"), ((5, 0), "YX"), ((0, 4, 4), "ZYX")])
+def test_an_image_without_pixels_is_refused(
+    shape: tuple[int, ...], axes: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"without pixels, got shape .*: write OME-Zarr"):
+        write_labels(tmp_path / "a.tif", np.zeros(shape, np.int32), axes)
+    assert [*tmp_path.iterdir()] == []

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import colorsys
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import draw
 from PIL import Image as Pillow
 from skimage.segmentation import find_boundaries
 
+import napari_instseg as nis
 from napari_instseg.instances import Instances
 from napari_instseg.io.images import read_image, read_labels
 from napari_instseg.io.overlay import object_colors, outlines, write_overlay
-from napari_instseg.io.results import (
-    read_recipe,
-    result_paths,
-    save_segmentation,
-)
+from napari_instseg.io.records import read_recipe
+from napari_instseg.io.results import result_paths, save_segmentation
+from napari_instseg.label_set import LabelSet
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmentation import Segmentation
 from napari_instseg.segmenter import Category, InputError
@@ -180,3 +181,69 @@ class TestOverlay:
 
     def test_no_pixel_at_all(self):
         assert outlines(np.zeros((0, 5), int)).shape == (0, 5)
+
+
+class TestAnotherResultOfTheSameName:
+    def result(self, labels: np.ndarray, **settings: object) -> Segmentation:
+        image = Image(np.zeros(labels.shape, np.uint8), "YX", {}, "a")
+        found = Instances.from_labels(labels)
+        stuff = np.full(labels.shape, 7, np.int32)
+        categories = (Category(1, "cell"), Category(7, "glass", is_thing=False))
+        about = {"model": {"name": "x"}}
+        return Segmentation((found,), image, categories, Settings(**settings), about, stuff)
+
+    @pytest.fixture
+    def there(self, tmp_path):
+        """A result with all that one may have; and a file that is none of ours."""
+        first = replace(self.result(draw("AA.BB")), seams=pd.DataFrame({"kind": ["joined"]}))
+        first.save(tmp_path, "a", "zarr", raw=True, seams=True)
+        (tmp_path / "a_RES").mkdir()
+        (tmp_path / "a_notes.txt").write_text("mine")
+        (tmp_path / "ab_panoptic.tif").write_text("another's")
+        return tmp_path
+
+    OTHERS = ("a_RES", "a_notes.txt", "ab_panoptic.tif")
+
+    def names(self, folder):
+        return {path.name for path in folder.iterdir()} - {*self.OTHERS}
+
+    def test_nothing_of_the_first_one_is_taken_for_the_second(self, there):
+        second = self.result(draw("A.BCC"), outputs=("instances",))
+        files = second.save(there, "a", "tiff")
+        assert self.names(there) == {path.name for path in files}
+        assert {path.name for path in there.iterdir()} >= {*self.OTHERS}
+        again = nis.read_labels(there)
+        np.testing.assert_array_equal(again.instances, second.instances)
+        assert (again.raw, again.panoptic) == (None, None)
+
+    def test_what_the_first_one_had_not_is_a_users_own(self, tmp_path):
+        self.result(draw("AA.BB"), outputs=("instances",)).save(tmp_path, "a")
+        mine = ("a_tracks.csv", "a_semantic.tif", "a_panoptic.zarr")
+        for name in mine:
+            (tmp_path / name).write_text("mine")
+        second = self.result(draw("A.BCC"), outputs=("instances",), score_threshold=0.9)
+        second.save(tmp_path, "a")
+        assert {(tmp_path / name).read_text() for name in mine} == {"mine"}
+
+    @pytest.mark.parametrize("text", ["{}", "[1]", "flour, water", '{"title": "bread"}'])
+    def test_a_recipe_of_something_else(self, tmp_path, text):
+        (tmp_path / "recipe.json").write_text(text)
+        (tmp_path / "semantic.tif").write_text("mine")
+        self.result(draw("A.BCC"), outputs=("instances",)).save(tmp_path)
+        assert (tmp_path / "semantic.tif").read_text() == "mine"
+
+    def test_the_same_result_in_two_formats(self, there):
+        before = self.names(there)
+        files = self.result(draw("AA.BB")).save(there, "a", "tiff")
+        assert self.names(there) == before | {path.name for path in files}
+
+    def test_what_is_exported_as_a_result(self, there):
+        labels = LabelSet.from_labels(draw("A.BCC"), name="a")
+        nis.export(labels, there, "result")
+        again = nis.read_labels(there)
+        np.testing.assert_array_equal(again.instances, labels.instances)
+        assert again.raw is None
+        assert self.names(there) == {
+            *(f"a_{output}.tif" for output in ("instances", "semantic", "panoptic")),
+            *("a_segments.csv", "a_recipe.json"),
+        }

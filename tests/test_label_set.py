@@ -60,7 +60,7 @@ def test_labels_that_have_no_room_are_refused(dtype: type) -> None:
     rows = slice(0, 1), slice(None)
     assert labels.read("instances", rows).tolist() == [[0, 1]]
     for output in ("instances", "panoptic", "semantic"):
-        with pytest.raises(InputError, match=f"up to 2147483647, got {large}: number"):
+        with pytest.raises(InputError, match=f"from 0 to 2147483647, got 0 to {large}: number"):
             labels.read(output)
     assert LabelSet.from_labels(lazy[:, :1]).read("instances").tolist() == [[0], [2**31 - 1]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import zarr
 
 from napari_instseg import Editor, InputError, LabelSet
+from napari_instseg.evaluation.assessment import assess
 from napari_instseg.io.zarr import read_label_pyramid
 
 
@@ -63,3 +65,22 @@ def test_coarser_levels_follow_in_ome_zarr_0_4(tmp_path: Path) -> None:
     found = zarr.open_group(tmp_path / "old.zarr", mode="r")
     assert set(np.unique(found["0"][:])) == set(np.unique(found["1"][:])) == {0, 2}
     assert dict(found.attrs)["image-label"] == {"version": "0.4"}
+
+
+def test_one_refusal_wherever_numbers_beyond_int32_are_met(tmp_path: Path) -> None:
+    labels = np.array([[1, 0, 2**40]], np.int64)
+    sets = LabelSet.from_labels(labels, "YX")
+    stored = replace(sets, instances=zarr.create_array(tmp_path / "a.zarr", data=labels))
+    said = []
+    for use in (
+        lambda: sets.read("instances"),
+        lambda: Editor(sets),
+        lambda: Editor(sets, in_place=True),
+        lambda: Editor(stored, in_place=True).apply("grow", ids=[1]),
+        lambda: assess(sets, sets),
+    ):
+        with pytest.raises(InputError) as refused:
+            use()
+        said.append(str(refused.value).removeprefix("'labels': "))
+    assert len(set(said)) == 1
+    assert "expected labels from 0 to 2147483647, got 0 to 1099511627776" in said[0]

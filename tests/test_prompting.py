@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import draw
 from prompters import BrightnessPrompter
 
 from napari_instseg.instances import Mask
@@ -18,18 +20,20 @@ from napari_instseg.ops.scaling import Resampling
 from napari_instseg.ops.tiling import Tile
 from napari_instseg.promptable import Habits
 from napari_instseg.prompting import Prompt, PromptSession, View
-from napari_instseg.prompting.asked import (
-    AskedRun,
-    Request,
-    name_categories,
-    requests_from_json,
-    requests_to_json,
-)
+from napari_instseg.prompting.asked import AskedRun
 from napari_instseg.prompting.caching import embeddings_folder, limit_bytes
 from napari_instseg.prompting.geometry import confine
 from napari_instseg.prompting.limits import steady
 from napari_instseg.prompting.pictures import average
 from napari_instseg.prompting.prompts import read_prompts
+from napari_instseg.prompting.requests import (
+    Request,
+    answer,
+    drawn,
+    name_categories,
+    requests_from_json,
+    requests_to_json,
+)
 from napari_instseg.prompting.views import Pyramid
 from napari_instseg.segmenter import DeviceMemoryError, InputError
 from napari_instseg.settings import Settings
@@ -731,3 +735,117 @@ def test_leaving_the_run_keeps_what_is_done():
     result = run.result()
     assert not result.complete
     assert len(result.raw[0]) == 1
+
+
+def two_squares() -> np.ndarray:
+    image = np.zeros((24, 40), np.uint8)
+    image[4:12, 4:12] = image[4:12, 20:30] = 255
+    return image
+
+
+def test_what_was_asked_for_an_answer_is_asked_again():
+    session = session_of(two_squares())
+    (first,) = session.candidates([Prompt(((6, 6),))])
+    (wider,) = session.candidates([Prompt(((6, 6), (6, 24)), previous=first[2])], reach=0)
+    (last,) = session.candidates(
+        [Prompt(((6, 6), (6, 24), (6, 6)), (1, 1, 0), previous=wider[0])], multimask=True
+    )
+    request = Request.of(last[1], (), 1)
+    values = json.loads(json.dumps(requests_to_json([request], name_categories([]))))
+    assert values[0]["corrects"]["corrects"]["choice"] == 2
+    assert (values[0]["choice"], values[0]["multimask"]) == (1, True)
+    assert values[0]["corrects"]["reach"] == 0
+    ((again,), _) = requests_from_json(values)
+    found = answer(session_of(two_squares()), again)
+    assert found.mask.origin == last[1].mask.origin
+    np.testing.assert_array_equal(found.mask.pixels, last[1].mask.pixels)
+    np.testing.assert_array_equal(found.logits, last[1].logits)
+
+
+def test_a_drawn_mask_is_corrected_as_it_was():
+    session, mask = session_of(two_squares()), Mask((3, 3), np.ones((10, 30), bool))
+    before = drawn(session, (), mask)
+    (found,) = session.candidates([Prompt(((6, 6),), (0,), mask=mask, previous=before)])
+    request = Request.of(found[0], (), 1)
+    assert request.corrects is not None
+    assert request.corrects.drawn
+    ((again,), _) = requests_from_json(requests_to_json([request], name_categories([])))
+    np.testing.assert_array_equal(answer(session, again).mask.pixels, found[0].mask.pixels)
+    # It may be accepted as it is, too: no model is asked.
+    whole = session.draw([{"index": 3, "mask": filled(3, 3, 13, 33), "drawn": True}])
+    assert (whole.instances == 3).sum() == 300
+
+
+def boxes(*corners: tuple[int, int, int, int]) -> list[dict[str, object]]:
+    return [{"drawn": True, "mask": filled(*one)} for one in corners]
+
+
+def filled(top: int, left: int, bottom: int, right: int) -> dict[str, object]:
+    shape = [bottom - top, right - left]
+    return {"origin": [top, left], "shape": shape, "runs": [0, shape[0] * shape[1]]}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ([{}, {}], ["AAAB"] * 2),
+        ([{}, {"overwrite": True}], ["ABBB"] * 2),
+        ([{"overwrite": True}, {"overwrite": True, "together": True}], ["AAAB"] * 2),
+        ([{}, {"index": 1}], ["AAAA"] * 2),
+        ([{}, {"index": 1, "replaces": True}], [".AAA"] * 2),
+    ],
+    ids=["free pixels only", "over others", "the first of two", "parts of one", "anew"],
+)
+def test_objects_are_painted_in_their_order(more, expected):
+    session = session_of(np.zeros((2, 4), np.uint8))
+    prompts = [
+        {"index": i, **one, **how}
+        for i, (one, how) in enumerate(
+            zip(boxes((0, 0, 2, 3), (0, 1, 2, 4)), more, strict=True), start=1
+        )
+    ]
+    labels = session.draw(prompts)
+    np.testing.assert_array_equal(labels.instances, draw("\n".join(expected)))
+    again = AskedRun(session, *requests_from_json(labels.recipe["prompts"]))
+    for _ in again:
+        pass
+    np.testing.assert_array_equal(again.labels().instances, labels.instances)
+
+
+def test_a_drawn_list_has_a_table_with_classes():
+    stack = np.zeros((2, 24, 40), np.uint8)
+    stack[0] = stack[1] = two_squares()
+    session = session_of(stack, axes="ZYX")
+    labels = session.draw(
+        [
+            {"index": 7, "plane": [1], "points": [[6, 6]], "category": "cell"},
+            {"index": 2, "plane": [0], "box": [2, 18, 14, 32], "category": "debris"},
+            {"index": 7, "plane": [0], "points": [[6, 6]], "category": "cell"},
+            {"index": 9, "plane": [0], "points": [[20, 2]]},
+        ]
+    )
+    assert labels.table["index"].tolist() == [2, 7]
+    assert labels.table["category"].tolist() == ["debris", "cell"]
+    assert labels.table["area"].tolist() == [80, 128]
+    assert labels.table["score"].tolist() == pytest.approx([0.95, 0.9])
+    assert [c.name for c in labels.categories] == ["cell", "debris", "object"]
+    assert "nothing was found for 1 of the prompts" in labels.recipe["warnings"]
+    # Without labels of their own, they are numbered by their score, as any result.
+    assert session.draw([{"plane": [0], "points": [[6, 6]]}]).recipe["prompts"][0]["box"] is None
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        ([{"points": [[6, 6]], "indexes": 1}], "expected some of .*, got 'indexes'"),
+        ([{"points": [[6, 6]], "index": 1}, {"points": [[6, 6]]}], "an index of each object"),
+        ([{"points": [[6, 6]], "index": "a"}], "as a recipe has them"),
+        ([{"points": [[6, 6]], "choice": 3}], "one of 3 answers"),
+        ([{}], "points, a box or a mask"),
+        ([7], "as a recipe has them"),
+        ([{"points": [[6, 600]]}], "inside the plane"),
+    ],
+)
+def test_lists_that_cannot_be_drawn(prompts, message):
+    with pytest.raises(InputError, match=message):
+        session_of(two_squares()).draw(prompts)

@@ -49,7 +49,9 @@ def found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models that answer by rules, with digests of their own."""
 
     def load(name: str, device: str = "auto", **options: Any) -> LoadedModel:
-        return LoadedModel(ComponentSegmenter(), name, f"{name}.safetensors", "a" * 64)
+        model = ComponentSegmenter()
+        model.precision = "float32"
+        return LoadedModel(model, name, f"{name}.safetensors", "a" * 64)
 
     monkeypatch.setattr(registry, "load", load)
     pretend(monkeypatch, BrightnessPrompter())
@@ -229,8 +231,10 @@ def test_pixel_sizes_are_exactly_those_of_the_recipe(
 def test_what_a_run_chose_otherwise_is_told(found: None, pixels: Any) -> None:
     recipe = through_json(nis.segment(pixels, **WHOLE).recipe)
     now = recipe["resolved"]["device"]
-    recipe["resolved"] |= {"device": "cuda", "tile_size": 128}
+    assert recipe["resolved"]["precision"] == "float32"
+    recipe["resolved"] |= {"device": "cuda", "precision": "float16", "tile_size": 128}
     with (
+        pytest.warns(UserWarning, match="precision: then float16, now float32, so labels may"),
         pytest.warns(UserWarning, match=f"device: then cuda, now {now}, so labels may differ"),
         pytest.warns(UserWarning, match="tile_size: then 128, now 1024, so labels may differ"),
     ):
@@ -238,9 +242,23 @@ def test_what_a_run_chose_otherwise_is_told(found: None, pixels: Any) -> None:
     with pytest.warns(UserWarning, match="another image") as told:
         nis.replay(recipe, pixels[1:], other_image=True)
     assert len(told) == 1
+    # An older recipe does not know it.
+    recipe["resolved"] = {"device": now}
+    with silently():
+        nis.replay(recipe, pixels)
     del recipe["resolved"]
     with silently():
         nis.replay(recipe, pixels)
+
+
+def test_the_precision_of_a_real_model_is_in_the_recipe(pixels: Any) -> None:
+    asked: dict[str, Any] = {"device": "cpu", **WHOLE}
+    recipe = through_json(nis.segment(pixels, precision="half", **asked).recipe)
+    # On a CPU that is bfloat16.
+    assert recipe["resolved"]["precision"] == "bfloat16"
+    with silently():
+        nis.replay(recipe, pixels)
+    assert nis.segment(pixels, **asked).recipe["resolved"]["precision"] == "float32"
 
 
 def test_a_detectors_objects_drawn_anew(found: None, pixels: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +18,19 @@ from napari_instseg.cli.segment import read_settings
 from napari_instseg.evaluation import Options, thresholds_from
 from napari_instseg.prompting.everything_settings import EverythingSettings
 from napari_instseg.prompting.refine_settings import RefineSettings
+from napari_instseg.prompting.requests import requests_from_json, requests_to_json
+from napari_instseg.segmenter import InputError
 from napari_instseg.settings import OUTPUTS, Settings
 from napari_instseg.snippets.batch import batch_command, batch_python
 from napari_instseg.snippets.evaluate import evaluate_command, evaluate_python
 from napari_instseg.snippets.everything import Everything, everything_command, everything_python
 from napari_instseg.snippets.options import OF_LINKS, OF_TRACKS
+from napari_instseg.snippets.recipe import (
+    Kept,
+    labels_python,
+    recipe_command,
+    recipe_python,
+)
 from napari_instseg.snippets.segment import segment_command, segment_python
 from napari_instseg.snippets.source import Source
 from napari_instseg.snippets.text import windows_word
@@ -85,7 +94,10 @@ class Recorder:
     def __getattr__(self, name: str) -> Any:
         def record(*values: Any, **named: Any) -> Any:
             self.calls.append((name, values, named))
-            return SimpleNamespace(refine=self.refine, everything=self.everything)
+            done = ("refine", "everything", "draw", "apply")
+            return SimpleNamespace(
+                **{name: getattr(self, name) for name in done}, label_set=0, labels=0
+            )
 
         return record
 
@@ -241,6 +253,95 @@ def test_objects_of_a_layer() -> None:
     viewer = SimpleNamespace(layers={"a": SimpleNamespace(data=7)})
     _, refined = execute(everything_python(Source(Path("a.tif")), what), viewer=viewer)
     assert refined == ("refine", (7,), {"kind": "labels"})
+
+
+RUN = {"schema": 2, "settings": Settings(model="m", score_threshold=0.7).to_json(), "input": {}}
+PROMPT = {
+    "plane": [2],
+    "category": "cell",
+    "category_id": 3,
+    "points": [[1.5, 2.25], [3.0, 4.0]],
+    "labels": [1, 0],
+    "box": None,
+    "mask": None,
+    "corrects": {"points": [[1.5, 2.25]], "labels": [1], "box": None, "mask": None, "choice": 1},
+    "index": 4,
+}
+LAYER = Kept('it\'s "mine"')
+
+
+def test_a_recipe_is_a_run_and_its_edits() -> None:
+    edits = [{"edit": "merge", "ids": [1, 2]}, {"edit": "paint", "runs": [-1, 3], "start": [0, 0]}]
+    text = recipe_python({**RUN, "edits": edits}, Source(Path("a.tif")), LAYER)
+    run, editor, merge, paint = execute(text)
+    assert run == ("segment", ("a.tif", "m"), {"score_threshold": 0.7})
+    assert editor[0] == "Editor"
+    assert merge == ("apply", ("merge",), {"ids": [1, 2]})
+    assert paint == ("apply", ("paint",), {"runs": [-1, 3], "start": [0, 0]})
+    # A long log, and runs of other kinds, are replayed.
+    layers = {LAYER.layer: SimpleNamespace(metadata={"napari_instseg": 7})}
+    viewer = SimpleNamespace(layers=layers)
+    for recipe in (
+        {**RUN, "edits": [{"edit": "delete", "ids": list(range(20_000))}]},
+        {**RUN, "everything": {}},
+        {**RUN, "view": {"Z": 2}},
+        {**RUN, "refine": {}, "detector": {}},
+        {**RUN, "complete": False},
+    ):
+        text = recipe_python(recipe, Source(Path("a.tif")), LAYER)
+        assert "run this in napari's console" in text
+        assert execute(text, viewer=viewer) == [("replay", (7, "a.tif"), {})]
+        kept = Kept("a", Path("/x y/a_recipe.json"))
+        text = recipe_python(recipe, Source(Path("a.tif")), kept)
+        assert execute(text) == [("replay", ("/x y/a_recipe.json", "a.tif"), {})]
+
+
+@pytest.mark.parametrize("write", [recipe_python, recipe_command])
+def test_what_no_replay_makes_again_is_refused(write: Any) -> None:
+    with pytest.raises(InputError, match="save the labels as they are"):
+        write({**RUN, "refine": {}}, Source(Path("a.tif")), LAYER)
+
+
+def test_prompts_are_said_without_what_goes_without_saying() -> None:
+    plain = {**PROMPT, "category": "object", "category_id": 1, "plane": [], "labels": [1, 1]}
+    recipe = {**RUN, "prompts": [PROMPT, plain]}
+    opened, asked = execute(recipe_python(recipe, Source(Path("a.tif")), LAYER))
+    assert opened[:2] == ("PromptSession", ("a.tif", "m"))
+    assert opened[2]["score_threshold"] == 0.7
+    first, second = asked[1][0]
+    assert next(iter(first)) == "index"
+    assert first["corrects"] == {"points": [[1.5, 2.25]], "choice": 1}
+    assert (first["category"], first["labels"]) == ("cell", [1, 0])
+    assert set(second) == {"index", "points", "corrects"}
+    for short, long in zip((first, second), recipe["prompts"], strict=True):
+        ((one,), names), ((two,), _) = requests_from_json([short]), requests_from_json([long])
+        assert requests_to_json([one], names) == requests_to_json([two], names)
+
+
+def test_the_command_of_a_recipe() -> None:
+    recipe = {**RUN, "prompts": [PROMPT]}
+    line = recipe_command(recipe, Source(Path("it's a.tif")), LAYER)
+    args = build_parser().parse_args(shlex.split(line)[1:])
+    assert (args.command, str(args.image), args.model) == ("prompt", "it's a.tif", "m")
+    ((request,), names) = requests_from_json(json.loads(args.prompts))
+    assert requests_to_json([request], names) == [PROMPT]
+    # Many prompts, and edits, are in the recipe's file, which is to be written first.
+    for more in ({"prompts": [PROMPT] * 100}, {"edits": [{"edit": "delete", "ids": [1]}]}):
+        note, line = recipe_command({**recipe, **more}, Source(Path("a.tif")), LAYER).splitlines()
+        assert note.endswith("""nis.export(viewer.layers['it\\'s "mine"'], 'results', 'result')""")
+        args = build_parser().parse_args(shlex.split(line)[1:])
+        assert args.recipe == Path("results/it's _mine__recipe.json")
+        assert args.input == Path("a.tif")
+    kept = Kept("a", Path("/x y/a_recipe.json"))
+    line = recipe_command(RUN, Source(Path("a.tif")), kept)
+    assert shlex.split(line)[1:4] == ["replay", "/x y/a_recipe.json", "--input"]
+    note, _ = recipe_command(RUN, Source(layer="cells"), kept).splitlines()
+    assert "save it as image.tif first" in note
+
+
+def test_many_edits_of_a_plain_label_image_are_refused() -> None:
+    with pytest.raises(InputError, match="1 edits are too many"):
+        labels_python(Path("a.tif"), [{"edit": "delete", "ids": list(range(20_000))}])
 
 
 @given(

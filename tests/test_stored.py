@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from napari_instseg.instances import Instances, Mask
+from napari_instseg.io.npy import read_npz
 from napari_instseg.io.run_folder import RunFolder
 from napari_instseg.io.tile_files import read_tile, write_tile
 from napari_instseg.ops.axes import Image
@@ -24,6 +25,7 @@ from napari_instseg.ops.results import TileResult
 from napari_instseg.ops.tiling import Tile
 from napari_instseg.ops.visibility import Overlaps, find_visible, paint_window, shown_in
 from napari_instseg.pipeline import Run, run_to_end
+from napari_instseg.saved import read_result
 from napari_instseg.segmenter import RGB, Category, InputError, Prediction, Rules
 from napari_instseg.settings import Settings
 
@@ -190,7 +192,10 @@ def test_objects_are_seen_as_if_all_were_painted(
     np.testing.assert_array_equal(area, expected[1])
     shown = np.where(visible >= least * area, numbers, np.int32(0))
     part = slice(7, 33), slice(11, 50)
-    near = shown_in(overlaps, shown, *part)
+    near = shown_in(overlaps, shown, len(masks), *part)
+    some = random.randint(0, len(masks))
+    less = shown_in(overlaps, shown, some, *part)
+    np.testing.assert_array_equal(less, near[shown[near] <= some])
     window = paint_window([objects.mask(i) for i in near], shown[near], *part)
     np.testing.assert_array_equal(window, canvas[7:33, 11:50])
 
@@ -243,9 +248,34 @@ def test_a_file_with_a_pickle_is_refused(tmp_path: Path) -> None:
         read_tile(path)
 
 
-def test_raw_objects_are_kept_of_results_in_memory_only(tmp_path: Path) -> None:
-    memory, disk = make(tmp_path, picture((48, 48)), "YX")
-    with pytest.raises(InputError, match="raw: expected a result in memory"):
-        disk.stored().save(tmp_path / "out", raw=True)
-    assert not (tmp_path / "out").exists()
-    assert memory.save(tmp_path / "out", raw=True)[-3].name == "objects.npz"
+@pytest.mark.parametrize(
+    ("shape", "axes", "run"),
+    [
+        ((150, 170), "YX", {}),
+        ((2, 2, 90, 70), "TZYX", {}),
+        ((3, 90, 70), "ZYX", {"planes": [(2,), (0,)]}),
+        ((0, 40), "YX", {}),
+    ],
+)
+def test_raw_objects_of_a_stored_result_give_any_threshold_again(
+    shape: tuple[int, ...], axes: str, run: dict[str, Any], tmp_path: Path
+) -> None:
+    data, tiles = picture(shape), {"tile_size": 64, "overlap": 24}
+    memory, disk = make(tmp_path, data, axes, run, **tiles, score_threshold=0.6)
+    files = disk.stored().save(tmp_path / "out", "a", format="zarr", raw=True)
+    assert files[-3].name == "a_objects.npz"
+    again = read_result(tmp_path / "out" / "a")
+    np.testing.assert_array_equal(again.numbers, memory.numbers)
+    for threshold in (0.6, 0.25, 0.8):
+        shown = again.with_score_threshold(threshold)
+        fresh, _ = make(
+            tmp_path / str(threshold), data, axes, run, **tiles, score_threshold=threshold
+        )
+        for output in OUTPUTS:
+            np.testing.assert_array_equal(getattr(shown, output), getattr(fresh, output))
+        pd.testing.assert_frame_equal(shown.table, fresh.table)
+    # The same file as of the result in memory.
+    memory.save(tmp_path / "memory", "a", format="zarr", raw=True)
+    ours, theirs = (read_npz(tmp_path / name / "a_objects.npz") for name in ("out", "memory"))
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[key], theirs[key]) for key in ours)

@@ -125,6 +125,7 @@ def segment_to(
     stem: str = "",
     format: str | None = None,
     raw: bool = False,
+    seams: bool = False,
     existing: Existing = "resume",
     weights: str | Path | None = None,
     categories: str | Path | None = None,
@@ -143,7 +144,7 @@ def segment_to(
         For the results; made if it is not there.
     image : array, Image, path, or napari Image layer
         See `segment`.
-    stem, format, raw
+    stem, format, raw, seams
         See `Segmentation.save`. With "zarr", and without `link`, neither the image nor the label
         images are ever whole in memory.
     existing : {"resume", "refuse", "replace"}
@@ -180,6 +181,7 @@ def segment_to(
         path=_path_of(image),
         hands=hands,
         raw=raw,
+        seams=seams,
     ) as run:
         _follow(run, prepared.name, progress)
         return run.save()[1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .io.journal import Journal, settle
 from .io.label_record import LabelRecord
-from .io.label_store import LabelStore, copy_to_memory, open_store
+from .io.label_store import LabelStore, ZarrStore, copy_to_memory, home_of, open_store
 from .label_set import BY_HAND, EDITS, LabelSet
 from .ops.editing.base import Edit
 from .ops.editing.parts import plan
@@ -19,7 +21,7 @@ from .ops.editing.starting import started, with_unnamed
 from .ops.editing.tabling import Tabling
 from .ops.editing.work import Work
 from .progress import Listener, Progress, ignore
-from .segmenter import Category, InputError
+from .segmenter import Category, InputError, WritingError
 from .settings import OUTPUTS
 
 
@@ -91,6 +93,11 @@ class Editor:
         opened = open_store if in_place else copy_to_memory
         arrays = {name: getattr(label_set, name) for name in OUTPUTS}
         self._record = LabelRecord.of(label_set.instances) if in_place else None
+        home = home_of(label_set.instances) if in_place else None
+        self._journal = None if home is None else Journal.of(home)
+        if home is not None and settle(home) and self._record is not None:
+            table = self._record.table()
+            label_set = label_set if table is None else replace(label_set, table=table)
         if self._record is not None:
             known = {name: array for name, array in arrays.items() if array is not None}
             arrays = self._record.arrays(label_set.shape) | known
@@ -101,6 +108,14 @@ class Editor:
         self._stores: dict[str, LabelStore] = {
             name: opened(array) for name, array in arrays.items() if array is not None
         }
+        #: Outputs of which the journal keeps files; others may lie elsewhere.
+        self._kept = set[str]()
+        for name, store in self._stores.items():
+            if self._journal is None or not isinstance(store, ZarrStore):
+                continue
+            if self._journal.holds(store.folder / "0"):
+                store.keep = self._journal.keep
+                self._kept.add(name)
         kept: dict[str, Any] = {name: store.array for name, store in self._stores.items()}
         self._base = replace(label_set, **kept)
         self._largest = min(store.largest for store in self._stores.values())
@@ -110,6 +125,8 @@ class Editor:
         )
         self._done: list[_Step] = []
         self._undone: list[_Step] = []
+        #: What an edit under way has changed of the others.
+        self._written: list[tuple[str, Patch]] = []
 
     @property
     def labels(self) -> LabelSet:
@@ -160,14 +177,17 @@ class Editor:
         ------
         InputError
             If it cannot be done; then nothing was changed.
+        WritingError
+            If files cannot be written; then nothing was changed, either.
         """
         scene = self._scene()
         edit = make_edit(name, parameters).resolved(scene)
-        step = self._made(edit, scene, report)
-        if step.change.ids or step.patches or self._categories != scene.categories:
-            self._done.append(step)
-            self._undone.clear()
-            self._keep_record()
+        with self._as_a_whole():
+            step = self._made(edit, scene, report)
+            if step.change.ids or step.patches or self._categories != scene.categories:
+                self._done.append(step)
+                self._undone.clear()
+                self._keep_record()
         return step.change
 
     def undo(self) -> Change | None:
@@ -182,21 +202,48 @@ class Editor:
         if not taken:
             return None
         step = taken[-1]
-        self._write(step.patches)
-        try:
-            back = self._set(step)
-        except BaseException:
+        with self._as_a_whole():
             self._write(step.patches)
-            raise
-        taken.pop()
-        given.append(back)
-        self._keep_record()
+            taken.pop()
+            given.append(self._set(step))
+            self._keep_record()
         return step.change
+
+    @contextmanager
+    def _as_a_whole(self) -> Iterator[None]:
+        """Let all that the body changes stay, in memory and on disk, or nothing if it fails."""
+        done, undone = [*self._done], [*self._undone]
+        before = self._table, {**self._boxes}, self._categories
+        self._written = []
+        try:
+            with nullcontext() if self._journal is None else self._journal.changing():
+                yield
+        except BaseException as error:
+            for output, patch in reversed(self._written):
+                store = self._stores[output]
+                store.write(patch.box, patch.applied(store.read(patch.box)))
+            self._done[:], self._undone[:] = done, undone
+            self._table, self._boxes, self._categories = before
+            if isinstance(error, OSError) and self._journal is not None:
+                raise self._unwritten(self._journal, error) from error
+            raise
+
+    @staticmethod
+    def _unwritten(journal: Journal, error: OSError) -> WritingError:
+        became = (
+            "what it had written is taken back when the labels are opened again"
+            if journal.path.exists()
+            else "labels, table and log are as before"
+        )
+        return WritingError(
+            f"{journal.folder}: the edit cannot be written ({error}); {became}. Make room on the "
+            "disk, or see that the folder can be written to"
+        )
 
     def _keep_record(self) -> None:
         """Write the table and the log that lie beside labels on disk."""
-        if self._record is not None:
-            self._record.write(self._table, self.labels.recipe)
+        if self._record is not None and self._journal is not None:
+            self._record.write(self._table, self.labels.recipe, self._journal.keep)
 
     def _scene(self) -> Scene:
         base = self._base
@@ -210,21 +257,17 @@ class Editor:
         written: list[tuple[str, Patch]] = []
         pending: list[tuple[str, Patch]] = []
         parts = list(plan(edit, scene))
-        try:
-            for done, part in enumerate(parts):
-                report(Progress(done, len(parts), edit.NAME.replace("_", " ")))
-                pending += work.look(part)
-                if not edit.LOCAL:
-                    self._write(pending)
-                    written, pending = written + pending, []
-            self._write(pending)
-            written += pending
-            tabling = Tabling(scene, edit, self._base.spacing, BY_HAND)
-            made = tabling.make(work.objects, work.stuff, work.new_stuff, self._readers())
-            return self._set(self._step(edit, scene, tuple(written), *made))
-        except BaseException:
-            self._write(written)
-            raise
+        for done, part in enumerate(parts):
+            report(Progress(done, len(parts), edit.NAME.replace("_", " ")))
+            pending += work.look(part)
+            if not edit.LOCAL:
+                self._write(pending)
+                written, pending = written + pending, []
+        self._write(pending)
+        written += pending
+        tabling = Tabling(scene, edit, self._base.spacing, BY_HAND)
+        made = tabling.make(work.objects, work.stuff, work.new_stuff, self._readers())
+        return self._set(self._step(edit, scene, tuple(written), *made))
 
     def _step(
         self,
@@ -259,16 +302,18 @@ class Editor:
         return replace(step, swap=swap, boxes=boxes, categories=categories)
 
     def _write(self, patches: Sequence[tuple[str, Patch]]) -> None:
-        """Make changes of pixels, all or none; those that are made already are taken back."""
-        for place, (output, patch) in enumerate(patches):
+        """Make changes of pixels; those that are made already are taken back."""
+        for output, patch in patches:
             store = self._stores[output]
             before = store.read(patch.box)
             try:
                 store.write(patch.box, patch.applied(before))
             except BaseException:
-                store.write(patch.box, before)
-                self._write(patches[:place])
+                if output not in self._kept:
+                    store.write(patch.box, before)
                 raise
+            if output not in self._kept:
+                self._written.append((output, patch))
 
     def _readers(self) -> dict[str, Reader]:
         return {output: store.read for output, store in self._stores.items()}

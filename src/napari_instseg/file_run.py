@@ -55,7 +55,9 @@ class FileRun:
     watch : callable, optional
         See `Run`.
     raw : bool
-        See `Segmentation.save`; needs all objects, and the label images, in memory.
+        See `Segmentation.save`; needs all objects in memory.
+    seams : bool
+        See `Segmentation.save`.
 
     Raises
     ------
@@ -88,10 +90,11 @@ class FileRun:
         hands: Hands = OWN_HANDS,
         watch: Watch | None = None,
         raw: bool = False,
+        seams: bool = False,
     ) -> None:
         if settings.track and TIME in image.plane_axes:
             check_tracks(tracks, image)
-        self._tracks, self._raw = tracks, raw
+        self._tracks, self._raw, self._seams = tracks, raw, seams
         self._output, self._stem, self._format = output, stem, check_format(format, image)
         self._settings, self._saved = settings, False
         identity = identify(image, model, settings)
@@ -144,8 +147,8 @@ class FileRun:
         """
         run = self._run
         result: Result
-        # Objects through Z or T, or that are kept, need all planes at once.
-        together = self._settings.link or self._settings.track or self._raw
+        # Objects through Z or T need all planes at once.
+        together = self._settings.link or self._settings.track
         if self._format == ZARR and isinstance(run, Run) and not together:
             result = run.stored()
         else:
@@ -153,6 +156,7 @@ class FileRun:
         files = result.save(
             *(self._output, self._stem, self._format, self._tracks),
             raw=self._raw,
+            seams=self._seams,
             report=report,
         )
         self._saved = True

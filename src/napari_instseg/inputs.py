@@ -31,7 +31,8 @@ def as_image(
     if hasattr(image, "_type_string") and hasattr(image, "multiscale"):
         from .gui.layers import image_from_layer
 
-        return image_from_layer(image)
+        read = image_from_layer(image, axes=axes)
+        return read if spacing is None else replace(read, spacing=spacing)
     if not (hasattr(image, "shape") and hasattr(image, "dtype")):
         raise InputError(
             "expected an array, a path, an Image or a napari Image layer, got "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from .ops.axes import ArrayLike, Image
 from .ops.axis_names import guess_axes
 from .ops.extents import find_extents
 from .progress import Listener, how_many, ignore
-from .segmenter import Category, InputError
+from .segmenter import Category, InputError, color_of
 from .settings import OUTPUTS
 
 #: Without them a table is none of ours.
@@ -185,8 +184,8 @@ class LabelSet:
             raise InputError(f"expected one of {OUTPUTS}, got {output!r}")
         kept: ArrayLike | None = getattr(self, output)
         if kept is not None:
-            return _as_int32(kept[where])
-        objects = _as_int32(self.instances[where])
+            return as_int32(kept[where])
+        objects = as_int32(self.instances[where])
         if output == "panoptic":
             return objects
         return categories_of(objects, self.things["index"], self.things["category_id"])
@@ -245,14 +244,40 @@ class LabelSet:
         return found
 
 
-def _as_int32(part: Any) -> NDArray[np.int32]:
-    """Copy a part of a label image."""
-    labels = np.asarray(part)
-    wide = labels.dtype.kind in "iu" and np.iinfo(labels.dtype).max > LARGEST
-    if wide and labels.size and int(labels.max()) > LARGEST:
+def beyond_int32(labels: NDArray[Any]) -> bool:
+    """Whether there are numbers that int32 does not hold."""
+    kind = labels.dtype
+    if kind.kind not in "iu" or np.iinfo(kind).max <= LARGEST or not labels.size:
+        return False
+    return int(labels.max()) > LARGEST or int(labels.min()) < -LARGEST - 1
+
+
+def check_int32(labels: NDArray[Any], name: str = "") -> None:
+    """Check that label sets can hold some labels.
+
+    Parameters
+    ----------
+    labels : integer array
+    name : str
+        Of what they are, for the message.
+
+    Raises
+    ------
+    InputError
+        As of `beyond_int32`.
+    """
+    if beyond_int32(labels):
+        of = f"{name!r}: " if name else ""
         raise InputError(
-            f"expected labels up to {LARGEST}, got {labels.max()}: number the objects anew"
+            f"{of}expected labels from 0 to {LARGEST}, got {labels.min()} to {labels.max()}: "
+            "number the objects anew, as with skimage.segmentation.relabel_sequential"
         )
+
+
+def as_int32(part: Any) -> NDArray[np.int32]:
+    """Copy a part of a label image; see `check_int32`."""
+    labels = np.asarray(part)
+    check_int32(labels)
     return np.array(labels, np.int32)
 
 
@@ -304,4 +329,4 @@ def name_colors(count: int) -> list[tuple[float, float, float]]:
     """Colours in [0, 1] for categories of which only the names are known; one has the usual."""
     if count == 1:
         return [OBJECT.color]
-    return [colorsys.hsv_to_rgb((0.1 + i * 0.618034) % 1, 0.75, 0.9) for i in range(count)]
+    return [color_of(place) for place in range(count)]

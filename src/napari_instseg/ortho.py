@@ -15,6 +15,7 @@ from scipy import ndimage
 from .hands import OWN_HANDS, Hands
 from .ops.axes import Image
 from .ops.consensus import Agreement, agree
+from .ops.ids import Ids, ranks_of, with_zero
 from .ops.rendering import Rendering
 from .ops.results import MemoryShelf, Shelf, TileResult, Watch
 from .ops.tiling import Tile
@@ -220,13 +221,11 @@ class OrthoSegmentation(Segmentation):
         found = agree(volumes)
         scores, category_ids = _shares(found, sides)
         order = np.argsort(-scores, kind="stable")
-        number = np.zeros(len(order) + 1, np.int32)
-        number[order + 1] = np.arange(1, len(order) + 1)
-        labels = number[found.labels]
+        labels = with_zero(ranks_of(order))[found.labels]
         table = self._table(labels, scores[order], category_ids[order])
         table["directions"] = np.count_nonzero(found.members[order], axis=1)
         table["direction_iou"] = found.iou[order]
-        mine = np.zeros(len(own.table) + 1, np.int32)
+        mine = np.zeros(len(own.table) + 1, labels.dtype)
         mine[found.members[order, 0]] = np.arange(1, len(order) + 1)
         mine[0] = 0
         links = links.assign(index=mine[links["index"]])
@@ -235,7 +234,7 @@ class OrthoSegmentation(Segmentation):
 
     def _table(
         self,
-        labels: NDArray[np.int32],
+        labels: Ids,
         scores: NDArray[np.float32],
         category_ids: NDArray[np.int64],
     ) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from .io.results import VIEW
+from .io.records import VIEW
 from .ops.axes import Image, one_plane
 from .result import describe_input
 from .segmentation import Segmentation

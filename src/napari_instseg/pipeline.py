@@ -27,6 +27,7 @@ from .segmentation import Segmentation
 from .segmenter import (
     DeviceMemoryError,
     Segmenter,
+    computing,
 )
 from .settings import Settings
 from .sizing import find_diameter, median_diameter, zoom_to
@@ -140,7 +141,7 @@ class Run:
         self._remarks: dict[tuple[int, ...], Remarks] = {}
         reach_of(settings.track_distance, settings.track_distance_unit, image.spacing)
         self._notes = [*image.notes, *unlinked(image, settings)]
-        self._resolved: dict[str, Any] = {"device": segmenter.device}
+        self._resolved: dict[str, Any] = {**computing(segmenter)}
         self._complete = False
 
     def __iter__(self) -> Iterator[Progress]:

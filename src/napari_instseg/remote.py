@@ -28,6 +28,7 @@ from .segmenter import (
     ResizingSegmenter,
     Rules,
     Segmenter,
+    computing,
 )
 from .settings import MODEL_FIELDS, Settings
 
@@ -48,7 +49,7 @@ class RemoteModel:
         Of its weights.
     resizing : bool
         Take it as it resizes tiles by itself.
-    categories, diameter, rules, device, batch_size
+    categories, diameter, rules, device, batch_size, precision
         See `Segmenter`; as they are where it was described.
     """
 
@@ -60,6 +61,7 @@ class RemoteModel:
     rules: Rules
     device: str
     batch_size: int
+    precision: str
 
     def segment(self, tiles: Sequence[RGB]) -> list[Prediction]:
         """Segment tiles in this process; see `Segmenter`.
@@ -110,8 +112,12 @@ def describe(settings: Settings) -> LoadedModel:
     return LoadedModel(model, loaded.name, loaded.file, digest, loaded.config_sha256)
 
 
-def _facts(model: Segmenter) -> tuple[tuple[Category, ...], float | None, Rules, str, int]:
-    return model.categories, model.diameter, model.rules, model.device, model.batch_size
+def _facts(model: Segmenter) -> tuple[tuple[Category, ...], float | None, Rules, str, int, str]:
+    precision = computing(model).get("precision", "")
+    return (
+        *(model.categories, model.diameter, model.rules, model.device, model.batch_size),
+        precision,
+    )
 
 
 def _load(settings: Settings) -> LoadedModel:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .hands import OWN_HANDS, Hands
 from .label_set import LabelSet
 from .ops.axes import Image
+from .ops.ids import Ids
 from .ops.lazy import LazyLabels
 from .progress import Listener, ignore
 from .segmenter import Category
@@ -42,7 +43,7 @@ class Result:
     hands: Hands = OWN_HANDS
 
     @property
-    def instances(self) -> NDArray[np.int32] | LazyLabels:
+    def instances(self) -> Ids | LazyLabels:
         """Label image of objects 1..N by falling score, 0 nothing."""
         raise NotImplementedError
 
@@ -52,7 +53,7 @@ class Result:
         raise NotImplementedError
 
     @property
-    def panoptic(self) -> NDArray[np.int32] | LazyLabels:
+    def panoptic(self) -> Ids | LazyLabels:
         """Label image: objects as in `instances`, then stuff."""
         raise NotImplementedError
 
@@ -125,9 +126,9 @@ class Result:
         return self.label_set.measure(seen, columns, volumes=volumes)
 
     @property
-    def objects(self) -> Objects | None:
-        """All that the model found, to be saved; None if it is not in memory."""
-        return None
+    def objects(self) -> Objects:
+        """All that the model found, to be saved."""
+        raise NotImplementedError
 
     @property
     def tracked(self) -> bool:
@@ -153,6 +154,7 @@ class Result:
         tracks: Sequence[str] = (CSV,),
         *,
         raw: bool = False,
+        seams: bool = False,
         report: Listener = ignore,
     ) -> list[Path]:
         """Write label images, table and recipe into a folder.
@@ -171,6 +173,8 @@ class Result:
         raw : bool
             Keep all objects that the model found in ``<stem>_objects.npz``, too, so that
             `read_result` can show the result at other thresholds.
+        seams : bool
+            Write `seams` to ``<stem>_seams.csv``, too: a row for each place where tiles met.
         report : callable
             Hears of each part of an OME-Zarr, before it is written.
 
@@ -183,14 +187,17 @@ class Result:
         ------
         InputError
             If there is no such format, it has no room for the image's axes, or the package
-            that writes it is missing; or ``raw`` is asked of a result that is not in memory.
+            that writes it is missing; or ``seams`` is asked of a result that was read from
+            files.
         OSError
             If the folder cannot be written to.
         """
         # File formats are imported when a file is written.
         from .io.results import save_segmentation
 
-        return save_segmentation(self, Path(folder), stem, format, tracks, report, raw=raw)
+        return save_segmentation(
+            *(self, Path(folder), stem, format, tracks, report), raw=raw, seams=seams
+        )
 
     def add_seams_to(self, viewer: napari.viewer.Viewer) -> napari.layers.Shapes:
         """Show in a napari viewer where tiles met: what was joined, and what is open there."""

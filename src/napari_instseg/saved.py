@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .io.objects import OBJECTS, Objects, read_objects
-from .io.results import RECIPE, VIEW, planes_shown, read_recipe
+from .io.records import RECIPE, VIEW, planes_shown, read_recipe
 from .label_set import EDITS
 from .ops.axes import Image
 from .segmentation import Segmentation

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .instances import Instances
 from .label_set import LabelSet
 from .ops.axes import Image
+from .ops.ids import Ids
 from .ops.lapses import TIME, Lapses, Tracked, reach_of
 from .ops.linking import LinkRules
 from .ops.rendering import Rendering, add_stuff, render
@@ -185,10 +186,10 @@ class Segmentation(Result):
         return pd.DataFrame({name: [] for name in columns})
 
     @property
-    def numbers(self) -> NDArray[np.int32]:
+    def numbers(self) -> Ids:
         """Value in `instances` of each object in `raw`, one plane after the other; 0 for none."""
         numbers = self._shown.numbers
-        return np.where(numbers <= self.count, numbers, np.int32(0))
+        return np.where(numbers <= self.count, numbers, numbers.dtype.type(0))
 
     @property
     def count(self) -> int:
@@ -196,12 +197,12 @@ class Segmentation(Result):
         return self._shown.count(self.score_threshold)
 
     @cached_property
-    def instances(self) -> NDArray[np.int32]:
-        """Label image (int32, `image.label_shape`): objects 1..N by falling score, 0 nothing."""
+    def instances(self) -> Ids:
+        """Label image (`Ids`, `image.label_shape`): objects 1..N by falling score, 0 nothing."""
         return _read_only(self._shown.instances(self.count))
 
     @cached_property
-    def _combined(self) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
+    def _combined(self) -> tuple[NDArray[np.int32], Ids, pd.DataFrame]:
         return add_stuff(
             self._shown,
             self.count,
@@ -217,8 +218,8 @@ class Segmentation(Result):
         return _read_only(self._combined[0])
 
     @property
-    def panoptic(self) -> NDArray[np.int32]:
-        """Label image (int32, `image.label_shape`): objects as in `instances`, then stuff."""
+    def panoptic(self) -> Ids:
+        """Label image (`Ids`, `image.label_shape`): objects as in `instances`, then stuff."""
         return _read_only(self._combined[1])
 
     @property
@@ -290,6 +291,6 @@ class Segmentation(Result):
         return add_segmentation(viewer, self)
 
 
-def _read_only(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def _read_only(labels: Ids) -> Ids:
     labels.setflags(write=False)
     return labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -27,6 +28,10 @@ class ModelError(InstsegError):
     """A model or a weights file that cannot be used; says what to do."""
 
 
+class WritingError(InstsegError, OSError):
+    """Files that could not be written; says what became of what was there."""
+
+
 class DeviceMemoryError(InstsegError):
     """A device ran out of memory; smaller batches or tiles may work."""
 
@@ -50,6 +55,11 @@ class Category:
     name: str
     is_thing: bool = True
     color: tuple[float, float, float] = (0.9, 0.6, 0.1)
+
+
+def color_of(place: int) -> tuple[float, float, float]:
+    """Colour in [0, 1] for a category of which only its place among others is known."""
+    return colorsys.hsv_to_rgb((0.1 + place * 0.618034) % 1, 0.75, 0.9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +143,12 @@ class Segmenter(Protocol):
             If the device has not enough memory for these tiles.
         """
         ...
+
+
+def computing(model: Any) -> dict[str, str]:
+    """Where a model computes and, if it says so, in which number format: for a recipe."""
+    precision = getattr(model, "precision", "")
+    return {"device": model.device, **({"precision": precision} if precision else {})}
 
 
 @runtime_checkable

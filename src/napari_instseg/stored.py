@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .hands import OWN_HANDS, Hands
 from .ops.arrays import joined
 from .ops.axes import Image
+from .ops.ids import Ids, id_type
 from .ops.lazy import LazyLabels, Plan
 from .ops.rendering import Listing, add_rows, ranked
 from .ops.stuff import Stuff
@@ -25,12 +26,15 @@ from .segmenter import USUAL_RULES, Category, Rules
 from .settings import Settings
 from .stored_planes import Scene, StoredPlane
 
+if TYPE_CHECKING:
+    from .io.objects import Objects
+
 #: Edge of the windows in which stuff is counted, px.
 WINDOW = 1024
 
 
 def _see(
-    min_visible: float, plane: tuple[StoredPlane, NDArray[np.int32]]
+    min_visible: float, plane: tuple[StoredPlane, Ids]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     stored, rank = plane
     return find_visible(stored.objects, stored.overlaps, rank, min_visible)
@@ -69,7 +73,7 @@ class StoredSegmentation(Result):
     hands: Hands = OWN_HANDS
 
     @cached_property
-    def _listed(self) -> tuple[pd.DataFrame, dict[tuple[int, ...], NDArray[np.int32]]]:
+    def _listed(self) -> tuple[pd.DataFrame, dict[tuple[int, ...], Ids]]:
         """Table of all objects, whatever the threshold, and their numbers in each plane."""
         image, least = self.image, self.rules.min_visible
         height, width = image.label_shape[-2:]
@@ -99,24 +103,29 @@ class StoredSegmentation(Result):
         """Number of objects above the model's floor in each plane, in C order."""
         return [len(plane.objects) for plane in self.planes.values()]
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Number of objects at the present threshold."""
         scores = self._listed[0]["score"].to_numpy()
         return int(np.searchsorted(-scores, -np.float32(self.score_threshold), side="right"))
 
     def _scene(self, index: tuple[int, ...], rows: slice, cols: slice) -> Scene:
-        numbers = self._listed[1][index]
-        shown = np.where(numbers <= self.count, numbers, np.int32(0))
-        return self.planes[index].scene(shown, rows, cols)
+        return self.planes[index].scene(self._listed[1][index], self.count, rows, cols)
+
+    @property
+    def _no_stuff(self) -> Stuff | None:
+        """Stuff, not counted; None if the model has no semantic head."""
+        if not any(plane.ground for plane in self.planes.values()):
+            return None
+        return Stuff(self.categories, self.rules, self.count)
 
     @cached_property
     def _stuff(self) -> Stuff | None:
         """All stuff, counted; None if the model has no semantic head."""
-        if not any(plane.ground for plane in self.planes.values()):
+        stuff = self._no_stuff
+        if stuff is None:
             return None
         known = self.categories, self.rules, self.count
-        stuff = Stuff(*known)
         scenes = (
             self._scene(index, *window)
             for index, plane in self.planes.items()
@@ -135,7 +144,7 @@ class StoredSegmentation(Result):
 
     @property
     def instances(self) -> LazyLabels:
-        """Label image (int32, `image.label_shape`): objects 1..N by falling score, 0 nothing."""
+        """Label image (`Ids`, `image.label_shape`): objects 1..N by falling score, 0 nothing."""
         return self._lazy(lambda *where: self._scene(*where).objects, self.count)
 
     @property
@@ -148,10 +157,33 @@ class StoredSegmentation(Result):
 
     @property
     def panoptic(self) -> LazyLabels:
-        """Label image (int32, `image.label_shape`): objects as in `instances`, then stuff."""
-        largest = self.count + len(self.categories)
+        """Label image (`Ids`, `image.label_shape`): objects as in `instances`, then stuff."""
+        stuff = self._no_stuff
+        largest = self.count if stuff is None else stuff.largest
         return self._lazy(
             lambda *where: partial(self._scene(*where).panoptic, self._stuff), largest
+        )
+
+    @property
+    def objects(self) -> Objects:
+        """All that the model found, to be saved: its masks, and the stuff, are read into memory."""
+        from .io.objects import Objects
+
+        shape = self.image.label_shape
+        whole = slice(0, shape[-2]), slice(0, shape[-1])
+        numbers = joined(self._listed[1].values(), id_type(len(self._listed[0])))
+        stuff = None
+        if self._no_stuff is not None:
+            stuff = np.zeros((len(self.planes), *shape[-2:]), np.int32)
+            for part, index in zip(stuff, self.planes, strict=True):
+                part[...] = self._scene(index, *whole).stuff()
+            stuff = stuff.reshape(shape)
+        return Objects(
+            tuple(plane.instances() for plane in self.planes.values()),
+            np.where(numbers <= self.count, numbers, numbers.dtype.type(0)),
+            self.categories,
+            self.rules,
+            stuff,
         )
 
     @property

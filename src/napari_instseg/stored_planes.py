@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .hands import OWN_HANDS, Hands
+from .instances import Instances
+from .ops.ids import Ids, ranks_of, with_zero
 from .ops.objects import Numbers, Objects
 from .ops.results import LazyParts, ObjectReader, Shelf
 from .ops.stuff import Stuff
@@ -58,6 +60,7 @@ class StoredPlane:
         numbers = Numbers.joined([part.numbers for part in known])
         #: See `Known`.
         self.ground = [place for part in known for place in part.ground]
+        self._cores = np.array([core.edges for _, core in self.ground], np.int64).reshape(-1, 4)
         self._known = Known(numbers, self.ground)
         parts = LazyParts(len(tiles), lambda number: read(tiles[number]).instances)
         self.objects = Objects(shape, parts, numbers)
@@ -67,10 +70,15 @@ class StoredPlane:
         """Send the numbers; masks stay in files."""
         return StoredPlane, (self._shape, self.tiles, self._read, [self._known])
 
-    def scene(self, numbers: NDArray[np.int32], rows: slice, cols: slice) -> Scene:
-        """Find what a window shows, given a number for each object; 0 leaves it out."""
+    def instances(self) -> Instances:
+        """Read all objects of the plane into memory."""
+        parts = [self._read(tile).instances for tile in self.tiles]
+        return Instances.concatenate([Instances.empty(self._shape), *parts])
+
+    def scene(self, numbers: Ids, largest: int, rows: slice, cols: slice) -> Scene:
+        """Find what a window shows, given a number for each object; see `shown_in`."""
         window = Tile(rows.start, cols.start, rows.stop, cols.stop)
-        near = shown_in(self.overlaps, numbers, rows, cols)
+        near = shown_in(self.overlaps, numbers, largest, rows, cols)
         owner = self.objects.owner[near]
         return Scene(
             self._read,
@@ -79,8 +87,15 @@ class StoredPlane:
             [self.objects.place(index) for index in near.tolist()],
             numbers[near],
             self.objects.category_ids[near].astype(np.int32),
-            [place for place in self.ground if place[1].intersection(window)],
+            self._ground_in(window),
         )
+
+    def _ground_in(self, window: Tile) -> list[tuple[Tile, Tile]]:
+        # There may be a million tiles: their edges are compared all at once.
+        top, left, bottom, right = self._cores.T
+        rows = (top < window.bottom) & (bottom > window.top)
+        near = np.flatnonzero(rows & (left < window.right) & (right > window.left))
+        return [self.ground[index] for index in near.tolist()]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +110,8 @@ class Scene:
         Those that objects of the window begin in.
     places : list of (int, int)
         The tile of each object, and its number there.
-    numbers, category_ids : (N,) int32
+    numbers : (N,) int32 or int64
+    category_ids : (N,) int32
         Of the objects.
     ground : list of (Tile, Tile)
         See `Known`; those that reach into the window.
@@ -105,14 +121,17 @@ class Scene:
     window: Tile
     tiles: dict[int, Tile]
     places: list[tuple[int, int]]
-    numbers: NDArray[np.int32]
+    numbers: Ids
     category_ids: NDArray[np.int32]
     ground: list[tuple[Tile, Tile]]
 
-    def objects(self) -> NDArray[np.int32]:
+    def objects(self) -> Ids:
         """Paint the objects' numbers."""
+        return self._paint(self.numbers)
+
+    def _paint(self, numbers: Ids) -> Ids:
         masks = [self.read(self.tiles[tile]).instances.masks[n] for tile, n in self.places]
-        return paint_window(masks, self.numbers, *self.window.slices)
+        return paint_window(masks, numbers, *self.window.slices)
 
     def stuff(self) -> NDArray[np.int32]:
         """Category ids of the model's stuff; 0 is void."""
@@ -127,16 +146,18 @@ class Scene:
         """Paint category ids; ``stuff`` has been counted, if there is any."""
         return self._both(stuff)[0]
 
-    def panoptic(self, stuff: Stuff | None) -> NDArray[np.int32]:
+    def panoptic(self, stuff: Stuff | None) -> Ids:
         """Paint objects and stuff; see `semantic`."""
         return self._both(stuff)[1]
 
-    def _both(self, stuff: Stuff | None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        panoptic = self.objects()
-        ids = np.zeros(self.numbers.max(initial=0) + 1, np.int32)
-        ids[self.numbers] = self.category_ids
-        semantic = ids[panoptic]
+    def _both(self, stuff: Stuff | None) -> tuple[NDArray[np.int32], Ids]:
+        # Few objects lie in a window, however large their numbers are.
+        order = np.argsort(self.numbers)
+        places = self._paint(ranks_of(order))
+        semantic = with_zero(self.category_ids[order])[places]
+        panoptic = with_zero(self.numbers[order])[places]
         if stuff is not None and self.ground:
+            panoptic = panoptic.astype(stuff.dtype, copy=False)
             stuff.paint(self.read.plane, self.stuff(), semantic, panoptic)
         return semantic, panoptic
 

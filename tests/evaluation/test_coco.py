@@ -124,3 +124,45 @@ def test_without_objects() -> None:
     assert np.isnan(ours([(nothing, nothing)]).ap)
     some = set_of(blocks(1))
     assert ours([(some, set_of(np.zeros((24, 32), np.int32)))]).ap == 0
+
+
+def test_intervals_are_those_of_images_drawn_and_evaluated_one_by_one() -> None:
+    pairs = [random_pair(seed, ties=False) for seed in range(7)]
+    nothing = set_of(np.zeros((24, 32), np.int32))
+    pairs.append((nothing, nothing))
+    comparisons = [assess(p, t, Options(draws=0)).comparisons[0] for t, p in pairs]
+    found = coco_score(comparisons, 25, seed=3, level=0.8)
+    random = np.random.default_rng(3)
+    drawn = []
+    for _ in range(25):
+        # An object that is there twice has a score twice; which comes first says nothing.
+        one = coco_score([comparisons[i] for i in random.integers(0, 8, 8)])
+        drawn.append((one.ap, one.ap50, one.ap75, one.ar))
+    assert found.intervals is not None
+    assert [*found.intervals.values] == ["ap", "ap50", "ap75", "ar"]
+    expected = np.quantile(drawn, (0.1, 0.9), axis=0).T
+    np.testing.assert_allclose([*found.intervals.values.values()], expected, atol=1e-12)
+    assert found.intervals.values["ap"][0] <= found.ap <= found.intervals.values["ap"][1]
+    # They change nothing else.
+    assert listed(found) == listed(coco_score(comparisons))
+    assert found.to_json()["intervals"]["drawn"] == "images"
+
+
+def test_when_there_are_no_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, predicted = random_pair(1, ties=False)
+    (one,) = assess(predicted, truth, Options(draws=0)).comparisons
+    assert coco_score([one], 100).intervals is None
+    assert coco_score([one, one]).intervals is None
+    nothing = set_of(np.zeros((4, 5), np.int32))
+    (empty,) = assess(nothing, nothing, Options(draws=0)).comparisons
+    assert coco_score([empty, empty], 10).intervals is None
+    # Draws of nothing but empty images say nothing.
+    half = coco_score([empty, one], 20)
+    assert half.intervals is not None
+    assert half.intervals.values["ap"] == (half.ap, half.ap)
+    # Of many objects there are fewer draws, and it says how many.
+    monkeypatch.setattr("napari_instseg.evaluation.coco.MOST_LOOKS", 10)
+    monkeypatch.setattr("napari_instseg.evaluation.coco.LEAST_DRAWS", 3)
+    few = coco_score([one, one], 100).intervals
+    assert few is not None
+    assert few.draws == 3

@@ -111,7 +111,7 @@ def test_large_numbers_in_files(tmp_path: Path) -> None:
 
 def test_large_numbers_in_lazy_arrays_are_not_taken_for_others() -> None:
     truth = np.array([[1, 1, 0, 2**32 + 1]], np.uint64)
-    with pytest.raises(InputError, match="up to 2147483647, got 4294967297"):
+    with pytest.raises(InputError, match="from 0 to 2147483647, got 0 to 4294967297"):
         nis.evaluate(da.from_array(np.array([[1, 1, 0, 2]])), da.from_array(truth))
 
 

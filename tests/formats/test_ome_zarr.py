@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -89,22 +88,6 @@ def test_yaozarrs_finds_nothing_wrong(tmp_path: Path) -> None:
     assert labels.labels == ["instances"]
     label = yaozarrs.validate_ome_uri(str(image / "labels" / "instances")).attributes.ome
     assert [row.label_value for row in label.image_label.properties] == list(range(1, 8))
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("ome_zarr") is None,
-    reason="ome-zarr is not installed: it needs another pydantic than napari's tests",
-)
-def test_the_ome_zarr_package_reads_the_same(tmp_path: Path) -> None:
-    from ome_zarr.io import parse_url
-    from ome_zarr.reader import Reader
-
-    image = image_at(tmp_path / "image.zarr", np.zeros((8, 12), np.uint8), "yx")
-    write(image, shapes())
-    nodes = list(Reader(parse_url(str(image)))())
-    (label,) = [node for node in nodes if "instances" in node.zarr.basename()]
-    np.testing.assert_array_equal(np.asarray(label.data[0]), shapes().read("instances"))
-    assert label.metadata["properties"][3]["category"] == "nucleus"
 
 
 def test_foreign_labels_with_properties(tmp_path: Path) -> None:

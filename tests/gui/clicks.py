@@ -50,3 +50,20 @@ def in_dialog(answer: Callable[[Any], None], kind: type[QWidget] = QWidget) -> l
     timer.timeout.connect(look)
     timer.start(20)
     return met
+
+
+class Heard(list[str]):
+    """Texts of the notifications meanwhile."""
+
+    def __enter__(self) -> Heard:
+        from napari.utils.notifications import notification_manager
+
+        self._event = notification_manager.notification_ready
+        self._event.connect(self._hear)
+        return self
+
+    def _hear(self, event: Any) -> None:
+        self.append(event.message)
+
+    def __exit__(self, *_: object) -> None:
+        self._event.disconnect(self._hear)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from helpers import draw, mask_of
@@ -10,9 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from pycocotools import mask as coco
+from scipy import ndimage
 
 from napari_instseg.instances import Instances, Mask
-from napari_instseg.ops.masks import overlap_area, paint_labels, tighten, union, with_masks
+from napari_instseg.ops import masks as operations
+from napari_instseg.ops.masks import (
+    overlap_area,
+    paint_labels,
+    solid,
+    tighten,
+    union,
+    with_masks,
+)
 
 SHAPE = (12, 14)
 
@@ -98,3 +109,42 @@ def test_with_masks_may_change_plane_and_boxes() -> None:
     boxes = np.arange(8, dtype=np.float32).reshape(2, 4)
     moved = with_masks(instances, [None, mask_of("#", (5, 5))], (9, 9), boxes)
     assert (moved.image_shape, moved.boxes.tolist()) == ((9, 9), [[4, 5, 6, 7]])
+
+
+def solid_one(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest part, and what cannot be reached from outside of it."""
+    parts, count = ndimage.label(pixels)
+    if count == 0:
+        return pixels
+    sizes = [np.count_nonzero(parts == number) for number in range(1, count + 1)]
+    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(parts == 1 + sizes.index(max(sizes)))
+    return filled
+
+
+@pytest.mark.parametrize("together", [1, 50, 1 << 20])
+@given(found=st.lists(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=7))))
+def test_solid_many_at_a_time_as_one_by_one(together: int, found: list[NDArray[np.bool_]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations, "TOGETHER", together)
+        made = solid([Mask((3, i), pixels) for i, pixels in enumerate(found)])
+    for i, (mask, pixels) in enumerate(zip(made, found, strict=True)):
+        assert mask.origin == (3, i)
+        np.testing.assert_array_equal(mask.pixels, solid_one(pixels))
+
+
+def test_solid_takes_no_more_memory_for_a_wide_mask_among_narrow_ones() -> None:
+    narrow = [Mask((0, 0), np.ones((30, 8), bool))] * 1000
+    wide = Mask((0, 0), np.ones((1000, 1000), bool))
+    tracemalloc.start()
+    try:
+        assert len(solid([*narrow, wide])) == 1001
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * 2**20
+
+
+def test_solid_masks_without_pixels() -> None:
+    assert solid([]) == []
+    (mask,) = solid([Mask((2, 2), np.zeros((0, 3), bool))])
+    assert mask.pixels.shape == (0, 3)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..io.images import is_image, stem_of
-from ..io.results import RECIPE
+from ..io.records import RECIPE
 from ..segmenter import InputError
 from ..settings import OUTPUTS
 from .status import STATUS

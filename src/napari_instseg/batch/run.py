@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from ..io.results import check_format
+from ..io.run_folder import FolderInUseError
 from ..ops.axes import Image
 from ..progress import Progress
 from ..provenance import versions
@@ -267,6 +268,9 @@ class _Noting:
         if not isinstance(error, Exception):
             return False
         self._job.fail(error)
+        if isinstance(error, FolderInUseError):
+            # The status file is that of the run that is writing there.
+            return True
         # If that cannot be written (a full disk, mostly): the error is told at the end anyway.
         with suppress(OSError):
             self._tell(self._job)

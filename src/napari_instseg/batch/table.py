@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..io.atomic import replacing
-from ..io.results import TABLE
+from ..io.records import TABLE
 from ..segmenter import InputError
 from .jobs import Job
 from .status import DONE, SKIPPED, STOPPED

@@ -79,7 +79,7 @@ class SegmentTask(Task):
     ----------
     loaded : LoadedModel
     settings : Settings
-    tracks, existing, hands, raw
+    tracks, existing, hands, raw, seams
         See `FileRun`.
     """
 
@@ -89,6 +89,7 @@ class SegmentTask(Task):
     existing: Existing = "resume"
     hands: Hands = OWN_HANDS
     raw: bool = False
+    seams: bool = False
 
     @property
     def device(self) -> str:
@@ -104,4 +105,5 @@ class SegmentTask(Task):
             path=path,
             hands=self.hands,
             raw=self.raw,
+            seams=self.seams,
         )

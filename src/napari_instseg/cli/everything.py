@@ -12,6 +12,7 @@ from . import values
 from .console import Console, UsageError, add_json, add_quiet
 from .jobs import (
     add_input_options,
+    add_jobs,
     add_repeat_options,
     check_weights,
     load_model,
@@ -65,6 +66,7 @@ def add_parser(commands: Any) -> None:
     title = "masks of the grid (default: what suits the model)"
     _add_everything_options(parser.add_argument_group(title))
     add_session_options(parser)
+    add_jobs(parser)
     add_repeat_options(parser)
     add_quiet(parser)
     add_json(parser)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Inputs whose results have longer names that are told of one by one.
 FEW = 3
+#: Settings that leave the labels of a result as they are.
+INDIFFERENT = ("outputs", "device", "batch_size")
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -112,6 +114,7 @@ def run_jobs(
     model: str,
     begin: Callable[[], Task],
     console: Console,
+    settings: Settings | None = None,
 ) -> int:
     """Do what is to be done and say what became of it; return the exit status.
 
@@ -126,6 +129,8 @@ def run_jobs(
     begin : callable
         Loads the model; only called if there is something to do.
     console : Console
+    settings : Settings, optional
+        With which results that are there are compared.
     """
     from ..batch.run import BatchRun
 
@@ -155,6 +160,9 @@ def run_jobs(
             "inputs": [job.to_json() for job in jobs],
         }
     )
+    if settings is not None:
+        _note_others(jobs, settings, console)
+        _note_lacking(args, jobs, console)
     return _conclude(jobs, args.output, interrupted, console)
 
 
@@ -186,6 +194,49 @@ def _plan(args: argparse.Namespace, outputs: Sequence[str], console: Console) ->
     if len(renamed) > FEW:
         console.note(f"... and so on, {len(renamed)} in all")
     return jobs
+
+
+def _recipes_there(jobs: list[Job]) -> list[Path]:
+    """Recipes of the results of inputs that were skipped."""
+    from ..io.records import RECIPE
+
+    files = [file for job in jobs if job.status == "skipped" for file in job.files]
+    return [file for file in files if file.name.endswith(RECIPE)]
+
+
+def _note_others(jobs: list[Job], settings: Settings, console: Console) -> None:
+    """Say if inputs were skipped whose results were made with other settings."""
+    from ..io.records import read_recipe
+
+    wanted, count, names = settings.to_json(), 0, set[str]()
+    for recipe in _recipes_there(jobs):
+        try:
+            then = Settings.from_json(read_recipe(recipe)["settings"]).to_json()
+        except InputError:
+            continue
+        other = {name for name in {*wanted} - {*INDIFFERENT} if wanted[name] != then[name]}
+        count, names = count + bool(other), names | other
+    if count:
+        console.note(
+            f"{count} of the inputs that were skipped have results of other settings "
+            f"({', '.join(sorted(names))}): --overwrite does them again"
+        )
+
+
+def _note_lacking(args: argparse.Namespace, jobs: list[Job], console: Console) -> None:
+    """Say if inputs were skipped whose results have no files that are asked for now."""
+    from ..io.objects import OBJECTS
+    from ..io.records import RECIPE
+    from ..io.results import SEAMS
+
+    recipes = _recipes_there(jobs)
+    for option, end in (("seams", SEAMS), ("keep_raw", OBJECTS)):
+        there = [one.with_name(one.name.removesuffix(RECIPE) + end).exists() for one in recipes]
+        if getattr(args, option, False) and not all(there):
+            console.note(
+                f"{there.count(False)} of the inputs that were skipped have no {end}: "
+                "--overwrite does them again"
+            )
 
 
 class _Teller:

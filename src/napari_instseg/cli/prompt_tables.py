@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..prompting.asked import Request, name_categories
 from ..prompting.prompts import Prompt
+from ..prompting.requests import Request, name_categories
 from ..segmenter import Category, InputError
 
 BOX = ("row_min", "col_min", "row_max", "col_max")

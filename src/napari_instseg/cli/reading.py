@@ -82,7 +82,7 @@ def given_settings(args: argparse.Namespace, names: Sequence[str]) -> dict[str, 
 
 def given_recipe(args: argparse.Namespace) -> dict[str, Any] | None:
     """Read the recipe, if one was given."""
-    from ..io.results import read_recipe
+    from ..io.records import read_recipe
 
     return read_recipe(args.recipe) if args.recipe else None
 

@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it again and write; return the exit status."""
     from ..io.images import stem_of
-    from ..io.results import read_recipe
+    from ..io.records import read_recipe
     from ..label_set import EDITS
     from ..replaying import Replay, image_for
 
@@ -91,9 +91,8 @@ def _refuse_results(args: argparse.Namespace, stem: str) -> None:
 def _save(found: Replayed, args: argparse.Namespace, stem: str) -> list[Path]:
     from ..batch.jobs import format_of
     from ..io.formats.result import write_one
-    from ..label_set import EDITS
 
     form = format_of(args.input, args.format)
-    if found.labels.recipe.get(EDITS):
-        return write_one(found.labels, args.output, stem, form)
-    return found.result.save(args.output, stem, form)
+    if found.as_found:
+        return found.result.save(args.output, stem, form)
+    return write_one(found.labels, args.output, stem, form)

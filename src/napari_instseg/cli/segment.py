@@ -196,6 +196,12 @@ def _add_run_options(group: Any) -> None:
         help="write <stem>_objects.npz, too: all that the model found, so that the saved result "
         "can be shown at other score thresholds",
     )
+    add(
+        "--seams",
+        action="store_true",
+        help="write <stem>_seams.csv, too: one row for each place where objects of two tiles were "
+        "joined, or might have been, with their IoU, or where one ends at a tile's edge",
+    )
     add_jobs(group)
     add_repeat_options(group)
 
@@ -239,11 +245,16 @@ def run(args: argparse.Namespace) -> int:
             existing: Existing = "refuse"
             if args.overwrite or args.skip_existing:
                 existing = "replace" if args.overwrite else "resume"
-            tracks = args.track_format or (CSV,)
-            raw = args.keep_raw
-            return SegmentTask(reader(args, recipe), loaded, settings, tracks, existing, hands, raw)
+            return SegmentTask(
+                *(reader(args, recipe), loaded, settings),
+                tracks=args.track_format or (CSV,),
+                existing=existing,
+                hands=hands,
+                raw=args.keep_raw,
+                seams=args.seams,
+            )
 
-        return run_jobs(args, settings.outputs, settings.model, begin, console)
+        return run_jobs(args, settings.outputs, settings.model, begin, console, settings)
 
 
 def read_settings(args: argparse.Namespace) -> tuple[dict[str, Any] | None, Settings]:

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..label_set import LARGEST, LabelSet
+from ..label_set import LabelSet, beyond_int32, check_int32
 from ..ops.lazy import LazyLabels, Painter
 from ..progress import Listener, ignore
-from ..segmenter import InputError
 from .boundary import boundary_distances
 from .comparing import compare
 from .comparison import Comparison
@@ -125,17 +124,10 @@ def assess(
 def _small(side: LabelSet) -> LabelSet:
     """Give objects other numbers where theirs are too large for label sets."""
     labels = side.instances
-    kind = np.dtype(labels.dtype)
-    may_be = kind.kind in "iu" and np.iinfo(kind).max > LARGEST
-    if not may_be or not isinstance(labels, np.ndarray):
-        return side
-    if not labels.size or int(labels.max()) <= LARGEST:
+    if not isinstance(labels, np.ndarray) or not beyond_int32(labels):
         return side
     if len(side.table):
-        raise InputError(
-            f"{side.name!r}: expected labels up to {LARGEST}, got {labels.max()}: number the "
-            "objects anew"
-        )
+        check_int32(labels, side.name)
     values, places = np.unique(labels, return_inverse=True)
     numbers = places.reshape(labels.shape) + (0 if values[0] == 0 else 1)
     return replace(side, instances=numbers.astype(np.int32))

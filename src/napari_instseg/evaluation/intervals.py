@@ -7,7 +7,7 @@ Efron & Tibshirani, "An introduction to the bootstrap", 1993, chapter 13: the pe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,13 +96,20 @@ def find_intervals(
     if of_images:
         overlap, foreground = np.concatenate(areas).T
         found["dice"] = _ratio(2 * overlap, foreground)
+    drawn = "images" if of_images else "objects"
+    return Intervals(drawn, level, draws, seed, ends_of(found, level))
+
+
+def ends_of(
+    found: Mapping[str, NDArray[np.float64]], level: float
+) -> dict[str, tuple[float, float]]:
+    """Low and high end of measures that were drawn, NaN left out; of those without any none."""
     ends = (1 - level) / 2
-    values = {
+    return {
         name: (float(np.nanquantile(v, ends)), float(np.nanquantile(v, 1 - ends)))
         for name, v in found.items()
         if not np.isnan(v).all()
     }
-    return Intervals("images" if of_images else "objects", level, draws, seed, values)
 
 
 def _of_images(scores: Sequence[Score]) -> NDArray[np.float64]:

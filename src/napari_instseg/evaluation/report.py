@@ -87,11 +87,12 @@ class Report:
                 "boundary distances: expected pixel sizes of all images, or of none: give them, "
                 "or leave distances out"
             )
+        drawing = options.draws, options.seed, options.level
         return cls(
             tuple(scores),
             tuple(unused),
-            find_intervals(scores, options.draws, options.seed, options.level),
-            _coco()(comparisons) if options.coco else None,
+            find_intervals(scores, *drawing),
+            _coco()(comparisons, *drawing) if options.coco else None,
             pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
             options,
             units.pop() if units else "px",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .scores import CategoryScore, Score
 
 if TYPE_CHECKING:
+    from .intervals import Intervals
     from .report import Report
 
 #: Of more thresholds than this, only tenths get a column.
@@ -77,13 +78,8 @@ def details(report: Report) -> Iterator[str]:
     if len(pooled.categories) > 1:
         yield from ("", *align(category_rows(pooled)))
     yield ""
-    intervals = report.intervals
-    if intervals is not None:
-        ends = (f"{n} {low:.3f}-{high:.3f}" for n, (low, high) in intervals.values.items())
-        yield (
-            f"{intervals.level:.0%} intervals ({intervals.draws} draws of {intervals.drawn}, seed "
-            f"{intervals.seed}): {', '.join(ends)}"
-        )
+    if report.intervals is not None:
+        yield _in_words(report.intervals)
     if report.coco is not None:
         coco = report.coco
         named = {"AP": coco.ap, "AP50": coco.ap50, "AP75": coco.ap75, "AR": coco.ar}
@@ -91,12 +87,22 @@ def details(report: Report) -> Iterator[str]:
         values = ", ".join(f"{name} {number(value)}" for name, value in named.items())
         without = "" if coco.has_scores else " (all scores are equal)"
         yield f"COCO: {values}{without}"
+        if coco.intervals is not None:
+            yield f"COCO: {_in_words(coco.intervals)}"
     if pooled.distances:
         yield f"Mean boundary distance: {pooled.boundary_distance:.3f} {report.unit}"
     counts = report.error_counts
     first = f"{min(pooled.matches):g}"
     wrong = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     yield f"Errors at IoU {first}: {wrong or 'none'}; count off by {pooled.count_error}"
+
+
+def _in_words(intervals: Intervals) -> str:
+    ends = (f"{name} {low:.3f}-{high:.3f}" for name, (low, high) in intervals.values.items())
+    return (
+        f"{intervals.level:.0%} intervals ({intervals.draws} draws of {intervals.drawn}, seed "
+        f"{intervals.seed}): {', '.join(ends)}"
+    )
 
 
 def category_rows(score: Score) -> list[list[str]]:

@@ -18,7 +18,7 @@ from ..api import recipe_settings
 from ..batch.jobs import REPLACE, SKIP
 from ..batch.record import RECORD, Record
 from ..io.images import IMAGE_SUFFIXES
-from ..io.results import read_recipe
+from ..io.records import read_recipe
 from ..models.entry import ModelEntry
 from ..models.registry import find
 from ..ops.axes import Image

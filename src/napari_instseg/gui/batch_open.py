@@ -11,14 +11,15 @@ import numpy as np
 
 from ..batch.jobs import Job
 from ..io.images import read_image, read_labels
-from ..io.results import RECIPE, TABLE, read_recipe, read_table
+from ..io.records import RECIPE, TABLE, read_recipe, read_table
 from ..label_set import name_colors
 from ..ops.axes import CHANNEL, Image
 from ..ops.rendering import rows_of
 from ..settings import OUTPUTS
+from .label_colors import direct_colors
 from .links import RECIPE_KEY
 from .reader import LayerData, read_layers
-from .results import OPACITY, direct_colors, world_of
+from .results import OPACITY, world_of
 
 #: In the metadata of layers that were opened from a batch: the path of the image.
 BATCH_KEY = "napari_instseg_batch"

@@ -15,8 +15,8 @@ from ..evaluation import Assessment
 from ..evaluation.errors import KINDS, MEANINGS
 from ..ops.extents import WINDOW, windows
 from ..progress import Listener, Progress
+from .label_colors import direct_colors
 from .links import add_temporary, is_temporary
-from .results import direct_colors
 from .review.places import Places
 
 NAME = "errors"

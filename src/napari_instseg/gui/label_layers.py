@@ -67,13 +67,20 @@ def label_set_of(
         labels,
         axes,
         table,
-        _with_a_thing(categories_in(table)),
+        _with_a_thing(_colored(categories_in(table), layer)),
         layer.name,
         spacing,
         **others,
         ground=_ground(layer, letters),
         recipe=dict(layer.metadata.get(RECIPE_KEY, {})),
     )
+
+
+def _colored(known: tuple[Category, ...], layer: napari.layers.Labels) -> tuple[Category, ...]:
+    """Categories with the colours that a result's layer shows them in, where these are known."""
+    link = link_of(layer)
+    shown = {} if link is None else {category.id: category.color for category in link.categories}
+    return tuple(replace(one, color=shown.get(one.id, one.color)) for one in known)
 
 
 def _with_a_thing(known: tuple[Category, ...]) -> tuple[Category, ...]:

@@ -11,6 +11,7 @@ import napari.viewer
 import numpy as np
 
 from ..label_set import EDITS
+from ..segmenter import Category
 from .geometry import Placement
 
 #: Where a layer's metadata hold the recipe, and what ties the layer to its source.
@@ -47,6 +48,8 @@ class Link:
         Score threshold of what was written.
     ground : callable, optional
         Makes the category ids of the stuff under objects, as the layer's data are.
+    categories : tuple of Category
+        Whose colours the layers have.
     """
 
     source: Hashable
@@ -58,6 +61,7 @@ class Link:
     written: Any = None
     threshold: float = 0.0
     ground: Callable[[], Any] | None = None
+    categories: tuple[Category, ...] = ()
 
     def shows_same(self, other: Link) -> bool:
         """Whether both are for the same output, part and maker."""

@@ -11,14 +11,16 @@ import numpy as np
 import pandas as pd
 
 from ..io.images import stem_of
+from ..io.journal import settle
 from ..io.ngff import VALUE
-from ..io.results import RECIPE, TABLE, read_recipe, read_table
+from ..io.records import RECIPE, TABLE, read_recipe, read_table
 from ..io.tiff import LAZY_BYTES
 from ..io.zarr import LabelPyramid, read_label_pyramid
 from ..ops.rendering import rows_of
 from ..settings import OUTPUTS
+from .label_colors import direct_colors
 from .links import RECIPE_KEY
-from .results import OPACITY, direct_colors, world_of
+from .results import OPACITY, world_of
 
 #: Colour of labels for which a file names none.
 UNKNOWN = (0.5, 0.5, 0.5, 1.0)
@@ -58,8 +60,14 @@ def read_layers(path: str) -> list[LayerData]:
     ------
     InputError
         If the table or the recipe beside it is damaged.
+
+    Warns
+    -----
+    UserWarning
+        If an edit of it was cut off; see `journal.settle`.
     """
     folder = Path(path)
+    settle(folder)
     pyramid = read_label_pyramid(folder)
     if pyramid is None:
         return []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import colorsys
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,24 +10,20 @@ from typing import Any
 import napari.layers
 import napari.viewer
 import numpy as np
-from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from ..ops.rendering import rows_of
 from ..result import Result
 from ..segmentation import Segmentation
-from ..segmenter import Category
 from ..settings import OUTPUTS
 from .boxes import BOXES, add_boxes, describe_boxes
 from .geometry import Origin, Placement
+from .label_colors import class_colors, same_colors
 from .links import RECIPE_KEY, Link, find, hide_others, link_of, renew, set_link
 from .tracks import TRACKS, add_tracks, can_show_tracks, describe_tracks
 
-#: Shades of a category's colour, so that neighbouring objects can be told apart.
-SHADES = 24
 #: Of labels; where they fill boxes, the picture should still be seen.
 OPACITY, OF_BOXES = 0.6, 0.3
-CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 
 def add_segmentation(
@@ -186,10 +181,11 @@ def describe(layer: napari.layers.Layer, segmentation: Segmentation) -> None:
 def describe_labels(layer: napari.layers.Labels, result: Result, output: str) -> None:
     """Give a Labels layer of an output a result's table, colours and recipe."""
     layer.events.data(value=layer.data)
-    layer.features = rows_of(result.table, output)
+    table = result.table
+    layer.features = rows_of(table, output)
     layer.metadata = {**layer.metadata, RECIPE_KEY: result.recipe}
-    colormap = _colormap(result, output)
-    if colormap is not None and not _same_colors(layer.colormap, colormap):
+    colormap = class_colors(table["index"], table["category_id"], result.categories, output)
+    if colormap is not None and not same_colors(layer.colormap, colormap):
         layer.colormap = colormap
 
 
@@ -198,6 +194,7 @@ def _write_link(layer: napari.layers.Labels, segmentation: Segmentation, link: L
         link,
         written=_data(segmentation, link.output, link.placement),
         threshold=segmentation.score_threshold,
+        categories=segmentation.categories,
         ground=None
         if segmentation.stuff is None
         else partial(_ground, segmentation, link.placement),
@@ -256,65 +253,6 @@ def _whole(source: napari.layers.Image, segmentation: Result) -> Origin:
     levels = source.data if source.multiscale else [source.data]
     shapes = [tuple(level.shape) for level in levels]
     return Origin(image.axes, shapes.index(tuple(image.data.shape)))
-
-
-def _colormap(result: Result, output: str) -> CyclicLabelColormap | DirectLabelColormap | None:
-    """Class colours; None leaves napari's own, one for each object."""
-    categories = result.categories
-    if output == "instances":
-        return None
-    if output == "semantic":
-        return direct_colors((c.id, (*c.color, 1.0)) for c in categories)
-    if len(categories) == 1 and categories[0].is_thing:
-        # One rule for all numbers: a colour for each of 100,000 objects would take seconds.
-        return CyclicLabelColormap(
-            colors=np.vstack([np.zeros(4), shades(categories[0])]), background_value=0
-        )
-    of = {c.id: shades(c) if c.is_thing else np.array([(*c.color, 1.0)]) for c in categories}
-    table = result.table
-    return direct_colors(
-        (int(index), of[category][index % len(of[category])])
-        for index, category in zip(table["index"], table["category_id"], strict=True)
-        if category in of
-    )
-
-
-def direct_colors(
-    colors: Iterable[tuple[int, Any]], others: Sequence[float] = CLEAR
-) -> DirectLabelColormap:
-    """Make a colour map with a colour for each label, clear for 0, and one for all others."""
-    # Without a color for None, napari warns.
-    known: dict[int | None, Any] = {None: others, 0: CLEAR, **dict(colors)}
-    return DirectLabelColormap(
-        color_dict={index: np.asarray(color, np.float32) for index, color in known.items()}
-    )
-
-
-def shades(category: Category) -> NDArray[np.float32]:
-    """Colours around a category's own, (SHADES, 4) float32 in [0, 1], far apart in sequence."""
-    hue, saturation, value = colorsys.rgb_to_hsv(*category.color)
-    found = []
-    for i in range(SHADES):
-        # Multiples of the golden ratio fill the range evenly, without neighbours alike.
-        step = (i * 0.618034) % 1
-        other = (i * 0.381966 + 0.5) % 1
-        rgb = colorsys.hsv_to_rgb(
-            (hue + 0.16 * (step - 0.5)) % 1,
-            min(1.0, saturation * (0.6 + 0.5 * other)),
-            min(1.0, max(0.35, value) * (0.6 + 0.45 * (1 - step))),
-        )
-        found.append((*rgb, 1.0))
-    return np.array(found, np.float32)
-
-
-def _same_colors(old: Any, new: Any) -> bool:
-    """Whether two colour maps give the same colours; setting one redraws the layer."""
-    if type(old) is not type(new):
-        return False
-    if isinstance(new, DirectLabelColormap):
-        a, b = old.color_dict, new.color_dict
-        return set(a) == set(b) and all(np.allclose(a[k], b[k]) for k in b)
-    return old.colors.shape == new.colors.shape and bool(np.allclose(old.colors, new.colors))
 
 
 def names(layers: Sequence[napari.layers.Layer]) -> str:

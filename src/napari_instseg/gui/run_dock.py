@@ -16,7 +16,7 @@ from superqt.utils import qdebounced, qthrottled
 from ..models.entry import ModelEntry
 from ..result import Result
 from ..segmenter import DeviceMemoryError, InstsegError
-from .copying import CopyButton, copy
+from .copying import CopyButton, copy_as
 from .details_form import DetailsForm
 from .docks import is_taken_away
 from .form_rows import text_label
@@ -93,8 +93,8 @@ class RunDock(QWidget):
         self.run_button = QPushButton("Run")
         self.run_button.clicked.connect(self._run_or_cancel)
         self.copy_button = CopyButton()
-        self.copy_button.python.connect(lambda: self._copy("Python", self._python))
-        self.copy_button.command.connect(lambda: self._copy("a command", self._command))
+        self.copy_button.python.connect(lambda: copy_as("Python", self._python, self.status))
+        self.copy_button.command.connect(lambda: copy_as("a command", self._command, self.status))
         self.progress = RunProgress()
         self.status = text_label()
         self.warnings = text_label()
@@ -181,14 +181,6 @@ class RunDock(QWidget):
             self._cancel()
             return
         self._try_to_start(self._start)
-
-    def _copy(self, what: str, write: Callable[[], str]) -> None:
-        """Put what Run would do on the clipboard."""
-        try:
-            copy(write())
-            self.status.setText(f"Copied as {what}.")
-        except InstsegError as error:
-            notify(error)
 
     def _try_to_start(self, start: Callable[[], None]) -> None:
         try:

@@ -84,6 +84,10 @@ class ScoreView(QTableWidget):
         return ""
 
 
+def _span(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else "–".join(f"{end:.2f}" for end in ends)
+
+
 def rows_of(report: Report) -> Iterator[Row]:
     """List what is shown of a report."""
     score, intervals = report.pooled, report.intervals
@@ -104,8 +108,7 @@ def rows_of(report: Report) -> Iterator[Row]:
         yield "Images", str(score.images), "", "Frames of a time-lapse are images of their own"
     yield "Objects: truth, found", f"{score.truth_count}, {score.predicted_count}", "", ""
     for key, (name, value) in named.items():
-        interval = "–".join(f"{end:.2f}" for end in ends[key]) if key in ends else ""
-        yield name, number(value), interval, TIPS[key]
+        yield name, number(value), _span(ends.get(key)), TIPS[key]
     yield "Over-, under-segmented", f"{score.over_segmented}, {score.under_segmented}", "", ""
     if score.distances:
         tip = "Mean distance between the outlines of matched objects"
@@ -113,10 +116,12 @@ def rows_of(report: Report) -> Iterator[Row]:
     if report.coco is not None:
         coco = report.coco
         tip = "" if coco.has_scores else "All scores are equal"
-        parts = {"COCO AP": coco.ap, "COCO AP50": coco.ap50, "COCO AP75": coco.ap75}
-        parts |= {f"COCO AP {size}": value for size, value in coco.ap_by_size.items()}
-        yield from ((name, number(value), "", tip) for name, value in parts.items())
-        yield "COCO AR", number(coco.ar), "", tip
+        parts = {"AP": coco.ap, "AP50": coco.ap50, "AP75": coco.ap75}
+        parts |= {f"AP {size}": value for size, value in coco.ap_by_size.items()}
+        parts["AR"] = coco.ar
+        of_coco = {} if coco.intervals is None else coco.intervals.values
+        for name, value in parts.items():
+            yield f"COCO {name}", number(value), _span(of_coco.get(name.lower())), tip
     if len(score.categories) > 1:
         yield from _categories(score)
     if 1 < len(report.images) <= MOST_IMAGES:

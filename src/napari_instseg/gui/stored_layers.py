@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import napari.layers
 import napari.viewer
 import numpy as np
@@ -52,7 +54,8 @@ def add_saved(
             **placement.transforms(),
         )
         # Nothing is remembered as written: that would be all of the labels.
-        set_link(layer, Link(link.source, output, False, "", layer.unique_id, placement))
+        categories = saved.result.categories
+        set_link(layer, replace(link, layer=layer.unique_id, categories=categories))
         describe_labels(layer, saved.result, output)
     return [layers[output] for output in outputs]
 

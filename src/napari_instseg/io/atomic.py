@@ -89,6 +89,14 @@ def sweep(folder: Path, prefix: str) -> None:
             left.unlink(missing_ok=True)
 
 
+def discard(path: Path) -> None:
+    """Remove a file, or a folder and all in it; nothing if there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text with Unix line ends, whole or not at all."""
     with replacing(path) as partial:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import pandas as pd
 from ..ops.axes import ArrayLike
 from ..segmenter import InputError
 from ..settings import OUTPUTS, ZARR
-from .results import RECIPE, SUFFIXES, TABLE, read_table, write_recipe, write_table
+from .records import RECIPE, TABLE, read_table, write_recipe, write_table
+from .results import SUFFIXES
 from .zarr import is_zarr_data, read_label_pyramid
 
 
@@ -58,14 +59,18 @@ class LabelRecord:
 
     def completed(self, table: pd.DataFrame) -> pd.DataFrame:
         """Add the stuff that only the table on disk has: a layer of instances does not list it."""
-        if not self._path(TABLE).is_file():
+        whole = self.table()
+        if whole is None:
             return table
-        whole = read_table(self._path(TABLE))
         missing = whole[~whole["is_thing"].astype(bool) & ~whole["index"].isin(table["index"])]
         if not len(missing):
             return table
         parts = [part for part in (table, missing) if len(part)]
         return pd.concat(parts, ignore_index=True)[missing.columns.union(table.columns, sort=False)]
+
+    def table(self) -> pd.DataFrame | None:
+        """Read the table; None if there is none."""
+        return read_table(self._path(TABLE)) if self._path(TABLE).is_file() else None
 
     def recipe(self) -> dict[str, Any] | None:
         """Read the recipe; None if there is none.
@@ -84,8 +89,16 @@ class LabelRecord:
             raise InputError(f"{path}: cannot be read as a recipe in JSON ({error})") from error
         return dict(recipe) if isinstance(recipe, dict) else None
 
-    def write(self, table: pd.DataFrame, recipe: Mapping[str, Any]) -> None:
+    def write(
+        self, table: pd.DataFrame, recipe: Mapping[str, Any], keep: Callable[[Path], None]
+    ) -> None:
         """Bring table and recipe in line, where there are some.
+
+        Parameters
+        ----------
+        table, recipe
+        keep : callable
+            Called with each file before it is changed.
 
         Raises
         ------
@@ -93,6 +106,8 @@ class LabelRecord:
             If they cannot be written.
         """
         if self._path(TABLE).is_file():
+            keep(self._path(TABLE))
             write_table(self._path(TABLE), table)
         if self._path(RECIPE).is_file():
+            keep(self._path(RECIPE))
             write_recipe(self._path(RECIPE), recipe)

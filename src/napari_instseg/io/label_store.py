@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..label_set import LARGEST, as_int32, check_int32
 from ..ops.axes import ArrayLike
 from ..ops.pyramid import halve
 from ..segmenter import Category, InputError
 from . import ngff
-from .zarr import is_zarr_data
+from .zarr import is_zarr, is_zarr_data
 
 #: Largest array that is read into memory to be edited there, bytes.
 MOST_IN_MEMORY = 2**32
@@ -64,7 +65,7 @@ class ArrayStore:
     def __init__(self, array: NDArray[Any]) -> None:
         if not array.flags.writeable:
             raise InputError("expected label images that can be written to, got read-only ones")
-        _check(array)
+        check_int32(array)
         self.array: NDArray[Any] = array
         self.largest = _largest(array.dtype)
 
@@ -90,6 +91,13 @@ class ZarrStore:
     array : zarr.Array
         Level 0, in a folder.
 
+    Attributes
+    ----------
+    folder : Path
+        Of level 0.
+    keep : callable
+        Called with each file before it is changed.
+
     Raises
     ------
     InputError
@@ -104,19 +112,19 @@ class ZarrStore:
         root = getattr(array.store, "root", None)
         if root is None:
             raise InputError("expected a Zarr array in a folder, to edit it there")
-        self.array: Any = zarr.open_array(Path(root, array.path), mode="r+")
+        self.folder = Path(root, array.path)
+        self.array: Any = zarr.open_array(self.folder, mode="r+")
         self.largest = _largest(self.array.dtype)
-        self._group, self._levels = _pyramid(Path(root, array.path), self.array)
+        self._group, self._levels = _pyramid(self.folder, self.array)
+        self.keep: Callable[[Path], None] = _ignore
 
     def read(self, box: Box) -> NDArray[np.int32]:
         """Read a box."""
-        part = np.asarray(self.array[_slices(box)])
-        _check(part)
-        return np.array(part, np.int32)
+        return as_int32(self.array[_slices(box)])
 
     def write(self, box: Box, labels: NDArray[np.int32]) -> None:
         """Write a box, at all levels."""
-        _write_chunks(self.array, box, labels)
+        self._write(self.array, box, labels)
         finer = self.array
         for coarser in self._levels:
             *leading, rows, cols = zip(*box, strict=True)
@@ -125,8 +133,19 @@ class ZarrStore:
             box = tuple(a for a, _ in spans), tuple(b for _, b in spans)
             wide = [*leading, *((2 * a, 2 * b) for a, b in ends)]
             part = np.asarray(finer[tuple(slice(a, b) for a, b in wide)])
-            _write_chunks(coarser, box, halve(part))
+            self._write(coarser, box, halve(part))
             finer = coarser
+
+    def _write(self, array: Any, box: Box, labels: NDArray[Any]) -> None:
+        """Write the parts of chunks that differ."""
+        sizes = array.shards or array.chunks
+        for where in _chunks(box, sizes):
+            here = tuple(slice(s.start - o, s.stop - o) for s, o in zip(where, box[0], strict=True))
+            if not np.array_equal(array[where], labels[here]):
+                chunk = tuple(s.start // size for s, size in zip(where, sizes, strict=True))
+                key = array.metadata.encode_chunk_key(chunk)
+                self.keep(Path(array.store.root, array.path, key))
+                array[where] = labels[here].astype(array.dtype)
 
     def describe(self, rows: pd.DataFrame, categories: Sequence[Category], output: str) -> None:
         """Write colours and properties, as a run does."""
@@ -137,7 +156,18 @@ class ZarrStore:
         ome = dict(self._group.attrs["ome"])
         source = ome.get(ngff.IMAGE_LABEL, {}).get("source", {}).get("image")
         ome[ngff.IMAGE_LABEL] = image_label(rows, categories, output, source)
+        # Only of version 0.5, which is Zarr 3.
+        self.keep(Path(self._group.store.root, self._group.path, "zarr.json"))
         self._group.attrs["ome"] = ome
+
+
+def home_of(array: ArrayLike) -> Path | None:
+    """Find the folder of the label image in Zarr that an array is of; None: it is none."""
+    root = getattr(getattr(array, "store", None), "root", None)
+    if not is_zarr_data(array) or root is None:
+        return None
+    folder = Path(root, getattr(array, "path", ""))
+    return folder.parent if is_zarr(folder.parent) else folder
 
 
 def open_store(array: ArrayLike) -> LabelStore:
@@ -172,28 +202,14 @@ def copy_to_memory(array: ArrayLike) -> ArrayStore:
             f"labels of shape {tuple(array.shape)} take {size / 2**30:.0f} GiB: edit them where "
             "they are, in OME-Zarr (in_place=True)"
         )
-    whole = np.asarray(array[...])
-    _check(whole)
-    return ArrayStore(np.array(whole, np.int32))
+    return ArrayStore(as_int32(array[...]))
 
 
 def _largest(dtype: Any) -> int:
     """The largest label of a type, as far as edits go."""
     if np.dtype(dtype).kind == "b":
         return 1
-    return min(int(np.iinfo(dtype).max), int(np.iinfo(np.int32).max))
-
-
-def _check(labels: NDArray[Any]) -> None:
-    """Refuse numbers that would become others."""
-    most = int(np.iinfo(np.int32).max)
-    if labels.dtype.kind == "b" or not labels.size or np.iinfo(labels.dtype).max <= most:
-        return
-    if int(labels.max()) > most or int(labels.min()) < 0:
-        raise InputError(
-            f"expected labels from 0 to {most}, got {labels.min()} to {labels.max()}: number the "
-            "objects anew, as with skimage.segmentation.relabel_sequential"
-        )
+    return min(int(np.iinfo(dtype).max), LARGEST)
 
 
 def _pyramid(folder: Path, array: Any) -> tuple[Any, list[Any]]:
@@ -227,12 +243,8 @@ def _pyramid(folder: Path, array: Any) -> tuple[Any, list[Any]]:
     return (group if described else None), levels
 
 
-def _write_chunks(array: Any, box: Box, labels: NDArray[Any]) -> None:
-    """Write the parts of chunks that differ."""
-    for where in _chunks(box, array.shards or array.chunks):
-        here = tuple(slice(s.start - o, s.stop - o) for s, o in zip(where, box[0], strict=True))
-        if not np.array_equal(array[where], labels[here]):
-            array[where] = labels[here].astype(array.dtype)
+def _ignore(file: Path) -> None:
+    """Where nobody keeps files."""
 
 
 def _chunks(box: Box, sizes: Sequence[int]) -> Iterator[tuple[slice, ...]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..hands import OWN_HANDS, Hands
 from ..ops.axes import ArrayLike
+from ..ops.ids import stored_type
 from ..ops.lazy import LazyLabels, Painter
 from ..ops.pyramid import halve, level_shapes
 from ..progress import Listener, Progress, ignore
@@ -41,7 +42,7 @@ def write_label_zarr(
     path : Path
         A folder; replaced if it exists, whole or not at all.
     labels : integer array, or LazyLabels
-        Values from 0 to 2³² − 1.
+        Values from 0 on.
     axes : str
         One letter a dimension.
     spacing : mapping of str to float
@@ -61,21 +62,22 @@ def write_label_zarr(
     Raises
     ------
     InputError
-        If the axes do not fit the array or OME-Zarr, or a value is out of range.
+        If the axes do not fit the array or OME-Zarr, or a value is negative.
 
     Notes
     -----
-    Arrays are uint32 in Zarr 3, with chunks of one plane and `CHUNK` px, compressed (Zstandard);
-    chunks without any label are not stored. Axes come in the order of the specification: T, one
-    other, Z, Y, X. Level 0 is the label image; each further one halves Y and X (`halve`), until
-    neither is larger than a chunk. A chunk is read or written at a time, so that little
-    memory is needed beside the labels themselves.
+    Arrays are uint32 (uint64 for labels that it does not hold) in Zarr 3, with chunks of one plane
+    and `CHUNK` px, compressed (Zstandard); chunks without any label are not stored. Axes come in
+    the order of the specification: T, one other, Z, Y, X. Level 0 is the label image; each further
+    one halves Y and X (`halve`), until neither is larger than a chunk. A chunk is read or written
+    at a time, so that little memory is needed beside the labels themselves.
     """
-    check_labels(labels, axes)
+    largest = check_labels(labels, axes)
     order = ngff.order_of(axes)
     axes = "".join(axes[i] for i in order)
     with replacing_folder(path) as partial:
-        count = _write_levels(partial, labels.transpose(order), axes, hands, report)
+        dtype = stored_type(largest)
+        count = _write_levels(partial, labels.transpose(order), dtype, axes, hands, report)
         # Last, so that a folder without all levels is no image.
         _open(partial).attrs["ome"] = {
             "version": ngff.VERSION,
@@ -95,6 +97,7 @@ def _open(folder: Path) -> Any:
 def _write_levels(
     folder: Path,
     labels: NDArray[np.integer[Any]] | LazyLabels,
+    dtype: np.dtype[np.unsignedinteger[Any]],
     axes: str,
     hands: Hands,
     report: Listener,
@@ -113,7 +116,7 @@ def _write_levels(
             str(level),
             shape=shape,
             chunks=tuple(max(1, n) for n in _chunk(shape)),
-            dtype=np.uint32,
+            dtype=dtype,
             compressors=(ZstdCodec(),),
             fill_value=0,
             dimension_names=list(axes.lower()),

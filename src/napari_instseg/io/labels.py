@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from .atomic import replacing
 
 #: Axes that ImageJ and OME know, in the order they are written in.
 STANDARD_AXES = "TZCYX"
+#: Largest label: readers of TIFF know no whole numbers of more than 32 bit.
+LARGEST = 2**32 - 1
 
 
 def write_labels(
@@ -31,7 +33,7 @@ def write_labels(
     path : Path
         Replaced if it exists, whole or not at all.
     labels : integer array
-        Values from 0 to 2³² − 1.
+        Values from 0 to `LARGEST`.
     axes : str
         One letter a dimension.
     spacing : mapping of str to float, optional
@@ -45,7 +47,7 @@ def write_labels(
     Raises
     ------
     InputError
-        If the axes do not fit the array, or a value is out of range.
+        If the axes do not fit the array, a value is out of range, or there is no pixel.
 
     Notes
     -----
@@ -55,7 +57,14 @@ def write_labels(
     ImageJ opens as 32 bit. Axes are written in the order TZCYX; if there are others, as a plain
     TIFF in the order given.
     """
-    wide = check_labels(labels, axes) > 65535
+    check_pixels(labels.shape)
+    largest = check_labels(labels, axes)
+    if largest > LARGEST:
+        raise InputError(
+            f"TIFF holds labels up to {LARGEST}, got {largest}: write OME-Zarr, which holds more "
+            "(format 'zarr')"
+        )
+    wide = largest > 65535
     known = set(axes) <= set(STANDARD_AXES)
     if known:
         order = sorted(range(len(axes)), key=lambda i: STANDARD_AXES.index(axes[i]))
@@ -82,13 +91,22 @@ def write_labels(
     return path
 
 
+def check_pixels(shape: Sequence[int]) -> None:
+    """Raise an error for an image without pixels, of which TIFF knows nothing."""
+    if 0 in shape:
+        raise InputError(
+            f"TIFF holds no image without pixels, got shape {tuple(shape)}: write OME-Zarr "
+            "(format 'zarr')"
+        )
+
+
 def check_labels(labels: NDArray[np.integer[Any]] | LazyLabels, axes: str) -> int:
     """Check that labels can be written with these axes; return the largest.
 
     Raises
     ------
     InputError
-        If the axes do not fit the array, or a value is out of the range of uint32.
+        If the axes do not fit the array, or a value is negative.
     """
     if len(axes) != labels.ndim or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
         raise InputError(
@@ -97,8 +115,8 @@ def check_labels(labels: NDArray[np.integer[Any]] | LazyLabels, axes: str) -> in
     if isinstance(labels, LazyLabels):
         return labels.largest
     low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if low < 0 or high > 2**32 - 1:
-        raise InputError(f"expected labels from 0 to 2³² − 1, got {low} to {high}")
+    if low < 0:
+        raise InputError(f"expected labels from 0 on, got {low} to {high}")
     return high
 
 

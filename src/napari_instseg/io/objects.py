@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Instances
+from ..ops.ids import Ids, id_type
 from ..segmenter import Category, InputError, Rules
 from .atomic import replacing
 from .images import DAMAGE
@@ -32,7 +33,7 @@ class Objects:
     ----------
     raw : tuple of Instances
         All objects above the model's floor, one entry a plane, in C order.
-    numbers : (N,) int32
+    numbers : (N,) int32 or int64
         Label of each, one plane after the other; 0 for none.
     categories : tuple of Category
     rules : Rules or None
@@ -42,7 +43,7 @@ class Objects:
     """
 
     raw: tuple[Instances, ...]
-    numbers: NDArray[np.int32]
+    numbers: Ids
     categories: tuple[Category, ...]
     rules: Rules | None
     stuff: NDArray[np.integer[Any]] | None = None
@@ -67,7 +68,7 @@ def write_objects(path: Path, objects: Objects) -> Path:
     arrays = {
         **pack(together),
         "counts": np.array([len(plane) for plane in raw], np.int64),
-        "numbers": np.asarray(objects.numbers, np.int32),
+        "numbers": np.asarray(objects.numbers),
         "about": np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8),
     }
     if objects.stuff is not None:
@@ -99,7 +100,7 @@ def _read(arrays: Mapping[str, NDArray[Any]]) -> Objects:
         raise InputError(f"expected schema {SCHEMA}, got {about['schema']}; upgrade")
     together = unpack(arrays)
     counts = arrays["counts"].tolist()
-    numbers = arrays["numbers"].astype(np.int32)
+    numbers = _ids(arrays["numbers"])
     if min(counts, default=0) < 0 or not sum(counts) == len(together) == len(numbers):
         raise InputError(f"expected {len(together)} objects in all planes, got {sum(counts)}")
     stops = np.cumsum([0, *counts]).tolist()
@@ -114,6 +115,15 @@ def _read(arrays: Mapping[str, NDArray[Any]]) -> Objects:
         None if about["rules"] is None else Rules(**about["rules"]),
         stuff,
     )
+
+
+def _ids(numbers: NDArray[Any]) -> Ids:
+    if numbers.dtype.kind not in "iu":
+        raise InputError(f"expected labels as whole numbers, got {numbers.dtype}")
+    low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+    if low < 0 or high > np.iinfo(np.int64).max:
+        raise InputError(f"expected labels from 0 to 2⁶³ − 1, got {low} to {high}")
+    return numbers.astype(id_type(high))
 
 
 def _category(one: dict[str, Any]) -> Category:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,26 +19,23 @@ from ..ops.lazy import LazyLabels
 from ..ops.rendering import rows_of
 from ..progress import Listener, ignore
 from ..segmenter import Category, InputError
-from ..settings import CSV, CTC, FORMATS, GEFF, TIFF, TRACK_FORMATS, ZARR
+from ..settings import CSV, CTC, FORMATS, GEFF, OUTPUTS, TIFF, TRACK_FORMATS, ZARR
 from . import ngff
-from .atomic import replacing, write_text
+from .atomic import discard
 from .ctc import check_ctc, write_ctc
 from .geff import check_geff, write_geff
 from .label_zarr import write_label_zarr
-from .labels import write_labels
+from .labels import check_pixels, write_labels
 from .objects import OBJECTS, write_objects
 from .overlay import object_colors
+from .records import RECIPE, TABLE, recipe_text, write_recipe, write_table
 from .zarr import image_folder, is_zarr_data
 
 if TYPE_CHECKING:
     from ..result import Result
 
-#: Names of the table and the recipe; label images are named after what they show.
-TABLE, RECIPE = "segments.csv", "recipe.json"
-#: Columns of tables that are text, whatever is in them.
-TEXT = ("category", "source", "name")
-#: Key of a recipe, for which part of the image was asked for.
-VIEW = "view"
+#: Name of the list of places where tiles met.
+SEAMS = "seams.csv"
 #: Of label images, by format.
 SUFFIXES = {TIFF: ".tif", ZARR: ".zarr"}
 #: Names of tracks, by format.
@@ -52,6 +49,7 @@ def result_paths(
     format: str = TIFF,
     tracks: Sequence[str] = (),
     raw: bool = False,
+    seams: bool = False,
 ) -> list[Path]:
     """Name the files that `save_segmentation` writes, in its order; of tracks if there are some.
 
@@ -63,7 +61,8 @@ def result_paths(
     prefix = f"{stem}_" if stem else ""
     labels = (f"{output}{SUFFIXES[format]}" for output in outputs)
     of_tracks = (TRACKS[name] for name in tracks)
-    names = [*labels, *of_tracks, *([OBJECTS] if raw else []), TABLE, RECIPE]
+    more = [SEAMS] * seams + [OBJECTS] * raw
+    names = [*labels, *of_tracks, *more, TABLE, RECIPE]
     return [folder / (prefix + name) for name in names]
 
 
@@ -73,7 +72,7 @@ def check_format(format: str | None, image: Image) -> str:
     Raises
     ------
     InputError
-        If there is no such format, or it has no room for the image's axes.
+        If there is no such format, or it has no room for the image.
     """
     if format is None:
         format = ZARR if is_zarr_data(image.data) else TIFF
@@ -81,6 +80,8 @@ def check_format(format: str | None, image: Image) -> str:
         raise InputError(f"format: expected one of {FORMATS}, got {format!r}")
     if format == ZARR:
         ngff.order_of(image.label_axes)
+    else:
+        check_pixels(image.label_shape)
     return format
 
 
@@ -110,6 +111,7 @@ def save_segmentation(
     report: Listener = ignore,
     *,
     raw: bool = False,
+    seams: bool = False,
 ) -> list[Path]:
     """Write label images, table and recipe.
 
@@ -129,30 +131,33 @@ def save_segmentation(
         See `write_label_zarr`.
     raw : bool
         Keep all objects that the model found, too; see `objects.write_objects`.
+    seams : bool
+        List where tiles met, too: `Result.seams` as CSV.
 
     Returns
     -------
     list of Path
-        The label images of ``settings.outputs``, tracks, objects, the table as CSV, the recipe as
-        JSON. Each is whole or not there, and the recipe comes last: where it is, the others are.
+        The label images of ``settings.outputs``, tracks, seams, objects, the table as CSV, the
+        recipe as JSON. Each is whole or not there, and the recipe comes last: where it is, the
+        others are.
 
     Raises
     ------
     InputError
-        As of `check_format` and `check_tracks`, and if ``raw`` is asked of a result that is not
-        in memory.
+        As of `check_format` and `check_tracks`; if ``seams`` is asked of a result that is not of a
+        run.
     OSError
         If the folder cannot be written to.
     """
     objects = segmentation.objects if raw else None
-    if raw and objects is None:
-        raise InputError("raw: expected a result in memory, got one whose objects are on disk")
+    if seams and segmentation.seams.columns.empty:
+        raise InputError("seams: expected the result of a run, got one that was read from files")
     image, outputs = segmentation.image, segmentation.settings.outputs
     format = check_format(format, image)
     tracks = tracks if segmentation.tracked else ()
     check_tracks(tracks, image)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = result_paths(outputs, folder, stem, format, tracks, raw)
+    paths = result_paths(outputs, folder, stem, format, tracks, raw, seams)
     about = About(
         *(image.label_axes, image.spacing, segmentation.table, segmentation.categories),
         image_folder(image.data),
@@ -162,9 +167,11 @@ def save_segmentation(
         write_output(path, output, labels, about, format, segmentation.hands, report)
     for name, path in zip(tracks, paths[len(outputs) :], strict=False):
         _write_tracks(segmentation, name, path)
+    if seams:
+        write_table(paths[len(outputs) + len(tracks)], segmentation.seams)
     if objects is not None:
         write_objects(paths[-3], objects)
-    write_record(paths, segmentation.table, segmentation.recipe)
+    write_record(paths, about.table, segmentation.recipe)
     return paths
 
 
@@ -208,14 +215,53 @@ def write_output(
 
 
 def write_record(paths: Sequence[Path], table: pd.DataFrame, recipe: Mapping[str, Any]) -> None:
-    """Write table and recipe, the last two paths of `result_paths`."""
+    """Write table and recipe, the last two paths of `result_paths`; `superseded` files go."""
+    for path in superseded(paths[-1], recipe_text(recipe).encode(), paths):
+        discard(path)
     write_table(paths[-2], table)
     write_recipe(paths[-1], recipe)
 
 
-def write_recipe(path: Path, recipe: Mapping[str, Any]) -> None:
-    """Write a recipe as JSON."""
-    write_text(path, json.dumps(recipe, indent=2, ensure_ascii=False) + "\n")
+def superseded(recipe: Path, text: bytes, paths: Collection[Path]) -> list[Path]:
+    """List what another result has, and the one that takes its place has not.
+
+    It would be taken for a part of that one. Tracks in folders are left: others name them so, too;
+    and what the other one's recipe says that it had not, for then it is a user's own.
+
+    Parameters
+    ----------
+    recipe : Path
+        Where the new one is to be; if the one that is there is the same, so is the result.
+    text : bytes
+        Of the new one.
+    paths : collection of Path
+        All files of the new result.
+    """
+    if not recipe.exists() or recipe.read_bytes() == text:
+        return []
+    stem = recipe.name.removesuffix(RECIPE).removesuffix("_")
+    outputs, tracks = _had(recipe)
+    if not outputs:
+        return []
+    ours = (result_paths(outputs, recipe.parent, stem, f, tracks, True, True) for f in FORMATS)
+    there = {path for known in ours for path in known if path.exists()}
+    return sorted(there - {*paths})
+
+
+def _had(recipe: Path) -> tuple[list[str], list[str]]:
+    """Label images and tracks in CSV of a result on disk; none if that is no recipe of one."""
+    try:
+        known = json.loads(recipe.read_bytes())
+    except (RecursionError, ValueError):
+        return [], []
+    if not isinstance(known, dict) or "schema" not in known:
+        return [], []
+    settings = known.get("settings")
+    if not isinstance(settings, dict):
+        return [*OUTPUTS], []
+    asked = settings.get("outputs", OUTPUTS)
+    outputs = [o for o in OUTPUTS if not isinstance(asked, (list, tuple)) or o in asked]
+    return outputs, [CSV] if settings.get("track") else []
 
 
 def _write_tracks(segmentation: Result, format: str, path: Path) -> None:
@@ -227,12 +273,6 @@ def _write_tracks(segmentation: Result, format: str, path: Path) -> None:
         write_geff(path, tracks, image.label_axes, image.spacing)
     else:
         write_table(path, tracks)
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV."""
-    with replacing(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")
 
 
 def image_label(
@@ -250,12 +290,27 @@ def image_label(
         Path from it to the OME-Zarr image that it is of.
     """
     rows = rows_of(table, output)
+    return ngff.describe_labels(rows, label_colors(rows, categories, output), source)
+
+
+def label_colors(
+    rows: pd.DataFrame, categories: Sequence[Category], output: str
+) -> NDArray[np.uint8]:
+    """RGB of labels in the Zarr of an output: objects have their own, all else has the class's.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As of `rows_of`.
+    categories, output
+        See `image_label`.
+    """
     colors = object_colors(rows["index"].to_numpy())
     of = {c.id: np.round(np.multiply(c.color, 255)) for c in categories}
     fixed = np.full(len(rows), output == "semantic") | ~rows["is_thing"].to_numpy(bool)
     for i in np.flatnonzero(fixed):
         colors[i] = of.get(int(rows["category_id"].iloc[i]), colors[i])
-    return ngff.describe_labels(rows, colors, source)
+    return colors
 
 
 def _relative(target: Path, path: Path) -> str | None:
@@ -264,74 +319,3 @@ def _relative(target: Path, path: Path) -> str | None:
         return Path(os.path.relpath(target.resolve(), path.resolve())).as_posix()
     except ValueError:
         return None
-
-
-def parse_csv(path: Path) -> pd.DataFrame:
-    """Read any table of segments from CSV; text that is empty is missing.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read; the message names the file.
-    """
-    try:
-        # A category may be called NA, null or 007.
-        return pd.read_csv(
-            path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, "str")
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error})") from error
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a table that `save_segmentation` wrote.
-
-    Raises
-    ------
-    InputError
-        If it is not such a table; the message names the file.
-    """
-    table = parse_csv(path)
-    missing = {"index", "category_id", "category", "is_thing", "area"} - set(table.columns)
-    if missing:
-        raise InputError(
-            f"{path}: expected a table as a run writes it, without {', '.join(sorted(missing))}"
-        )
-    return table.fillna({"category": "", "source": ""})
-
-
-def read_recipe(path: str | Path) -> dict[str, Any]:
-    """Read a recipe that `save_segmentation` wrote.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is not a recipe; the message names the file.
-    """
-    path = Path(path).expanduser()
-    try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, RecursionError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a recipe in JSON ({error})") from error
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
-        raise InputError(f"{path}: expected a recipe with 'settings', as a run writes it")
-    return recipe
-
-
-def planes_shown(
-    recipe: Mapping[str, Any], axes: str, shape: Sequence[int]
-) -> tuple[str, tuple[int, ...]]:
-    """Axes and shape of what a result is of: the image, or the plane of it that was asked for.
-
-    Parameters
-    ----------
-    recipe : mapping
-    axes, shape : str, sequence of int
-        Of the whole image.
-    """
-    view = recipe.get(VIEW)
-    single = {axis for axis, at in view.items() if isinstance(at, int)} if view else set()
-    kept = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis not in single]
-    return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)

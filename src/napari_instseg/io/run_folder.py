@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -116,6 +116,10 @@ class RunFiles:
         return self.path / f"{_plane_name(plane)}.json"
 
 
+class FolderInUseError(InputError):
+    """Another run is writing into the folder."""
+
+
 class RunFolder(RunFiles):
     """`RunFiles` of one run with one image and one set of settings, for one process alone.
 
@@ -153,7 +157,7 @@ class RunFolder(RunFiles):
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise InputError(
+            raise FolderInUseError(
                 f"{path}: another run is writing here; wait for it, stop it, or choose another "
                 "folder"
             ) from error
@@ -175,7 +179,7 @@ class RunFolder(RunFiles):
                     f"{self.path}: holds an unfinished run; go on with it (--resume), or begin "
                     "anew (--overwrite)"
                 )
-            differing = [key for key in wanted if wanted[key] != there.get(key)]
+            differing = [*_differing(wanted, there)]
             if differing:
                 raise InputError(
                     f"{self.path}: holds an unfinished run with another {' and '.join(differing)}; "
@@ -247,6 +251,18 @@ def run_folder(output: Path, stem: str) -> Path:
     '.cells.run'
     """
     return output / f".{stem}.run"
+
+
+def _differing(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[str]:
+    """Say in what two runs differ: settings, and in brackets which."""
+    for key, now in wanted.items():
+        then = there.get(key)
+        if isinstance(now, dict) and isinstance(then, dict):
+            names = sorted(k for k in {*now, *then} if now.get(k) != then.get(k))
+            if names:
+                yield f"{key} ({', '.join(names)})"
+        elif now != then:
+            yield key
 
 
 def _plane_name(plane: Sequence[int]) -> str:

@@ -85,7 +85,7 @@ def read_tiff(path: Path, *, palette: bool = True) -> Found:
         is_color = _is_color(page)
         coarse = None
         if hasattr(data, "chunks") and len(series.levels) > 1:
-            coarse = _open_lazily(path, level=-1)
+            coarse = _samples_last(_open_lazily(path, level=-1), axes, is_color)[0]
     data, axes = _samples_last(data, axes, is_color)
     named = _name_axes(axes, source)
     return Found(data, named, {a: s for a, s in spacing.items() if a in named.letters}, coarse)
@@ -183,9 +183,22 @@ def _samples_last(data: ArrayLike, axes: str, is_color: bool) -> tuple[ArrayLike
     where = axes.find("S")
     if where < 0 or (where == len(axes) - 1 and is_color and data.shape[where] in (3, 4)):
         return data, axes
-    if is_color and data.shape[where] in (3, 4) and isinstance(data, np.ndarray):
-        return np.moveaxis(data, where, -1), axes.replace("S", "") + "S"
+    if is_color and data.shape[where] in (3, 4):
+        moved = data if isinstance(data, np.ndarray) else _as_dask(data)
+        return np.moveaxis(moved, where, -1), axes.replace("S", "") + "S"
     return data, _samples_as_channels(axes)
+
+
+def _as_dask(data: Any) -> Any:
+    """What is read piece by piece as an array whose axes can be moved."""
+    if not find_spec("dask"):
+        raise InputError(
+            "samples of a large colour picture that lie apart (planar) need Dask: "
+            'pip install "napari-instseg[zarr]"'
+        )
+    import dask.array as da
+
+    return da.from_array(data, chunks=data.chunks)
 
 
 def _samples_as_channels(axes: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from ..segmenter import RGB, Prediction
-from .devices import autocast, describe_device, half_precision, memory_errors
+from .devices import autocast, describe_device, describe_precision, half_precision, memory_errors
 
 
 class TorchSegmenter(ABC):
@@ -29,6 +29,11 @@ class TorchSegmenter(ABC):
     def device(self) -> str:
         """Where it computes, for people."""
         return describe_device(self._device)
+
+    @property
+    def precision(self) -> str:
+        """Number format of the network's multiplications."""
+        return describe_precision(self._half)
 
     @property
     def batch_size(self) -> int:

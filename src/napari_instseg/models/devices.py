@@ -74,6 +74,11 @@ def half_precision(device: torch.device, precision: str) -> torch.dtype | None:
     return torch.bfloat16 if device.type == "cpu" else torch.float16
 
 
+def describe_precision(dtype: torch.dtype | None) -> str:
+    """Name a choice of `half_precision`: "float32", "float16", "bfloat16"."""
+    return str(torch.float32 if dtype is None else dtype).removeprefix("torch.")
+
+
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:
     """Run the network in half precision where that is safe; None does nothing."""
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)

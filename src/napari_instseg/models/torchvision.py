@@ -94,7 +94,7 @@ def _padded(tile: Tensor) -> Tensor:
 def _prediction(found: dict[str, Tensor], shape: tuple[int, int], limit: int) -> Prediction:
     boxes = found["boxes"].float()
     # Where objects overlap, a network of this size leaves holes and crumbs in its masks.
-    masks = [solid(m) for m in paste_masks(found["masks"][:, 0], boxes, shape, **PASTING)]
+    masks = solid(paste_masks(found["masks"][:, 0], boxes, shape, **PASTING))
     instances = Instances.create(
         shape,
         masks,

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .ids import Ids, id_type
+
 #: Objects of two directions are one from this 3-D IoU on.
 MIN_IOU = 0.25
 
@@ -20,7 +22,7 @@ class Agreement:
 
     Parameters
     ----------
-    labels : int32 array
+    labels : int32 or int64 array
         Objects 1..N, 0 is nothing.
     members : (N, D) int64
         Of each object, its label in each direction; 0 where that has none.
@@ -28,7 +30,7 @@ class Agreement:
         Mean 3-D IoU of its members, pair by pair.
     """
 
-    labels: NDArray[np.int32]
+    labels: Ids
     members: NDArray[np.int64]
     iou: NDArray[np.float64]
 
@@ -79,7 +81,7 @@ def agree(volumes: Sequence[NDArray[np.integer[Any]]], min_iou: float = MIN_IOU)
     members = np.array(sorted(found, key=_first), np.int64).reshape(-1, len(volumes))
     labels = _vote(volumes, members)
     present = np.unique(labels[labels > 0])
-    number = np.zeros(len(members) + 1, np.int32)
+    number = np.zeros(len(members) + 1, id_type(len(present)))
     number[present] = np.arange(1, len(present) + 1)
     members = members[present - 1]
     known = {(a, i, b, j): -negative for negative, a, b, i, j in pairs}
@@ -106,17 +108,15 @@ def _overlaps(
     return list(zip(i[kept].tolist(), j[kept].tolist(), iou[kept].tolist(), strict=True))
 
 
-def _vote(
-    volumes: Sequence[NDArray[np.integer[Any]]], members: NDArray[np.int64]
-) -> NDArray[np.int32]:
+def _vote(volumes: Sequence[NDArray[np.integer[Any]]], members: NDArray[np.int64]) -> Ids:
     """Give each voxel the object that two directions see there."""
-    groups = []
+    groups, dtype = [], id_type(len(members))
     for direction, volume in enumerate(volumes):
-        group = np.zeros(int(volume.max(initial=0)) + 1, np.int32)
+        group = np.zeros(int(volume.max(initial=0)) + 1, dtype)
         group[members[:, direction]] = np.arange(1, len(members) + 1)
         group[0] = 0
         groups.append(group[volume])
-    labels = np.zeros(volumes[0].shape, np.int32)
+    labels = np.zeros(volumes[0].shape, dtype)
     for a, b in combinations(groups, 2):
         same = (a == b) & (a > 0)
         labels[same] = a[same]

@@ -63,8 +63,7 @@ def fill(rings: Sequence[ArrayLike], shape: tuple[int, int]) -> Mask | None:
     odd = np.zeros((bottom - top) * wide, np.bool_)
     for row, at in _crossings(begins, ends, rows):
         col = np.clip(np.ceil(at - 0.5), left, right).astype(np.int64) - left
-        place, count = np.unique((row - top) * wide + col, return_counts=True)
-        odd[place] ^= count % 2 == 1
+        np.bitwise_xor.at(odd, (row - top) * wide + col, True)
     inside = np.logical_xor.accumulate(odd.reshape(-1, wide), axis=1)[:, :-1]
     return Mask((top, left), inside).tight()
 
@@ -83,7 +82,7 @@ def _edges(rings: Sequence[ArrayLike]) -> tuple[NDArray[np.float64], NDArray[np.
                 f"shape {points.shape} with up to {np.max(abs(points), initial=0):g}"
             )
         begins.append(points)
-        ends.append(np.roll(points, -1, axis=0))
+        ends += [points[1:], points[:1]]
     return np.concatenate(begins), np.concatenate(ends)
 
 
@@ -93,9 +92,12 @@ def _crossings(
     """Rows whose centre line edges cross, and where, some edges at a time."""
     first, count = rows.min(axis=0), np.abs(rows[1] - rows[0])
     total = np.cumsum(count)
-    cuts = np.searchsorted(total, np.arange(CROSSINGS, total[-1], CROSSINGS)) + 1
     slope = (ends[:, 1] - begins[:, 1]) / (ends[:, 0] - begins[:, 0])
-    for edges in np.split(np.arange(len(count)), np.unique(cuts)):
+    parts = [np.arange(len(count))]
+    if total[-1] > CROSSINGS:
+        cuts = np.searchsorted(total, np.arange(CROSSINGS, total[-1], CROSSINGS)) + 1
+        parts = np.split(parts[0], np.unique(cuts))
+    for edges in parts:
         of = np.repeat(edges, count[edges])
         before = np.cumsum(count[edges]) - count[edges]
         row = np.arange(len(of)) - np.repeat(before, count[edges]) + first[of]

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .ids import Ids, ranks_of
+
 #: How a row of a group is made of its rows' columns; of others the first value is taken.
 COMBINED = {
     **dict.fromkeys(("area", "hidden_area"), "sum"),
@@ -21,7 +23,7 @@ def rank_groups(
     scores: NDArray[np.floating],
     weight: NDArray[np.float64],
     least: float,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+) -> tuple[Ids, NDArray[np.float32]]:
     """Number groups by falling score, the weighted mean of their rows'.
 
     Parameters
@@ -34,7 +36,7 @@ def rank_groups(
 
     Returns
     -------
-    numbers : (K,) int32
+    numbers : (K,) int32 or int64
         1..K; groups of equal score are ordered by their first row.
     scores : (K,) float32
         Of the groups in the order of their numbers.
@@ -52,9 +54,7 @@ def rank_groups(
     first = np.full(len(mean), len(of))
     np.minimum.at(first, of, np.arange(len(of)))
     order = np.lexsort((first, -mean))
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(1, len(order) + 1)
-    return rank, mean[order]
+    return ranks_of(order), mean[order]
 
 
 def merge_rows(rows: pd.DataFrame, how: Mapping[str, str]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..instances import Instances
 from ..segmenter import InputError
 from .grouping import merge_rows, rank_groups
+from .ids import Ids
 from .masks import overlap_area
 from .rendering import Rendering
 from .tracking import Objects, Shared, TrackRules, Tracks, track
@@ -64,13 +65,13 @@ class Tracked:
         Labels: tracks 1..K by falling score. Table: one row each, see `Segmentation.table`.
     positions : DataFrame
         One row for each object of a frame, see `Segmentation.tracks`.
-    numbers : (N + 1,) int32
+    numbers : (N + 1,) int32 or int64
         Track of each of the N objects that were tracked; the first is 0, for nothing.
     """
 
     rendering: Rendering
     positions: pd.DataFrame
-    numbers: NDArray[np.int32]
+    numbers: Ids
 
 
 class Lapses:
@@ -139,7 +140,7 @@ class Lapses:
         parent = _parents(tracks, number, len(scores))
         positions = self._positions(objects, table, number, parent)
         rows = self._table(table, number, positions).assign(score=scores)
-        lookup = np.zeros(len(found.table) + 1, np.int32)
+        lookup = np.zeros(len(found.table) + 1, number.dtype)
         lookup[1 : count + 1] = number
         rendering = Rendering(lookup[found.labels], rows, lookup[found.numbers])
         return Tracked(rendering, positions.drop(columns="way"), lookup)
@@ -204,9 +205,8 @@ class Lapses:
 
     def _number(
         self, tracks: NDArray[np.int64], table: pd.DataFrame
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    ) -> tuple[Ids, NDArray[np.float32]]:
         """Number of each object's track (0: too short), and the tracks' scores, falling."""
-        number = np.zeros(len(tracks), np.int32)
         long = np.bincount(tracks) >= self._min_frames
         present = np.flatnonzero(long[tracks])
         of = (np.cumsum(long) - 1)[tracks[present]]
@@ -214,6 +214,7 @@ class Lapses:
         weight = (chosen["area"] + chosen["hidden_area"]).to_numpy(np.float64)
         scores = chosen["score"].to_numpy()
         rank, means = rank_groups(of, scores, weight, float(scores.min(initial=1.0)))
+        number = np.zeros(len(tracks), rank.dtype)
         number[present] = rank[of]
         return number, means
 
@@ -221,8 +222,8 @@ class Lapses:
         self,
         objects: Objects,
         table: pd.DataFrame,
-        number: NDArray[np.int32],
-        parent: NDArray[np.int32],
+        number: Ids,
+        parent: Ids,
     ) -> pd.DataFrame:
         """One row an object, sorted by track and time; ``way`` since the one before, px."""
         axes = {axis.lower(): table[axis.lower()].to_numpy() for axis in self._axes}
@@ -239,9 +240,7 @@ class Lapses:
         rows["way"] = np.concatenate([np.zeros(min(len(order), 1)), np.where(same, steps, 0.0)])
         return rows
 
-    def _table(
-        self, table: pd.DataFrame, number: NDArray[np.int32], positions: pd.DataFrame
-    ) -> pd.DataFrame:
+    def _table(self, table: pd.DataFrame, number: Ids, positions: pd.DataFrame) -> pd.DataFrame:
         """One row a track of the rows of its frames, in the order of its number."""
         kept = [c for c in table.columns if c not in OF_VOLUMES or c in ("z_first", "z_last")]
         order = np.lexsort((table["t"], number))
@@ -266,11 +265,11 @@ def _middle(pixels: NDArray[np.bool_], origin: tuple[int, int]) -> tuple[float, 
     return float(rows.mean()) + origin[0], float(cols.mean()) + origin[1]
 
 
-def _parents(tracks: Tracks, number: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+def _parents(tracks: Tracks, number: Ids, count: int) -> Ids:
     """Number of the track that each one, by its number, comes from; 0 for none."""
-    numbers = np.zeros(len(tracks.parent) + 1, np.int32)
+    numbers = np.zeros(len(tracks.parent) + 1, number.dtype)
     numbers[tracks.track] = number
-    parent = np.zeros(count + 1, np.int32)
+    parent = np.zeros(count + 1, number.dtype)
     # The last entry stands for no parent, -1.
     parent[numbers[:-1]] = numbers[tracks.parent]
     parent[0] = 0

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .ids import Ids, id_type
+
 #: Paints what it was made for.
-Painter = Callable[[], NDArray[np.int32]]
+Painter = Callable[[], Ids]
 #: Finds what is to be painted in rows and columns of a plane, which is given by its index along
 #: each axis of the planes.
 Plan = Callable[[tuple[int, ...], slice, slice], Painter]
 
 
 class LazyLabels:
-    """An int32 label image that is never whole in memory; indexed as arrays are.
+    """A label image that is never whole in memory; indexed as arrays are.
 
     Parameters
     ----------
@@ -25,21 +27,20 @@ class LazyLabels:
     plan : callable
         Finds what is to be painted in a window of a plane.
     largest : int
-        No label is larger.
+        No label is larger; see `ids` for the type.
     order : sequence of int, optional
         For each of the leading axes here, that of the index ``plan`` takes.
     """
-
-    dtype = np.dtype(np.int32)
 
     def __init__(
         self, shape: tuple[int, ...], plan: Plan, largest: int, order: Sequence[int] | None = None
     ) -> None:
         self.shape, self.ndim, self.largest = shape, len(shape), largest
+        self.dtype = id_type(largest)
         self._plan = plan
         self._order = tuple(range(len(shape) - 2)) if order is None else tuple(order)
 
-    def __getitem__(self, key: Any) -> NDArray[np.int32]:
+    def __getitem__(self, key: Any) -> Ids:
         """Paint a part: whole numbers, slices and an ellipsis."""
         spans, single = self._spans(key)
         *planes, rows, cols = spans

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..instances import Instances, Mask
+from .ids import Ids
+
+#: Pixels that are labelled together, unless one mask has more: bounds the memory that takes.
+TOGETHER = 1 << 20
 
 
 def paint_labels(
@@ -33,12 +37,12 @@ def paint_labels(
     return labels
 
 
-def paint(canvas: NDArray[np.int32], origin: tuple[int, int], mask: Mask, number: int) -> None:
+def paint(canvas: Ids, origin: tuple[int, int], mask: Mask, number: int) -> None:
     """Paint a number where a mask reaches into a window of the plane.
 
     Parameters
     ----------
-    canvas : (H, W) int32 array
+    canvas : (H, W) int32 or int64 array
         The window; painted on.
     origin : (int, int)
         Where it begins, px.
@@ -56,20 +60,20 @@ def paint(canvas: NDArray[np.int32], origin: tuple[int, int], mask: Mask, number
 
 
 def paint_visible(
-    canvas: NDArray[np.int32],
+    canvas: Ids,
     masks: Sequence[Mask],
-    numbers: NDArray[np.int32],
+    numbers: Ids,
     min_visible: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Paint masks by rising number where nothing is yet, but those that are mostly hidden.
 
     Parameters
     ----------
-    canvas : (H, W) int32 array
+    canvas : (H, W) array of the numbers' type
         Painted on.
     masks : sequence of N Mask
         In the canvas's pixels.
-    numbers : (N,) int32
+    numbers : (N,) int32 or int64
         What to paint, all different and at least 1.
     min_visible : float
         A mask of which less than this share is free is left out.
@@ -133,6 +137,11 @@ def corners(masks: Iterable[Mask]) -> NDArray[np.int64]:
     ).reshape(-1, 4)
 
 
+def span(slices: Sequence[slice]) -> slice:
+    """The smallest range that holds all of these."""
+    return slice(min(s.start for s in slices), max(s.stop for s in slices))
+
+
 def union(masks: Sequence[Mask]) -> Mask:
     """Join masks into one."""
     if len(masks) == 1:
@@ -169,23 +178,61 @@ def with_masks(
     )
 
 
-def solid(mask: Mask) -> Mask:
-    """Keep the largest connected part of a mask (4 neighbours), and fill the holes in it.
+def solid(masks: Sequence[Mask]) -> list[Mask]:
+    """Keep the largest connected part of each mask (4 neighbours), and fill the holes in it.
 
     Examples
     --------
     >>> ring = np.array([[1, 1, 1, 0, 0], [1, 0, 1, 0, 1], [1, 1, 1, 0, 0]], bool)
-    >>> solid(Mask((0, 0), ring)).pixels.astype(int)
+    >>> solid([Mask((0, 0), ring)])[0].pixels.astype(int)
     array([[1, 1, 1, 0, 0],
            [1, 1, 1, 0, 0],
            [1, 1, 1, 0, 0]])
     """
-    parts, count = ndimage.label(mask.pixels)
-    if count == 0:
-        return mask
-    largest = parts == 1 if count == 1 else parts == np.bincount(parts.ravel())[1:].argmax() + 1
-    # With a rim around it, all background but the holes is one part, that of the corner.
-    outside, grounds = ndimage.label(np.pad(~largest, 1, constant_values=True))
-    if count == grounds == 1:
-        return mask
-    return Mask(mask.origin, (outside != outside[0, 0])[1:-1, 1:-1])
+    made: list[Mask] = list(masks)
+    # Those of like width share a canvas, so that hardly any of it is empty.
+    order = sorted(range(len(masks)), key=lambda i: masks[i].pixels.shape[1])
+    for numbers in _alike(order, [mask.pixels.shape for mask in masks]):
+        for i, pixels in zip(numbers, _solid([masks[i].pixels for i in numbers]), strict=True):
+            made[i] = Mask(masks[i].origin, pixels)
+    return made
+
+
+def _alike(order: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
+    """Split frames, narrow ones first: a canvas has at most `TOGETHER` pixels, or one frame."""
+    numbers: list[int] = []
+    height = 0
+    for i in order:
+        rows, width = shapes[i][0] + 1, shapes[i][1] + 2
+        # The canvas is as wide as its widest frame: a wide one comes not below many narrow ones.
+        if numbers and (height + rows) * width > TOGETHER:
+            yield numbers
+            numbers, height = [], 0
+        numbers.append(i)
+        height += rows
+    if numbers:
+        yield numbers
+
+
+def _solid(frames: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
+    """Frames below one another on a canvas, with a rim around each: two calls label them all."""
+    tops = 1 + np.cumsum([0, *(len(frame) + 1 for frame in frames)])
+    canvas = np.zeros((int(tops[-1]), max(frame.shape[1] for frame in frames) + 2), bool)
+    places = [
+        (slice(top, top + frame.shape[0]), slice(1, 1 + frame.shape[1]))
+        for top, frame in zip(tops.tolist(), frames, strict=False)
+    ]
+    for place, frame in zip(places, frames, strict=True):
+        canvas[place] = frame
+    parts, count = ndimage.label(canvas)
+    own = parts[canvas]
+    sizes, of = np.bincount(own, minlength=count + 1), np.zeros(count + 1, np.intp)
+    of[own] = np.searchsorted(tops, np.nonzero(canvas)[0], side="right")
+    # The largest part of each frame comes first, of equals the one with the smallest number.
+    ranked = np.lexsort((-sizes[1:], of[1:])) + 1
+    largest = np.zeros(count + 1, bool)
+    largest[ranked[np.unique(of[ranked], return_index=True)[1]]] = True
+    # All background but the holes is one part, that of the rims.
+    outside, _ = ndimage.label(~largest[parts])
+    filled = outside != outside[0, 0]
+    return [filled[place].copy() for place in places]

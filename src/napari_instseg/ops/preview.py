@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instances import Mask
+from .ids import LARGEST_INT32
 from .results import TileResult
 
 #: Longest side of a plane, and pixels of all planes.
@@ -78,5 +79,6 @@ class Preview:
         if len(numbers) and 2 * counts.max() >= len(there):
             number = int(numbers[counts.argmax()])
         else:
-            self._last = number = self._last + 1
+            # After the last one that fits, they begin anew.
+            self._last = number = self._last % LARGEST_INT32 + 1
         part[mask.pixels] = number

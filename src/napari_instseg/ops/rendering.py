@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..instances import Instances
 from ..segmenter import USUAL_RULES, Category, Rules
 from .arrays import joined
+from .ids import Ids, id_type, ranks_of, with_zero
 from .masks import paint_visible
 from .objects import Objects
 from .stuff import Edges, Stuff
@@ -29,17 +30,17 @@ class Rendering:
 
     Parameters
     ----------
-    labels : int32 array of the image's label shape
-        Object numbers, 0 is nothing.
+    labels : int32 or int64 array of the image's label shape
+        Object numbers, 0 is nothing; see `ids`.
     table : DataFrame
         One row an object, in the order of the numbers.
-    numbers : (N,) int32
+    numbers : (N,) int32 or int64
         Number of each of the planes' objects, one plane after the other; 0 if it was left out.
     """
 
-    labels: NDArray[np.int32]
+    labels: Ids
     table: pd.DataFrame
-    numbers: NDArray[np.int32]
+    numbers: Ids
 
     def count(self, score_threshold: float) -> int:
         """Number of objects with at least this score."""
@@ -47,11 +48,11 @@ class Rendering:
         # Scores fall, so their negatives are sorted.
         return int(np.searchsorted(-scores, -np.float32(score_threshold), side="right"))
 
-    def instances(self, count: int) -> NDArray[np.int32]:
+    def instances(self, count: int) -> Ids:
         """Label image of the first ``count`` objects."""
         if count == len(self.table):
             return self.labels
-        return np.where(self.labels <= count, self.labels, np.int32(0))
+        return np.where(self.labels <= count, self.labels, self.labels.dtype.type(0))
 
     def semantic(self, count: int) -> NDArray[np.int32]:
         """Category id of the first ``count`` objects, 0 elsewhere."""
@@ -92,7 +93,7 @@ def render(
     """
     objects = [Objects(image_shape, (plane,)) for plane in planes]
     order, rank = ranked(objects)
-    labels = np.zeros((len(planes), *image_shape), np.int32)
+    labels = np.zeros((len(planes), *image_shape), rank.dtype)
     visible, area = np.zeros((2, len(order)), np.int64)
     stops = np.cumsum([len(p) for p in planes], dtype=np.intp)
     for canvas, plane, stop in zip(labels, planes, stops, strict=True):
@@ -103,17 +104,15 @@ def render(
     listing = Listing(plane_shape, plane_axes, image_shape, tuple(categories), source, rules)
     table, numbers = listing.make(objects, order, visible, area)
     if len(table) < len(order):
-        labels = np.concatenate([[np.int32(0)], numbers[order]])[labels]
+        labels = with_zero(numbers[order])[labels]
     return Rendering(labels.reshape(*plane_shape, *image_shape), table, numbers)
 
 
-def ranked(planes: Sequence[Objects]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+def ranked(planes: Sequence[Objects]) -> tuple[NDArray[np.intp], Ids]:
     """Order all planes' objects by falling score, then by plane; each one's rank from 1 on."""
     scores = joined((plane.scores for plane in planes), np.float32)
     order = np.argsort(-scores, kind="stable")
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(1, len(order) + 1)
-    return order, rank
+    return order, ranks_of(order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ class Listing:
         order: NDArray[np.intp],
         visible: NDArray[np.int64],
         area: NDArray[np.int64],
-    ) -> tuple[pd.DataFrame, NDArray[np.int32]]:
+    ) -> tuple[pd.DataFrame, Ids]:
         """Number the objects, but those that are mostly hidden, and list them.
 
         Parameters
@@ -149,11 +148,11 @@ class Listing:
         -------
         table : DataFrame
             One row an object, in the order of the numbers.
-        numbers : (N,) int32
+        numbers : (N,) int32 or int64
             See `Rendering`.
         """
         kept = order[(visible >= self.rules.min_visible * area)[order]]
-        numbers = np.zeros(len(order), np.int32)
+        numbers = np.zeros(len(order), id_type(len(kept)))
         numbers[kept] = np.arange(1, len(kept) + 1)
         table = self._columns(planes)
         table["area"] = visible
@@ -196,7 +195,7 @@ def add_stuff(
     categories: Sequence[Category],
     source: str,
     rules: Rules = USUAL_RULES,
-) -> tuple[NDArray[np.int32], NDArray[np.int32], pd.DataFrame]:
+) -> tuple[NDArray[np.int32], Ids, pd.DataFrame]:
     """Combine the first ``count`` objects with a map of stuff.
 
     Parameters
@@ -213,8 +212,8 @@ def add_stuff(
 
     Returns
     -------
-    semantic, panoptic : int32 arrays of the label shape
-        In panoptic, objects keep their number and each stuff category follows from
+    semantic, panoptic : integer arrays of the label shape
+        In panoptic (see `ids`), objects keep their number and each stuff category follows from
         ``count + 1`` on, in the order of its id.
     table : DataFrame
         The rows of the objects, then one a stuff category.
@@ -224,8 +223,8 @@ def add_stuff(
     table = rendering.table.iloc[:count].copy()
     if stuff is None:
         return semantic, instances, table
-    panoptic = instances.copy()
     seen = Stuff(categories, rules, count)
+    panoptic = instances.astype(seen.dtype)
     planes = list(np.ndindex(*instances.shape[:-2]))
     for plane in planes:
         seen.look(plane, (0, 0), instances[plane], stuff[plane])

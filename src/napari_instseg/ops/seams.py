@@ -15,6 +15,8 @@ JOINED, AMBIGUOUS, LOOSE = "joined", "ambiguous", "loose"
 KINDS = (JOINED, AMBIGUOUS, LOOSE)
 #: Objects that share less of their union are neighbours, not an open question.
 LEAST_IOU = 0.1
+#: Decimals of bounds and IoU in the image's grid.
+DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,12 +83,13 @@ class Seams:
         """Return them in the image's grid: that of the source, and an offset (px)."""
         (height, width), (tall, wide) = resampling.source, resampling.target
         factor = np.array([height / max(1, tall), width / max(1, wide)] * 2)
-        return Seams(self.bounds * factor + [top, left, top, left], self.iou, self.kind)
+        bounds = self.bounds * factor + [top, left, top, left]
+        return Seams(np.round(bounds, DIGITS), np.round(self.iou, DIGITS), self.kind)
 
     def to_json(self) -> list[list[float]]:
         """Return values that `json` can write: bounds, IoU and kind of each."""
         rows = np.column_stack([self.bounds, self.iou, self.kind])
-        return np.round(rows, 6).tolist()  # type: ignore[no-any-return]
+        return rows.tolist()  # type: ignore[no-any-return]
 
     @classmethod
     def from_json(cls, rows: list[list[float]]) -> Seams:

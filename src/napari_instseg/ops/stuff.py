@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmenter import Category, Rules
+from .ids import Ids, id_type
 
 #: First row and column, last row and column (half-open), px.
 Edges = tuple[int, int, int, int]
@@ -30,6 +31,9 @@ class Stuff:
     def __init__(self, categories: Sequence[Category], rules: Rules, count: int) -> None:
         self._categories = sorted((c for c in categories if not c.is_thing), key=lambda c: c.id)
         self._rules, self._count = rules, count
+        #: No label is larger; and the type of labels.
+        self.largest = count + len(self._categories)
+        self.dtype = id_type(self.largest)
         self._areas: dict[tuple[int, Hashable], int] = {}
         self._edges: dict[tuple[int, Hashable], Edges] = {}
         self._segments: list[tuple[int, Category, int, Edges]] | None = None
@@ -38,7 +42,7 @@ class Stuff:
         self,
         plane: Hashable,
         origin: tuple[int, int],
-        instances: NDArray[np.int32],
+        instances: Ids,
         stuff: NDArray[np.integer[Any]],
     ) -> None:
         """Count what a window has.
@@ -102,7 +106,7 @@ class Stuff:
         plane: Hashable,
         stuff: NDArray[np.integer[Any]],
         semantic: NDArray[np.int32],
-        panoptic: NDArray[np.int32],
+        panoptic: Ids,
     ) -> None:
         """Paint a window's stuff where there are no objects, after all windows were counted.
 
@@ -111,7 +115,7 @@ class Stuff:
         plane : hashable
         stuff : (H, W) integer array
             Category ids.
-        semantic, panoptic : (H, W) int32 array
+        semantic, panoptic : (H, W) int32, (H, W) array of `dtype`
             With the objects; painted on.
         """
         free = panoptic == 0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..instances import Mask
 from .arrays import joined
+from .ids import Ids, id_type
 from .masks import paint, without
 from .objects import Objects
 
@@ -32,7 +33,8 @@ class Overlaps:
         for index, edges in enumerate(bounds.tolist()):
             for square in _squares(*edges):
                 squares[square].append(index)
-        self._squares = {square: np.array(here, np.int32) for square, here in squares.items()}
+        dtype = id_type(len(bounds))
+        self._squares = {square: np.array(here, dtype) for square, here in squares.items()}
 
     def within(self, top: int, left: int, bottom: int, right: int) -> NDArray[np.int64]:
         """Numbers of the objects whose bounds reach into a rectangle, rising."""
@@ -53,7 +55,7 @@ def _squares(top: int, left: int, bottom: int, right: int) -> list[tuple[int, in
 
 
 def find_visible(
-    objects: Objects, overlaps: Overlaps, rank: NDArray[np.int32], min_visible: float
+    objects: Objects, overlaps: Overlaps, rank: Ids, min_visible: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the pixels of each object that better ones leave free, as `paint_visible` does.
 
@@ -62,7 +64,7 @@ def find_visible(
     objects : Objects
     overlaps : Overlaps
         Of their bounds.
-    rank : (N,) int32
+    rank : (N,) int32 or int64
         Of each object, all different; 1 is the best.
     min_visible : float
         An object of which less than this share is free is left out, and hides nothing.
@@ -104,7 +106,7 @@ def _free(mask: Mask, objects: Objects, others: NDArray[np.int64]) -> int:
 
 
 def shown_in(
-    overlaps: Overlaps, numbers: NDArray[np.int32], rows: slice, cols: slice
+    overlaps: Overlaps, numbers: Ids, largest: int, rows: slice, cols: slice
 ) -> NDArray[np.int64]:
     """Find the objects that are to be painted in a window of the plane.
 
@@ -112,8 +114,10 @@ def shown_in(
     ----------
     overlaps : Overlaps
         Of all objects' bounds.
-    numbers : (N,) int32
+    numbers : (N,) int32 or int64
         What to paint for each object; 0 leaves it out.
+    largest : int
+        Objects with larger numbers are left out, too.
     rows, cols : slice
         With bounds inside the plane.
 
@@ -125,26 +129,26 @@ def shown_in(
     if rows.start == rows.stop or cols.start == cols.stop:
         return np.empty(0, np.int64)
     near = overlaps.within(rows.start, cols.start, rows.stop, cols.stop)
-    return near[numbers[near] > 0]
+    # There may be far more objects elsewhere.
+    found = numbers[near]
+    return near[(found > 0) & (found <= largest)]
 
 
-def paint_window(
-    masks: Sequence[Mask], numbers: NDArray[np.int32], rows: slice, cols: slice
-) -> NDArray[np.int32]:
+def paint_window(masks: Sequence[Mask], numbers: Ids, rows: slice, cols: slice) -> Ids:
     """Paint a window of the plane; of masks that share a pixel the smallest number stays.
 
     Parameters
     ----------
     masks : sequence of M Mask
-    numbers : (M,) int32
+    numbers : (M,) int32 or int64
     rows, cols : slice
         With bounds inside the plane.
 
     Returns
     -------
-    int32 array of the window's shape
+    array of the window's shape, of the numbers' type
     """
-    canvas = np.zeros((rows.stop - rows.start, cols.stop - cols.start), np.int32)
+    canvas = np.zeros((rows.stop - rows.start, cols.stop - cols.start), numbers.dtype)
     for index in np.argsort(-numbers).tolist():
         paint(canvas, (rows.start, cols.start), masks[index], int(numbers[index]))
     return canvas

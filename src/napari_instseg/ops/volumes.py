@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from ..instances import Instances, Mask
 from .grouping import merge_rows, rank_groups
+from .ids import Ids, with_zero
 from .linking import LinkRules, Links, Stack
 from .masks import corners, paint_visible
 from .morphing import between, clip
@@ -123,7 +124,7 @@ class Volumes:
         painted, table = self._painted, self._painted.table
         objects, pairs, iou, gaps = self._link(painted.count(score_threshold))
         number, scores = self._number(objects, score_threshold)
-        lookup = np.concatenate([[np.int32(0)], number])
+        lookup = with_zero(number)
         labels = lookup[painted.labels]
         added = self._paint(labels, number, [*gaps, *self._holes])
         present = np.flatnonzero(number)
@@ -165,21 +166,17 @@ class Volumes:
         kept = objects[links.pairs[:, 0]] >= 0
         return Links(objects, links.pairs[kept], links.iou[kept])
 
-    def _number(
-        self, objects: NDArray[np.int64], least: float
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def _number(self, objects: NDArray[np.int64], least: float) -> tuple[Ids, NDArray[np.float32]]:
         """Number of each row (0 for none), and the objects' scores, falling."""
         present = np.flatnonzero(objects >= 0)
         table = self._painted.table.iloc[present]
         weight = (table["area"] + table["hidden_area"]).to_numpy(np.float64)
         rank, scores = rank_groups(objects[present], table["score"].to_numpy(), weight, least)
-        number = np.zeros(len(objects), np.int32)
+        number = np.zeros(len(objects), rank.dtype)
         number[present] = rank[objects[present]]
         return number, scores
 
-    def _paint(
-        self, labels: NDArray[np.int32], number: NDArray[np.int32], fills: Sequence[_Fill]
-    ) -> pd.DataFrame:
+    def _paint(self, labels: Ids, number: Ids, fills: Sequence[_Fill]) -> pd.DataFrame:
         """Paint what is added where nothing is; return rows of it like those of the planes."""
         fills = [fill for fill in fills if number[fill.row]]
         shape = labels.shape[-2:]
@@ -238,7 +235,7 @@ def _gaps(
     return fills
 
 
-def _holes(planes: Sequence[Instances], numbers: Sequence[NDArray[np.int32]]) -> list[_Fill]:
+def _holes(planes: Sequence[Instances], numbers: Sequence[Ids]) -> list[_Fill]:
     """Make masks of what is enclosed by masks."""
     fills = []
     for place, (plane, mine) in enumerate(zip(planes, numbers, strict=True)):

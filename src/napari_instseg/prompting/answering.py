@@ -16,7 +16,7 @@ from ..promptable import Candidates, PromptSegmenter
 from .batches import in_batches
 from .embedder import Embedder
 from .geometry import confine, is_cut, kind, to_plane, to_prompts
-from .prompts import Candidate, Prompt
+from .prompts import Asked, Candidate, Prompt
 from .views import Pyramid, View
 
 #: Candidates for one prompt, the best first.
@@ -68,7 +68,13 @@ class Answering:
             for i, answer in zip(waiting, again, strict=True):
                 # What is too small for the coarser view stays as it was.
                 answers[i] = answer if answer[0].mask.pixels.size else answers[i]
-        return answers
+        return [
+            tuple(
+                replace(one, asked=Asked(prompt, multimask, reach, place))
+                for place, one in enumerate(answer)
+            )
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
 
     def view_for(self, prompt: Prompt, plane: tuple[int, ...]) -> View:
         """Choose where to look; an object that is being corrected stays in its view."""
@@ -117,7 +123,7 @@ class Answering:
 
     def _tidy(self, mask: Mask, prompt: Prompt) -> Mask:
         if self.prompter.habits.leaves_crumbs and mask.pixels.size:
-            mask = solid(mask).tight() or mask
+            mask = solid([mask])[0].tight() or mask
         return confine(mask, prompt)
 
     def _sort(self, view: View, found: Candidates) -> dict[int, Answer]:

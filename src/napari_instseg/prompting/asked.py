@@ -1,32 +1,28 @@
-"""A list of prompts as a run, and as values that a recipe holds."""
+"""A list of prompts as a run."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..instances import Instances, Mask
+from ..instances import Instances
+from ..label_set import LabelSet
 from ..progress import Progress
 from ..segmentation import Segmentation
 from ..segmenter import Category, InputError
 from .batches import by_picture
-from .prompts import Candidate, Prompt
+from .painting import Accepted, repaint
+from .prompts import Candidate
+from .requests import Request, answer, requests_from_json, requests_to_json
 
 if TYPE_CHECKING:
     from .session import PromptSession
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
-    """A prompt for one object: in which plane, and of which category."""
-
-    prompt: Prompt
-    plane: tuple[int, ...] = ()
-    category_id: int = 1
 
 
 class AskedRun:
@@ -44,7 +40,8 @@ class AskedRun:
     Raises
     ------
     InputError
-        If a prompt lies outside the image, or its category is none of these.
+        If a prompt lies outside the image, its category is none of these, or only some have
+        labels of their own.
     """
 
     def __init__(
@@ -62,20 +59,32 @@ class AskedRun:
                     f"category: expected one of {sorted(known)}, got {request.category_id}"
                 )
         self.session, self.requests, self.categories = session, tuple(requests), categories
+        numbered = [request.index > 0 for request in requests]
+        #: Objects have labels of their own, and are painted in their order.
+        self.numbered = any(numbered)
+        if self.numbered and not all(numbered):
+            raise InputError("prompts: expected an index of each object, or of none; got some")
         self._answers: dict[int, Candidate] = {}
 
     def __iter__(self) -> Iterator[Progress]:
         """Do the work, one batch of prompts of one picture a step."""
-        asked = {i: (request.plane, request.prompt) for i, request in enumerate(self.requests)}
-        total = len(asked)
-        for plane, batch in by_picture(self.session, asked):
-            yield Progress(len(self._answers), total, f"{len(self._answers)} of {total}")
-            found = self.session.candidates([asked[i][1] for i in batch], plane)
-            self._answers |= {i: answer[0] for i, answer in zip(batch, found, strict=True)}
-        yield Progress(total, total, f"{total} of {total}")
+        requests, total = self.requests, len(self.requests)
+        plain = {i: (r.plane, r.prompt) for i, r in enumerate(requests) if r.is_plain}
+        for plane, batch in by_picture(self.session, plain):
+            yield self._progress()
+            found = self.session.candidates([plain[i][1] for i in batch], plane)
+            self._answers |= {i: one[0] for i, one in zip(batch, found, strict=True)}
+        for i in sorted(set(range(total)) - set(plain)):
+            yield self._progress()
+            self._answers[i] = answer(self.session, requests[i])
+        yield self._progress()
+
+    def _progress(self) -> Progress:
+        done, total = len(self._answers), len(self.requests)
+        return Progress(done, total, f"{done} of {total}")
 
     def result(self) -> Segmentation:
-        """Return what has been found so far."""
+        """Return what has been found so far, numbered by score whatever labels are asked for."""
         planes = defaultdict(list)
         for i in sorted(self._answers):
             planes[self.requests[i].plane].append(i)
@@ -88,7 +97,7 @@ class AskedRun:
             )
             for plane, members in planes.items()
         }
-        empty = sum(not answer.mask.pixels.any() for answer in self._answers.values())
+        empty = sum(not one.mask.pixels.any() for one in self._answers.values())
         return self.session.segmentation(
             found,
             categories=self.categories,
@@ -97,80 +106,49 @@ class AskedRun:
             complete=len(self._answers) == len(self.requests),
         )
 
+    def labels(self) -> LabelSet:
+        """Return what has been found so far, with the labels that are asked for."""
+        result = self.result()
+        if not self.numbered:
+            return result.label_set
+        image, model = self.session.image, self.session.loaded.name
+        found = LabelSet.from_labels(
+            *(self._painted(), image.label_axes),
+            spacing=dict(image.spacing),
+            name=image.name,
+            source=model,
+        )
+        table, names = found.table, {category.id: category for category in self.categories}
+        last = {r.index: i for i, r in enumerate(self.requests) if i in self._answers}
+        rows = [last[index] for index in table["index"]]
+        kinds = [names[self.requests[i].category_id] for i in rows]
+        table["category_id"] = np.array([kind.id for kind in kinds], np.int64)
+        table["category"] = [kind.name for kind in kinds]
+        table["score"] = np.array([self._answers[i].score for i in rows], np.float32)
+        return replace(found, table=table, categories=self.categories, recipe=result.recipe)
 
-def requests_to_json(
-    requests: Sequence[Request], categories: Sequence[Category]
-) -> list[dict[str, Any]]:
-    """Write requests as values that JSON can hold."""
-    names = {category.id: category.name for category in categories}
-    return [
-        {
-            "plane": list(request.plane),
-            "category": names[request.category_id],
-            "category_id": request.category_id,
-            "points": [list(point) for point in request.prompt.points],
-            "labels": list(request.prompt.labels),
-            "box": None if request.prompt.box is None else list(request.prompt.box),
-            "mask": None if request.prompt.mask is None else _runs(request.prompt.mask),
-        }
-        for request in requests
-    ]
+    def _painted(self) -> NDArray[np.int32]:
+        """Paint objects in the order in which they were accepted."""
+        canvas = np.zeros(self.session.image.label_shape, np.int32)
+        goes = np.cumsum([not request.together for request in self.requests])
+        done = [i for i in sorted(self._answers) if self._answers[i].mask.pixels.any()]
+        of = defaultdict(list)
+        for _, group in groupby(done, key=lambda i: (goes[i], self.requests[i].plane)):
+            members = list(group)
+            first = self.requests[members[0]]
+            of[first.plane].append((self._accepted(members), first.overwrite))
+        for plane, accepted in of.items():
+            repaint(canvas[plane], accepted)
+        return canvas
 
-
-def requests_from_json(
-    values: Sequence[Mapping[str, Any]],
-) -> tuple[list[Request], tuple[Category, ...]]:
-    """Rebuild requests and categories from a recipe's ``prompts``.
-
-    Raises
-    ------
-    InputError
-        If they are not as `requests_to_json` writes them.
-    """
-    try:
-        names = {int(value["category_id"]): str(value["category"]) for value in values}
-        requests = [
-            Request(
-                Prompt(
-                    tuple((float(row), float(col)) for row, col in value["points"]),
-                    tuple(int(label) for label in value["labels"]),
-                    None if value["box"] is None else _box(value["box"]),
-                    None if value["mask"] is None else _mask(value["mask"]),
-                ),
-                tuple(int(index) for index in value["plane"]),
-                int(value["category_id"]),
-            )
-            for value in values
-        ]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"prompts: expected them as a recipe has them ({error})") from error
-    return requests, tuple(Category(number, names[number]) for number in sorted(names))
+    def _accepted(self, members: Sequence[int]) -> list[Accepted]:
+        requests, answers = self.requests, self._answers
+        return [Accepted(requests[i].index, answers[i], requests[i].replaces) for i in members]
 
 
-def name_categories(names: Sequence[str]) -> tuple[Category, ...]:
-    """Number the names in the order in which they come; "object" if there is none."""
-    found = list(dict.fromkeys(names)) or ["object"]
-    return tuple(Category(number, name) for number, name in enumerate(found, start=1))
-
-
-def _box(values: Sequence[float]) -> tuple[float, float, float, float]:
-    top, left, bottom, right = (float(value) for value in values)
-    return top, left, bottom, right
-
-
-def _runs(mask: Mask) -> dict[str, Any]:
-    """A mask as lengths of its runs, row by row, outside and inside in turn."""
-    flat = np.concatenate([[False], mask.pixels.ravel(), [not mask.pixels.flat[-1]]])
-    edges = np.flatnonzero(flat[1:] != flat[:-1])
-    runs = np.diff(edges, prepend=0).tolist()
-    return {"origin": list(mask.origin), "shape": list(mask.pixels.shape), "runs": runs}
-
-
-def _mask(values: Mapping[str, Any]) -> Mask:
-    row, col = values["origin"]
-    height, width = values["shape"]
-    inside = np.arange(len(values["runs"])) % 2 == 1
-    pixels = np.repeat(inside, values["runs"])
-    if pixels.size != height * width:
-        raise InputError(f"mask: expected runs of {height * width} px in all, got {pixels.size}")
-    return Mask((int(row), int(col)), pixels.reshape(height, width))
+def draw(session: PromptSession, prompts: Sequence[Mapping[str, Any]]) -> LabelSet:
+    """Answer prompts in one go; see `PromptSession.draw`."""
+    run = AskedRun(session, *requests_from_json(prompts))
+    for _ in run:
+        pass
+    return run.labels()

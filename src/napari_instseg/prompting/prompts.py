@@ -38,6 +38,8 @@ class Candidate:
         On the model's own grid over the view's picture; for the next corrective click.
     is_cut : bool
         Whether it reaches an edge of the view's tile beyond which the plane goes on.
+    asked : Asked, optional
+        What it answers; None: no model gave it.
     """
 
     mask: Mask
@@ -47,11 +49,31 @@ class Candidate:
     view: View
     logits: NDArray[np.float32]
     is_cut: bool
+    asked: Asked | None = None
 
     @property
     def score(self) -> float:
         """The predicted IoU, clipped to [0, 1]."""
         return float(np.clip(self.predicted_iou, 0, 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """By what question a candidate is had again.
+
+    Parameters
+    ----------
+    prompt : Prompt
+    multimask, reach
+        See `PromptSession.candidates`.
+    place : int
+        Among the answers, the best first.
+    """
+
+    prompt: Prompt
+    multimask: bool | None
+    reach: int | None
+    place: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -239,10 +239,12 @@ class RawMasks:
 
     def _unpacked(
         self, picture: PictureMasks, which: Sequence[int], wanted: EverythingSettings
-    ) -> Iterator[Mask]:
-        cleaned = self.session.prompter.habits.leaves_crumbs and not wanted.overlapping
-        for mask in picture.masks(which):
-            yield (solid(mask).tight() or mask) if cleaned else mask
+    ) -> list[Mask]:
+        masks = list(picture.masks(which))
+        if not self.session.prompter.habits.leaves_crumbs or wanted.overlapping:
+            return masks
+        cleaned = zip(masks, solid(masks), strict=True)
+        return [one.tight() or mask for mask, one in cleaned]
 
     def _to_plane(self, frame: View, masks: Sequence[Mask]) -> list[Mask]:
         """Move masks of a level to the plane, but those that were moved there the last time."""

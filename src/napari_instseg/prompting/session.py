@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..inputs import as_image
 from ..instances import Instances, Mask
 from ..io.embeddings import EmbeddingCache
+from ..label_set import LabelSet
 from ..models import prompters
 from ..models.prompters import LoadedPrompter
 from ..ops.intensity import used_channels
@@ -20,7 +21,7 @@ from ..progress import Progress
 from ..promptable import Embedding, PromptSegmenter
 from ..provenance import versions
 from ..segmentation import Segmentation
-from ..segmenter import Category
+from ..segmenter import Category, computing
 from ..sizing import find_diameter, zoom_to
 from . import geometry
 from .answering import Answer, Answering
@@ -127,7 +128,7 @@ class PromptSession(ImageViews):
     def details(self) -> dict[str, Any]:
         """What names the model and all that was found out, for a recipe."""
         resolved = {
-            "device": self.prompter.device,
+            **computing(self.prompter),
             "limits": [list(pair) for pair in self.mapping.limits],
             "tile_size": self.settings.tile_size,
             "overlap": self.settings.overlap,
@@ -268,6 +269,33 @@ class PromptSession(ImageViews):
         """
         checked = [prompt.within(self.plane_shape) for prompt in prompts]
         return self._answering.answer(checked, self.plane(plane), multimask, reach)
+
+    def draw(self, prompts: Sequence[Mapping[str, Any]]) -> LabelSet:
+        """Segment objects of all planes by prompts as recipes hold them.
+
+        Parameters
+        ----------
+        prompts : sequence of mapping
+            One an object, with some of ``points`` ((row, col) each), ``labels``, ``box``,
+            ``plane`` and ``category``; all keys are fields of `requests.Request`. With ``index``,
+            its label, objects are painted in the order in which they are listed.
+
+        Returns
+        -------
+        LabelSet
+
+        Raises
+        ------
+        InputError
+            If a prompt does not fit the image, or a key is unknown.
+
+        Examples
+        --------
+        >>> session.draw([{"index": 1, "points": [(8.5, 8.5)]}])  # doctest: +SKIP
+        """
+        from .asked import draw
+
+        return draw(self, prompts)
 
     def everything(
         self,

@@ -12,8 +12,8 @@ from ..provenance import versions
 from ..result import describe_input
 from ..segmenter import ModelError
 
-#: What a run chooses by the machine it is on; precision goes with the device.
-CHOSEN = ("device", "tile_size")
+#: What a run chooses by the machine it is on.
+CHOSEN = ("device", "precision", "tile_size")
 
 
 def image_for(recipe: Mapping[str, Any], image: Any, axes: str | None = None) -> Image:

@@ -12,12 +12,13 @@ from tqdm import tqdm
 
 from ..api import recipe_settings
 from ..editing import replay as edit_again
-from ..io.results import read_recipe
+from ..io.records import read_recipe
 from ..label_set import EDITS, LabelSet
 from ..models.entry import Report
 from ..ops.axes import Image
 from ..parts import cut_to, part_of
 from ..progress import Progress
+from ..prompting.asked import AskedRun
 from ..segmentation import Segmentation
 from ..segmenter import InputError
 from ..settings import Settings
@@ -37,11 +38,14 @@ class Replayed:
         After them.
     notes : tuple of str
         What may make them differ, such as other versions.
+    as_found : bool
+        The label set is the result's own: nothing was painted or edited since.
     """
 
     result: Segmentation
     labels: LabelSet
     notes: tuple[str, ...]
+    as_found: bool
 
 
 class Replay:
@@ -99,16 +103,20 @@ class Replay:
 
     def result(self) -> Replayed:
         """Return what was found, with the edits of the recipe."""
-        result = cut_to(self._run.result(), *self._part)
+        found, drawn = self._run.result(), None
+        if isinstance(self._run, AskedRun) and self._run.numbered:
+            drawn = self._run.labels()
+        result = cut_to(found, *self._part)
         edits = self._recipe.get(EDITS) or ()
-        labels, notes = result.label_set, list(self._notes)
+        labels, notes = drawn or result.label_set, list(self._notes)
         if not self._other:
             notes += unlike_run(self._recipe, result.details)
         if edits and self._other:
             notes.append(f"{len(edits)} edits left out, since they are of another image")
         elif edits:
             labels = edit_again(labels, edits)
-        return Replayed(result, labels, tuple(notes))
+        as_found = drawn is None and EDITS not in labels.recipe
+        return Replayed(result, labels, tuple(notes), as_found)
 
 
 def replay(

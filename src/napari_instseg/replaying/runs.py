@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ..api import recipe_settings
 from ..batch.prompting import DetectedRun
-from ..io.results import VIEW
+from ..io.records import VIEW
 from ..models import prompters
 from ..models.entry import Report
 from ..models.registry import load_for
@@ -19,13 +19,14 @@ from ..parts import Region
 from ..pipeline import Run
 from ..progress import Progress
 from ..prompting import PromptSession
-from ..prompting.asked import AskedRun, requests_from_json
+from ..prompting.asked import AskedRun
 from ..prompting.everything import PLACE, EverythingRun
 from ..prompting.everything_settings import EverythingSettings
 from ..prompting.options import FIELDS
 from ..prompting.raw_masks import ASKED
 from ..prompting.refine import AREAS, within_areas
 from ..prompting.refine_settings import RefineSettings
+from ..prompting.requests import requests_from_json
 from ..result import RECIPE_SCHEMA
 from ..segmentation import Segmentation
 from ..segmenter import InputError

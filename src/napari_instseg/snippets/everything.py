@@ -10,7 +10,7 @@ from typing import Any
 from ..prompting.everything_settings import EverythingSettings
 from ..prompting.refine_settings import RefineSettings
 from ..settings import Settings
-from .options import chosen, comments, of_settings, remarks, words
+from .options import chosen, comments, of_session, of_settings, remarks, words
 from .segment import FOLDER
 from .source import Source
 from .text import IMPORT, call, literal, shell
@@ -58,15 +58,7 @@ class Everything:
     @property
     def session(self) -> dict[str, Any]:
         """Fields of the session that are not as they are by default."""
-        usual = {**Settings().to_json(), "outputs": ("instances",)}
-        found = {
-            name: value
-            for name, value in self.options.items()
-            if name in ("tile_size", "overlap", "diameter") or value != usual[name]
-        }
-        if not isinstance(found.get("diameter"), float):
-            found.pop("diameter_unit", None)
-        return found
+        return of_session(self.options)
 
     @property
     def place(self) -> dict[str, Any]:

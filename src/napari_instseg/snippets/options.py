@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..checked import Checked
+from ..prompting.options import OWN_DEFAULTS
 from ..settings import AS_TRAINED, Settings
 from .text import number
 
@@ -38,6 +39,31 @@ def of_settings(settings: Settings) -> dict[str, Any]:
     if not settings.track or settings.track_distance is None:
         found = {k: v for k, v in found.items() if not k.startswith("track_distance")}
     if isinstance(settings.diameter, str | None):
+        found.pop("diameter_unit", None)
+    return found
+
+
+def of_session(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `PromptSession` is given beside image and model: what is not as it is by default.
+
+    Parameters
+    ----------
+    options : mapping
+        Fields of `Settings`; sizes of tiles and a diameter count if they are there, since their
+        defaults are the model's.
+
+    Examples
+    --------
+    >>> of_session({"diameter": "auto", "diameter_unit": "um", "invert": False})
+    {'diameter': 'auto'}
+    """
+    usual = {**Settings().to_json(), **OWN_DEFAULTS}
+    found = {
+        name: value
+        for name, value in options.items()
+        if name in ("tile_size", "overlap", "diameter") or value != usual[name]
+    }
+    if not isinstance(found.get("diameter"), float):
         found.pop("diameter_unit", None)
     return found
 

@@ -43,17 +43,28 @@ class Hands:
 
     def on_screen(self, row: float, col: float) -> QPoint:
         """Where a pixel of the plane in view is on the canvas."""
+        world = self.in_world(row, col)
+        shown = [world[d] for d in self.viewer.dims.displayed]
+        at = self.canvas.view.scene.transform.map([shown[1], shown[0], 0, 1])
+        return QPoint(round(at[0] / at[3]), round(at[1] / at[3]))
+
+    def in_world(self, row: float, col: float) -> np.ndarray:
+        """Where a pixel of the plane in view is in the world."""
         viewer, layer = self.viewer, self.layer
         data = np.array(layer.world_to_data(viewer.dims.point), float)
         data[-2:] = row, col
         world = np.array(viewer.dims.point, float)
         world[viewer.dims.ndim - layer.ndim :] = layer.data_to_world(data)
-        shown = [world[d] for d in viewer.dims.displayed]
-        at = self.canvas.view.scene.transform.map([shown[1], shown[0], 0, 1])
-        return QPoint(round(at[0] / at[3]), round(at[1] / at[3]))
+        return world
 
     def move(self, row: float, col: float) -> None:
         self.qtbot.mouseMove(self.native, self.on_screen(row, col))
+        # napari looks at the mouse every 5 ms; on a busy machine that may be later.
+        shown, pixel = list(self.viewer.dims.displayed), self.layer.scale[-2:].max()
+        goal = self.in_world(row, col)[shown]
+        self.until(
+            lambda: np.abs(np.array(self.viewer.cursor.position)[shown] - goal).max() <= pixel
+        )
         self._let()
 
     def click(self, row: float, col: float, button: Any = LEFT, keys: Any = NONE) -> None:

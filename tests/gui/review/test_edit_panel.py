@@ -9,7 +9,7 @@ from typing import Any
 import napari
 import numpy as np
 import pytest
-from gui.clicks import click
+from gui.clicks import Heard, click
 from gui.fakes import NUCLEUS, result_of
 from gui.prompt.hands import CTRL, NONE, RIGHT, SHIFT, Hands
 from label_sets import check_consistent
@@ -195,7 +195,7 @@ def test_clicks_and_regions(bench: Callable[..., Bench]) -> None:
 def test_a_line_that_divides_nothing_is_told_of(bench: Callable[..., Bench]) -> None:
     b = bench()
     before = np.array(b.data)
-    with _heard() as heard:
+    with Heard() as heard:
         b.press("Split by line")
         b.hands.drag([(20, 15), (30, 25)])
         b.hands.drag([(60, 60), (60, 90)])
@@ -251,7 +251,7 @@ def test_strokes_with_a_number_of_stuff_make_a_new_object(bench: Callable[..., B
     semantic.visible = True
     b.qtbot.wait(50)
     old = np.array(semantic.data)
-    with _heard() as heard:
+    with Heard() as heard:
         semantic.data_setitem((np.array([5]), np.array([5])), 1)
         b.hands.until(lambda: len(heard) == 1)
     assert "paint there" in heard[0]
@@ -321,20 +321,3 @@ def test_in_a_stack_on_one_plane_or_on_all(bench: Callable[..., Bench]) -> None:
     assert 2 not in b.data
     b.qtbot.keyClick(b.widget.rows.view, Qt.Key.Key_Z, CTRL)
     assert 2 in b.data
-
-
-class _heard(list[str]):  # noqa: N801
-    """Texts of the notifications meanwhile."""
-
-    def __enter__(self) -> _heard:
-        from napari.utils.notifications import notification_manager
-
-        self._event = notification_manager.notification_ready
-        self._event.connect(self._hear)
-        return self
-
-    def _hear(self, event: Any) -> None:
-        self.append(event.message)
-
-    def __exit__(self, *_: object) -> None:
-        self._event.disconnect(self._hear)

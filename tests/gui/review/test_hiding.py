@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Labels
 
-from napari_instseg.gui.results import direct_colors
+from napari_instseg.gui.label_colors import direct_colors
 from napari_instseg.gui.review import hiding
 from napari_instseg.gui.review.hiding import Hider
 

@@ -6,16 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import napari
 import numpy as np
+import pandas as pd
 import pytest
-from gui.clicks import WAIT
+from gui.clicks import WAIT, Heard
 from gui.fakes import result_of, squares
 from gui.prompt.hands import Hands
+from helpers import fill
 from scipy import ndimage
 
+from napari_instseg.gui.links import FILE_KEY
 from napari_instseg.gui.reader import read_layers
 from napari_instseg.gui.review.widget import ReviewWidget
+from napari_instseg.io.records import TABLE, read_table
 from napari_instseg.io.zarr import read_label_pyramid
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmenter import InputError
@@ -77,3 +82,31 @@ def test_lazy_labels_without_a_file_can_be_looked_at_only(
     assert layer.selected_label == 3
     with pytest.raises(InputError, match="can only be read"):
         review.session.apply("delete", ids=[3])
+
+
+def test_on_a_full_disk_all_is_as_before_and_the_user_is_told(
+    viewer: napari.Viewer, review: ReviewWidget, disk: Path, qtbot: Any
+) -> None:
+    image = Image(np.zeros((64, 80), np.uint8), "YX", {}, "slide")
+    labels = LABELS[:64, :80]
+    result_of(image, labels, threshold=0).save(disk, format="zarr")
+    path = disk / "instances.zarr"
+    layer = viewer.add_labels(
+        da.from_zarr(path / "0"), metadata={FILE_KEY: str(path)}, features=read_table(disk / TABLE)
+    )
+    qtbot.waitUntil(lambda: review.session is not None, timeout=WAIT)
+    review.session.apply("delete", ids=[3])
+    fill(disk)
+    before = layer.features.copy()
+    with Heard() as heard:
+        review.session.select([7])
+        review.edit.delete()
+        review.undo()
+    assert len(heard) == 2
+    assert all("No space left on device" in text for text in heard)
+    np.testing.assert_array_equal(np.asarray(layer.data), np.where(labels == 3, 0, labels))
+    pd.testing.assert_frame_equal(layer.features, before)
+    assert review.session.labels.recipe["edits"] == [{"edit": "delete", "ids": [3]}]
+    (disk / "filler").unlink()
+    review.undo()
+    np.testing.assert_array_equal(np.asarray(layer.data), labels)

@@ -97,7 +97,8 @@ def write_torch(path: Path, content: Any, **options: Any) -> Path:
 
 
 def wrapped(model: nn.Module) -> dict[str, Any]:
-    return nn.DataParallel(model).state_dict()
+    # What nn.DataParallel gives; itself it would move the network to a GPU.
+    return {f"module.{name}": value for name, value in model.state_dict().items()}
 
 
 def training(model: nn.Module) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from networks import SCORE, excite, needs_detectron2, panoptic_deeplab, picture, small
+from networks import SCORE, excite, needs_detectron2, panoptic_deeplab, picture, pointrend, small
 
 import napari_instseg as nis
 from napari_instseg.cli import main
@@ -92,6 +92,26 @@ def test_tiles_leave_no_trace(nuclei: LoadedModel, sample: nis.Segmentation) -> 
     tiled = nis.segment(SAMPLE, nuclei, tile_size=256, overlap=96)
     match = match_labels(sample.instances, tiled.instances, (0.5,)).matches[0.5]
     assert match.panoptic_quality > 0.95
+
+
+def test_pointrends_heads_leave_half_precision() -> None:
+    from napari_instseg.models.detectron2.categories import categories_of
+    from napari_instseg.models.detectron2.network import build
+    from napari_instseg.models.detectron2.segmenter import Detectron2Segmenter
+
+    cfg = pointrend()
+    model: Any = excite(build(cfg))
+    half: dict[str, set[bool]] = {"backbone": set(), "points": set()}
+    parts = {"backbone": model.backbone, "points": model.roi_heads.mask_head.point_head}
+    for name, part in parts.items():
+        part.register_forward_hook(
+            lambda *_, seen=half[name]: seen.add(torch.is_autocast_enabled("cpu"))
+        )
+    cpu = torch.device("cpu")
+    segmenter = Detectron2Segmenter(model, cfg, categories_of(cfg, None), cpu, "half")
+    (found,) = segmenter.segment([picture().astype(np.float32) / 255])
+    assert len(found.instances) > 0
+    assert half == {"backbone": {True}, "points": {False}}
 
 
 @pytest.mark.parametrize(

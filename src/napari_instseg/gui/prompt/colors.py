@@ -8,7 +8,7 @@ import napari.layers
 from napari.utils.colormaps import label_colormap
 
 from ...segmenter import Category
-from ..results import direct_colors, shades
+from ..label_colors import direct_colors, shades
 
 #: So many numbers that are not given yet get the current class's colours beforehand: a new
 #: colour map for each object would take 50 ms.

@@ -10,7 +10,8 @@ from qtpy.QtCore import QObject, Signal
 
 from ...instances import Mask
 from ...promptable import OFF
-from ...prompting import Candidate, PromptSession
+from ...prompting import PromptSession
+from ...prompting.requests import drawn
 from ...segmenter import Category, InstsegError
 from .asking import Asking
 from .classes import FIRST
@@ -18,7 +19,7 @@ from .current import CurrentObject
 from .drafts import Point, Step
 from .drawing import Shade
 from .ground import Ground, Spot
-from .masks import bounds, combined
+from .masks import combined
 from .mouse import CLICK, Position
 from .objects import Objects
 from .overlay import Overlay, Scene
@@ -245,12 +246,9 @@ class Prompting(QObject):
         self.clear()
         self.current.choose(number)
         self.picked.emit(self.objects.category_of(number) or 0)
-        session, box = self.asking.session, bounds(mask)
-        view = session.view_for(spot.plane, box)
         draft = self.asking.begin(spot.plane, number)
         draft.add(Step(mask=mask))
-        logits = session.to_logits(view, mask)
-        draft.answer((Candidate(mask, 1.0, 1.0, 0, view, logits, False),), draft.version)
+        draft.answer((drawn(self.asking.session, spot.plane, mask),), draft.version)
         self._refresh()
 
     def _combine(self, drawn: Mask, label: int) -> Mask | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...prompting.painting import Accepted
 from .drafts import Draft
-from .objects import Accepted, Objects
+from .objects import Objects
 
 
 class CurrentObject:
@@ -68,8 +69,7 @@ class CurrentObject:
             if found and not draft.edits and self.moves_on:
                 number = max(self._objects.next_number(), max(one.number for one in found) + 1)
             if draft.shown is not None:
-                score = draft.shown.score
-                found.append(Accepted(number, draft.shown.mask, score, bool(draft.edits)))
+                found.append(Accepted(number, draft.shown, bool(draft.edits)))
         return found
 
     def _chosen(self, event: object) -> None:

@@ -18,6 +18,8 @@ from ..geometry import Origin, Placement
 from ..layers import current_plane, pixel_at, shows_plane, visible_part
 from ..mapping import LayerMap
 
+#: All rows, or columns.
+ALL = slice(None)
 #: Row and column of the first, row and column of the last corner, px of the plane.
 Region = tuple[float, float, float, float]
 
@@ -55,7 +57,7 @@ class Ground:
     def __init__(
         self, viewer: napari.viewer.Viewer, layer: napari.layers.Image, image: Image, level: int
     ) -> None:
-        self._viewer, self.layer, self.image = viewer, layer, image
+        self.viewer, self.layer, self.image = viewer, layer, image
         self._letters = image.axes.replace("S", "")
         self._placement = Placement(layer, Origin(image.axes, level))
         #: One letter for each dimension of the layer of objects.
@@ -107,14 +109,14 @@ class Ground:
 
     def shown(self) -> bool:
         """Whether the viewer shows rows and columns of the layer, in 2-D."""
-        return shows_plane(self._viewer, self.layer, self.image)
+        return shows_plane(self.viewer, self.layer, self.image)
 
     def plane(self) -> tuple[int, ...] | None:
         """The plane that the viewer shows, None if it shows none."""
         if not self.shown():
             return None
         try:
-            return current_plane(self._viewer, self.layer, self.image)
+            return current_plane(self.viewer, self.layer, self.image)
         except InputError:
             return None
 
@@ -136,7 +138,7 @@ class Ground:
     def region(self) -> Region | None:
         """The part of the plane that the canvas shows, px; None if it shows none."""
         try:
-            _, (rows, cols) = visible_part(self._viewer, self.layer, self.image)
+            _, (rows, cols) = visible_part(self.viewer, self.layer, self.image)
         except InputError:
             return None
         return float(rows.start), float(cols.start), float(rows.stop), float(cols.stop)
@@ -185,7 +187,7 @@ class Ground:
         transforms = self.transforms()
         affine = np.asarray(transforms["affine"])[:-1, :-1]
         side = float(np.linalg.norm(affine @ _linear(transforms) @ (origin[1] - origin[0])))
-        return max(side * float(self._viewer.scene.camera.zoom), 1e-9)
+        return max(side * float(self.viewer.scene.camera.zoom), 1e-9)
 
     def _pixel(self, world: ArrayLike) -> tuple[float, float]:
         """Row and column at a position of the mouse, px of the plane."""
@@ -204,7 +206,7 @@ class Ground:
         height, width = self.plane_shape
         row, col, reach = int(spot.row), int(spot.col), 64
         data = labels.data[0] if labels.multiscale else labels.data
-        look_up = LayerMap(self._viewer, self.layer, self.image, labels).look_up
+        look_up = LayerMap(self.viewer, self.layer, self.image, labels).look_up
         value = look_up(data, spot.plane, slice(row, row + 1), slice(col, col + 1))[0, 0]
         if not value:
             return None

@@ -161,6 +161,11 @@ class _Views:
             self._current = queue.pop(0) if queue else None
             return self._current
 
+    def put_down(self) -> None:
+        """Nobody works on the one that was handed out last; those that came since stay wanted."""
+        with self._lock:
+            self._current = None
+
     def clear(self) -> None:
         """Want nothing any more."""
         with self._lock:
@@ -257,6 +262,6 @@ class Encoder(QObject):
 
     def _end(self) -> None:
         self._worker = None
-        self._views.take()
+        self._views.put_down()
         self._go_on()
         self.changed.emit()

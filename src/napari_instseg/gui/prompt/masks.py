@@ -9,7 +9,6 @@ import numpy as np
 from ...instances import Mask
 from ...ops.masks import union
 from .drafts import Point
-from .ground import Region
 
 #: A scribble becomes so many points at most.
 MOST_POINTS = 8
@@ -38,17 +37,6 @@ def polygon_mask(corners: Sequence[Point], plane_shape: tuple[int, int]) -> Mask
     pixels = np.zeros((int(rows.max()) - top + 1, int(cols.max()) - left + 1), bool)
     pixels[rows - top, cols - left] = True
     return Mask((top, left), pixels)
-
-
-def bounds(mask: Mask) -> Region:
-    """The box around a mask without empty rows and columns, px."""
-    rows, cols = mask.slices
-    return float(rows.start), float(cols.start), float(rows.stop), float(cols.stop)
-
-
-def span(slices: Sequence[slice]) -> slice:
-    """The smallest range that holds all of these."""
-    return slice(min(s.start for s in slices), max(s.stop for s in slices))
 
 
 def combined(mask: Mask, other: Mask, *, add: bool) -> Mask | None:

@@ -9,36 +9,18 @@ from typing import Any
 import napari.layers
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ...instances import Mask
+from ...ops.masks import span
+from ...prompting import PromptSession
+from ...prompting.painting import Accepted, painted, part_of
 from ...segmenter import Category, InputError
-from .ground import Ground
-from .masks import span
+from ..label_layers import table_of
+from .ground import ALL, Ground
+from .log import Act, Log
 
 #: Where the layer's metadata keep its classes.
 CATEGORIES_KEY = "napari_instseg_categories"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Accepted:
-    """An object to be painted.
-
-    Parameters
-    ----------
-    number : int
-        Its value in the layer.
-    mask : Mask
-    score : float
-        Predicted IoU, in [0, 1].
-    replaces : bool
-        Take its other pixels on this plane away first.
-    """
-
-    number: int
-    mask: Mask
-    score: float
-    replaces: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -56,8 +38,8 @@ class Objects:
     ----------
     layer : napari.layers.Labels
     ground : Ground
-    source : str
-        What found them, for the table.
+    session : PromptSession
+        What finds them.
     is_new : bool
         The layer is empty; it need not be read to find out which numbers are used.
     """
@@ -66,17 +48,18 @@ class Objects:
         self,
         layer: napari.layers.Labels,
         ground: Ground,
-        source: str,
+        session: PromptSession,
         *,
         is_new: bool = False,
     ) -> None:
-        self.layer, self._ground, self._source = layer, ground, source
+        self.layer, self._ground, self._source = layer, ground, session.loaded.name
+        self.log = Log(layer, ground, session, is_new=is_new)
         self._rows: dict[int, _Row] = {}
         #: Of these, those that have pixels.
         self._here: tuple[int, ...] = ()
         self._described: list[dict[str, Any]] = []
         #: Numbers up to this one are taken by what was there before, or painted by hand.
-        self._taken = 0 if is_new or not layer.data.size else int(layer.data.max())
+        self._taken = 0 if is_new else _largest(ground, layer)
         self._others = _features(layer)
         self._categories: dict[int, Category] = {}
 
@@ -91,8 +74,8 @@ class Objects:
 
     def mask(self, plane: tuple[int, ...], number: int) -> Mask | None:
         """The pixels of an object on a plane, None if it has none there."""
-        whole = slice(None), slice(None)
-        return Mask((0, 0), self._ground.view(self.layer.data, plane, *whole) == number).tight()
+        here = self._ground.view(self.layer.data, plane, ALL, ALL)
+        return Mask((0, 0), here == number).tight()
 
     def category_of(self, number: int) -> int | None:
         """Class of an object that was accepted here."""
@@ -131,44 +114,20 @@ class Objects:
                 f"{self.layer.name!r}: its pixels ({data.dtype}) hold numbers up to {limit}: "
                 "convert it (right click, Convert data type) or start with a new layer"
             )
-        old = {one.number: self.mask(plane, one.number) for one in accepted if one.replaces}
-        masks = [one.mask for one in accepted] + [mask for mask in old.values() if mask]
-        rows, cols = (span([mask.slices[i] for mask in masks]) for i in (0, 1))
+        rows, cols = part_of(self._ground.view(data, plane, ALL, ALL), accepted)
         before = self._ground.view(data, plane, rows, cols).copy()
-        after = self._painted(before, accepted, (rows.start, cols.start), overwrite)
+        after = painted(before, accepted, (rows.start, cols.start), overwrite=overwrite)
         at = np.nonzero(after != before)
         if len(at[0]):
             index = self._ground.index(plane, at[0] + rows.start, at[1] + cols.start)
             self.layer.data_setitem(index, after[at])
         for one in accepted:
-            row = self._rows.setdefault(one.number, _Row(category.id, one.score))
-            row.category_id, row.score = category.id, one.score
+            row = self._rows.setdefault(one.number, _Row(category.id, one.answer.score))
+            row.category_id, row.score = category.id, one.answer.score
             row.parts[plane] = one.mask.slices
         self._categories[category.id] = category
+        self.log.add(Act(plane, tuple(accepted), category, overwrite))
         self.sync()
-
-    def _painted(
-        self,
-        before: NDArray[Any],
-        accepted: Sequence[Accepted],
-        origin: tuple[int, int],
-        overwrite: bool,
-    ) -> NDArray[Any]:
-        """Return a part of a plane with the objects in it."""
-        after = before.copy()
-        for one in accepted:
-            if one.replaces:
-                after[after == one.number] = 0
-        new = np.zeros(before.shape, bool)
-        for one in accepted:
-            part = one.mask.shift(-origin[0], -origin[1]).slices
-            here = after[part]
-            free = one.mask.pixels & ~new[part]
-            if not overwrite:
-                free &= (here == 0) | (here == one.number)
-            here[free] = one.number
-            new[part] |= free
-        return after
 
     def name_categories(self, categories: Sequence[Category]) -> None:
         """Take the classes as they are called and coloured now."""
@@ -181,6 +140,10 @@ class Objects:
         row = self._rows.get(number)
         if row is not None and mask.pixels.size:
             row.parts[plane] = mask.slices
+
+    def write_recipe(self) -> None:
+        """Say in the layer's metadata how its objects came about."""
+        self.log.write(self._categories)
 
     @property
     def count(self) -> int:
@@ -248,6 +211,13 @@ def categories_of(layer: napari.layers.Labels) -> tuple[Category, ...]:
     """The classes that a layer of objects was made with; none if it is no such layer."""
     found = layer.metadata.get(CATEGORIES_KEY, ())
     return tuple(one for one in found if isinstance(one, Category))
+
+
+def _largest(ground: Ground, layer: napari.layers.Labels) -> int:
+    """The largest number of a layer; stuff of the same result has numbers, too."""
+    table = table_of(ground.viewer, layer)
+    listed = 0 if table is None or table.empty else int(table["index"].max())
+    return max(int(layer.data.max(initial=0)), listed)
 
 
 def _features(layer: napari.layers.Labels) -> pd.DataFrame:

@@ -17,8 +17,8 @@ import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
+from ..label_colors import direct_colors
 from ..links import add_temporary
-from ..results import direct_colors
 from .drafts import Point
 from .drawing import COLORS, MASK_ALPHA, Raster, Shade, draw
 

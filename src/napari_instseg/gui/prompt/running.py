@@ -14,6 +14,7 @@ from superqt.utils import qdebounced
 from ...prompting import PromptSession
 from ...prompting.propagation import Propagated
 from ...segmenter import InputError
+from ..review.strokes import box_of
 from .bindings import Bindings
 from .colors import ClassColors
 from .controller import Prompting
@@ -63,7 +64,7 @@ class Running(QObject):
         is_new = target is None
         target = target or new_layer(viewer, ground, start)
         self.session, self.ground, self.labels = session, ground, target
-        self.objects = Objects(target, ground, session.loaded.name, is_new=is_new)
+        self.objects = Objects(target, ground, session, is_new=is_new)
         self.prompting = Prompting(viewer, session, ground, self.objects)
         self._colors = ClassColors(target)
         self._bindings = Bindings(viewer, self.prompting, panel.classes.press, self.changed.emit)
@@ -90,6 +91,7 @@ class Running(QObject):
             (camera.center, self._moved),
             (self.ground.layer.events.data, self._image_changed),
             (self.labels.events.set_data, self._pixels_changed),
+            (self.labels.events.paint, self._by_hand),
         ]
         for event, slot in self._events:
             event.connect(slot)
@@ -101,6 +103,8 @@ class Running(QObject):
         self._events = []
         self._bindings.detach()
         self.prompting.end()
+        if self.labels in self._viewer.layers:
+            self.write_recipe()
 
     @property
     def works(self) -> bool:
@@ -179,8 +183,23 @@ class Running(QObject):
         if self._events:
             self._show_painted()
 
+    def _by_hand(self, event: Any) -> None:
+        self.objects.log.look_at([box_of(atom) for atom in event.value])
+        self._sync()
+
+    def write_recipe(self) -> None:
+        """Say in the layer how its objects came about."""
+        self._later.cancel()
+        self.objects.write_recipe()
+
+    @qdebounced(timeout=400)
+    def _later(self) -> None:
+        if self._events:
+            self.objects.write_recipe()
+
     def _show_painted(self) -> None:
         self.objects.sync()
+        self._later()
         self._color()
         self.painted.emit()
         self.changed.emit()

@@ -127,9 +127,13 @@ class SetupForm(QWidget):
 
     def target_layer(self, ground: Ground) -> napari.layers.Labels | None:
         """Return the chosen layer for objects; None: a new one."""
-        key = self.target.currentData()
-        found = next((layer for layer in self._viewer.layers if layer.unique_id == key), None)
+        found = self.chosen_target()
         return found if found is not None and ground.fits(found) else None
+
+    def chosen_target(self) -> napari.layers.Labels | None:
+        """Return the layer for objects as it is chosen now; None: a new one."""
+        key = self.target.currentData()
+        return next((layer for layer in self._viewer.layers if layer.unique_id == key), None)
 
     def choose_target(self, labels: napari.layers.Labels) -> None:
         """Go on in a layer the next time, too."""
@@ -179,6 +183,8 @@ def open_session(holder: PrompterHolder, start: Start, report: Report) -> Prompt
     report(0, 0, "measuring intensities")
     others = {name: value for name, value in start.settings.items() if name != "model"}
     session = PromptSession(start.image, loaded, **others)
+    # For the recipe; read once.
+    _ = session.image.sample_sha256
     report(0, 0, "encoding what is in view")
     session.embedding(session.view_for(start.plane, (*start.center, *start.center)))
     return session

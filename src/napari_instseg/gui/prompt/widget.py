@@ -6,17 +6,20 @@ import napari.layers
 import napari.viewer
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent, QHideEvent, QShowEvent
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from ...models.entry import Report
 from ...prompting import PromptSession
 from ...prompting.propagation import Propagated
 from ...segmenter import InstsegError
+from ...snippets.recipe import recipe_command, recipe_python
+from ..copying import CopyButton, Write, copy_as, recipe_text
 from ..docks import is_taken_away, open_dock
 from ..everything_widget import EverythingWidget
 from ..fold import Fold
 from ..form_rows import fill_dock, text_label
 from ..holder import PrompterHolder
+from ..links import RECIPE_KEY
 from ..propagate.box import PropagateBox
 from ..task_row import TaskRow, breakable, notify
 from .ground import Ground
@@ -27,6 +30,11 @@ from .texts import object_text, state_text, warnings_text
 
 #: The name that the menu entry gives to that dock.
 EVERYTHING = "Segment everything (Instance Segmentation)"
+COPY_TIP = (
+    "What makes the accepted objects again, as text: lines of Python for a notebook or\n"
+    "napari's console, or a command for a terminal"
+)
+NOTHING = "Nothing to copy yet: accept an object first."
 
 
 class PromptWidget(QWidget):
@@ -70,6 +78,7 @@ class PromptWidget(QWidget):
     def _build(self) -> None:
         self.setup = SetupForm(self.viewer)
         self.start_button = QPushButton("Start")
+        self.copy_button = CopyButton(COPY_TIP)
         self.task = TaskRow()
         self.panel = PromptPanel(self.viewer)
         self.status, self.warnings = text_label(), text_label()
@@ -78,7 +87,12 @@ class PromptWidget(QWidget):
         self.everything_button = QPushButton("Segment everything…")
         self.everything_button.setToolTip("Open the dock that finds all objects at once")
         self.keys = KeyList()
-        form = (self.setup, self.start_button, self.task, self.panel)
+        buttons = QWidget()
+        line = QHBoxLayout(buttons)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(self.start_button, 1)
+        line.addWidget(self.copy_button)
+        form = (self.setup, buttons, self.task, self.panel)
         said = (self.status, self.warnings)
         fill_dock(self, (*form, *said, self.stack, self.everything_button, self.keys))
 
@@ -86,6 +100,9 @@ class PromptWidget(QWidget):
         panel = self.panel
         self.start_button.clicked.connect(self._start_or_stop)
         self.everything_button.clicked.connect(self.show_everything)
+        self.copy_button.python.connect(lambda: self._copy("Python", recipe_python))
+        self.copy_button.command.connect(lambda: self._copy("a command", recipe_command))
+        self.setup.target.currentIndexChanged.connect(lambda _: self._show_copying())
         self.task.ended.connect(self._show_state)
         self.setup.model.changed.connect(self._show_state)
         self.setup.more.free_button.clicked.connect(self._free_memory)
@@ -175,6 +192,31 @@ class PromptWidget(QWidget):
         self.models.release()
         self._show_state()
 
+    # --------------------------------------------------------------------------------- copying
+
+    def _copy(self, what: str, write: Write) -> None:
+        """Put what makes the accepted objects again on the clipboard."""
+        running, labels = self.running, self._objects()
+        if labels is None:
+            return
+
+        def text() -> str:
+            if running is not None:
+                running.write_recipe()
+            return recipe_text(self.viewer, labels, write)
+
+        copy_as(what, text, self.status)
+
+    def _objects(self) -> napari.layers.Labels | None:
+        """The layer of objects: of the session, or that would be gone on in."""
+        return self.labels() or self.setup.chosen_target()
+
+    def _show_copying(self) -> None:
+        labels = self._objects()
+        there = labels is not None and RECIPE_KEY in labels.metadata
+        there = there or (self.running is not None and self.running.objects.count > 0)
+        self.copy_button.allow(*(("" if there else NOTHING,) * 2))
+
     # ---------------------------------------------------------------------------- from the form
 
     def _do(self, action: str) -> None:
@@ -213,6 +255,7 @@ class PromptWidget(QWidget):
     def _show_progress(self) -> None:
         """Say what is under way, what can be done, and what the user should know."""
         running, session = self.running, self.session()
+        self._show_copying()
         # A write to the disk may fail at any time.
         self.warnings.setText("" if session is None else warnings_text(session.warnings))
         self.warnings.setVisible(bool(self.warnings.text()))

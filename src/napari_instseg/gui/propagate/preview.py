@@ -7,11 +7,11 @@ import napari.viewer
 import numpy as np
 from numpy.typing import NDArray
 
+from ...ops.masks import span
 from ...prompting.propagation import Propagated
+from ..label_colors import direct_colors
 from ..links import add_temporary
 from ..prompt.ground import Ground
-from ..prompt.masks import span
-from ..results import direct_colors
 
 PREVIEW = "propagation preview"
 #: Values in the preview: what the model found, and what is interpolated.

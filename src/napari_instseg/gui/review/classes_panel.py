@@ -67,13 +67,13 @@ class ClassesPanel(QWidget):
             self.classes.choose(current)
 
     def _list(self, change: object = None) -> None:
-        """Follow the session's names, which an edit may have changed; keep those added here."""
+        """Follow the session's classes, which an edit may have changed; keep those added here."""
         if self.session is None:
             return
         listed, known = self.classes.classes(), self._known(self.session)
-        names = {one.id: one.name for one in known}
-        new = [one for one in listed if one.id not in names]
-        if {one.id: one.name for one in listed} != names | {one.id: one.name for one in new}:
+        there = {one.id: one for one in known}
+        new = [one for one in listed if one.id not in there]
+        if {one.id: one for one in listed} != there | {one.id: one for one in new}:
             self._show([*known, *new])
 
     def _rename(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any
 
 import napari.layers
 import numpy as np
@@ -11,10 +12,7 @@ from napari.utils.colormaps.colormap import LabelColormapBase
 from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
-#: Of labels up to this, one table says what becomes of each; above, known ones are looked up.
-DENSE = 1 << 24
-
-LabelColors: TypeAlias = CyclicLabelColormap | DirectLabelColormap
+from ..label_colors import DENSE, GivenColors, LabelColors
 
 
 class _Hiding(LabelColormapBase):  # type: ignore[misc]
@@ -64,8 +62,13 @@ class HidingCyclic(_Hiding, CyclicLabelColormap):  # type: ignore[misc]
     """As napari's own colours."""
 
 
-class HidingDirect(_Hiding, DirectLabelColormap):  # type: ignore[misc]
+class HidingDirect(_Hiding, GivenColors):
     """As colours that were given."""
+
+    def give(self, colors: Iterable[tuple[int, Any]]) -> None:
+        """See `GivenColors.give`."""
+        super().give(colors)
+        self._lookups = {}
 
 
 class Hider:
@@ -126,7 +129,5 @@ def _hiding(colors: LabelColors) -> LabelColors:
 
 def _plain(colors: LabelColors) -> LabelColors:
     direct = isinstance(colors, DirectLabelColormap)
-    made: LabelColors = (DirectLabelColormap if direct else CyclicLabelColormap)(
-        **colors.model_dump()
-    )
+    made: LabelColors = (GivenColors if direct else CyclicLabelColormap)(**colors.model_dump())
     return made

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
 from ...label_set import LabelSet
+from ..label_colors import direct_colors
 from ..links import add_temporary
-from ..results import direct_colors
 from .places import Places, extents
 
 NAME = "chosen objects"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,8 +15,8 @@ from ...editing import Editor
 from ...io.zarr import read_label_pyramid
 from ...label_set import LabelSet
 from ...segmenter import InputError
+from ..copying import file_of
 from ..label_layers import label_set_of, outputs_of, table_of
-from ..links import FILE_KEY
 
 #: Of larger arrays the objects are listed in a thread of its own, px.
 QUICK_PIXELS = 1 << 22
@@ -88,12 +87,6 @@ def _editable(array: Any, layer: napari.layers.Labels) -> Any:
             "OME-Zarr, or as a layer in memory, to correct them"
         )
     return pyramid.levels[0]
-
-
-def file_of(layer: napari.layers.Labels) -> Path | None:
-    """Find the folder that a layer was read from."""
-    path = layer.metadata.get(FILE_KEY) or layer.source.path
-    return Path(path) if path else None
 
 
 def read_anew(layer: napari.layers.Labels) -> None:

@@ -29,6 +29,7 @@ from .hiding import Hider
 from .highlight import Highlight
 from .open_editor import open_editor, read_anew
 from .places import Places, as_box, extents
+from .recoloring import Recoloring
 from .strokes import Strokes
 
 #: Edits after which all objects have the pixels that they had.
@@ -84,6 +85,7 @@ class ReviewSession(QObject):
         self._hiders = [
             Hider(self.layers[o]) for o in ("instances", "panoptic") if o in self.layers
         ]
+        self._recolorings = [Recoloring(one, o, labels) for o, one in self.layers.items()]
         self._writing = self._busy = self._closed = False
         self._events = (layer.events.data, layer.events.features)
         for event in self._events:
@@ -168,6 +170,10 @@ class ReviewSession(QObject):
             if isinstance(layer.data, np.ndarray):
                 layer.editable = not busy
 
+    def take_strokes(self) -> None:
+        """Make edits of what was painted until now."""
+        self._strokes.take()
+
     @property
     def can_undo(self) -> bool:
         """Whether there is an edit to take back."""
@@ -198,6 +204,7 @@ class ReviewSession(QObject):
             return
         self._writing = True
         try:
+            self._recolor()
             for output, layer in self.layers.items():
                 if layer in self.viewer.layers:
                     self._write(output, layer, change)
@@ -214,6 +221,14 @@ class ReviewSession(QObject):
             self.selected.emit(kept)
         self._highlight.show(self.labels, self._chosen)
         self.changed.emit(change)
+
+    def _recolor(self) -> None:
+        """Give colours to what is new."""
+        for recoloring in self._recolorings:
+            recoloring.follow(self.labels)
+        if len(self._hidden):
+            # There may be larger labels, which are seen.
+            self.hide(self._hidden)
 
     def _write(self, output: str, layer: napari.layers.Labels, change: Change) -> None:
         """Show the pixels that changed, the table, and the log."""

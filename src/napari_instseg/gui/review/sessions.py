@@ -93,6 +93,8 @@ class Sessions(QObject):
     def _begin(self, layer: napari.layers.Labels, read: tuple[LabelSet, Editor | None]) -> None:
         if layer not in self._viewer.layers:
             return
+        # By now it may be known that others are parts of this one's result.
+        self._prune()
         # What was painted before is in the labels that were read: it is no edit of this session.
         forget_strokes(outputs_of(self._viewer, layer).values())
         session = ReviewSession(self._viewer, layer, *read)

@@ -111,7 +111,7 @@ def _taken_back(layer: napari.layers.Labels) -> list[Stroke]:
     # napari has no public way to ask what was painted.
     history, found = layer._undo_history, []
     while history:
-        start, stop = union([_box(atom) for atom in history[-1]])
+        start, stop = union([box_of(atom) for atom in history[-1]])
         where = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
         after = np.array(layer.data[where])
         with layer.events.blocker_all():
@@ -121,7 +121,7 @@ def _taken_back(layer: napari.layers.Labels) -> list[Stroke]:
     return found[::-1]
 
 
-def _box(atom: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def box_of(atom: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The pixels that a step of napari's history changes: slices, or arrays of indices."""
     key: Sequence[Any] = getattr(atom, "slice_key", None) or atom[0]
     ends = [

@@ -23,12 +23,14 @@ from qtpy.QtWidgets import (
 from ...ops.editing.deleting import Delete, Filter
 from ...progress import how_many
 from ...segmenter import InstsegError
+from ..copying import CopyButton, copy_as
 from ..docks import is_taken_away
 from ..fields import LayerChoice
 from ..form_rows import DOCK_WIDTH, add_row, new_form, text_label
 from ..prompt.classes import KEYS
 from ..task_row import TaskRow, notify
 from .classes_panel import ClassesPanel
+from .copying import TIP, command_of, python_of, why_not
 from .doubtful import DoubtfulPanel
 from .edit_panel import EditPanel
 from .measure_panel import MeasurePanel
@@ -79,6 +81,7 @@ class ReviewWidget(QWidget):
         self.doubtful, self.classes = DoubtfulPanel(napari_viewer), ClassesPanel()
         self.measure, self.edit = MeasurePanel(napari_viewer), EditPanel()
         self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
+        self.copy_button = CopyButton(TIP)
         self._picker = Picker(napari_viewer, self._pick)
         self.shortcuts = Shortcuts(napari_viewer, self._actions())
         self._parts: list[Any] = [
@@ -92,6 +95,8 @@ class ReviewWidget(QWidget):
         self.edit.drawing.connect(self._let_draw)
         self.undo_button.clicked.connect(self.undo)
         self.redo_button.clicked.connect(self.redo)
+        self.copy_button.python.connect(lambda: self._copy("Python", python_of))
+        self.copy_button.command.connect(lambda: self._copy("a command", command_of))
         self.doubtful.fix.connect(self._fix)
         self.sessions.choose()
 
@@ -130,7 +135,7 @@ class ReviewWidget(QWidget):
             ("Measure", self.measure),
         ):
             self.tabs.addTab(panel, title)
-        for button in (self.undo_button, self.redo_button):
+        for button in (self.undo_button, self.redo_button, self.copy_button):
             self.tool_row.addWidget(button)
         form = new_form()
         add_row(form, "Labels", self.choice, "Whose objects are listed")
@@ -165,12 +170,24 @@ class ReviewWidget(QWidget):
     def undo(self) -> None:
         """Take the last edit back."""
         if self.session is not None:
-            self.session.undo()
+            self._try(self.session.undo)
 
     def redo(self) -> None:
         """Make the last edit that was taken back again."""
         if self.session is not None:
-            self.session.redo()
+            self._try(self.session.redo)
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except InstsegError as error:
+            notify(error)
+
+    def _copy(self, what: str, write: Callable[[ReviewSession], str]) -> None:
+        """Put what makes the objects again on the clipboard."""
+        session = self.session
+        if session is not None:
+            copy_as(what, lambda: write(session), self.status)
 
     def _fix(self) -> None:
         """Offer what corrects the object that is looked at."""
@@ -225,6 +242,7 @@ class ReviewWidget(QWidget):
         session = self.session
         self.undo_button.setEnabled(session is not None and session.can_undo)
         self.redo_button.setEnabled(session is not None and session.can_redo)
+        self.copy_button.allow(*why_not(session))
         if session is None:
             self.status.clear()
             return

@@ -11,7 +11,10 @@ from typing import Any
 
 from ...label_set import LabelSet
 from ...segmenter import InputError
+from ..atomic import discard
 from ..images import naming
+from ..records import RECIPE
+from ..results import superseded
 from .names import Names
 from .planes import hides
 from .registry import Format, for_reading, for_writing
@@ -91,7 +94,18 @@ def write_sets(
             for target, one in _targets(sets, stage / path.name, chosen):
                 notes |= dict.fromkeys(write(target, one, **options))
         written = [path.parent / found.relative_to(stage) for found in _files(stage)]
+        gone = [*_superseded(stage, path.parent)]
+    for file in gone:
+        discard(file)
     return Exported(tuple(written), tuple(notes))
+
+
+def _superseded(stage: Path, folder: Path) -> Iterator[Path]:
+    """Find what is left of other results in whose places those of a stage are to be put."""
+    for recipe in stage.rglob(f"*{RECIPE}"):
+        place = folder / recipe.relative_to(stage)
+        mine = [place.with_name(path.name) for path in recipe.parent.iterdir()]
+        yield from superseded(place, recipe.read_bytes(), mine)
 
 
 @contextmanager

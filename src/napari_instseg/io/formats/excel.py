@@ -16,7 +16,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from ...label_set import LabelSet
 from ...segmenter import InputError
-from ..results import TEXT
+from ..records import TEXT
 from .tables import looks_like_formula, plain, typed
 
 #: Rows of a sheet with its head, as Excel has them.

@@ -19,18 +19,10 @@ from ...ops.rendering import rows_of
 from ...segmenter import InputError
 from ...settings import FORMATS, OUTPUTS, TIFF
 from ..images import is_image, naming, read_label_image
+from ..journal import settle
 from ..objects import OBJECTS, Objects, read_objects, write_objects
-from ..results import (
-    RECIPE,
-    SUFFIXES,
-    TABLE,
-    About,
-    planes_shown,
-    read_table,
-    result_paths,
-    write_output,
-    write_record,
-)
+from ..records import RECIPE, TABLE, planes_shown, read_table
+from ..results import SUFFIXES, About, result_paths, write_output, write_record
 from . import checks
 from .names import Names
 from .stacks import as_stack
@@ -77,6 +69,8 @@ def read(path: Path, axes: str | None = None, *, listed: bool = True) -> Iterato
     if own is not None and axes is None:
         yield read_one(path.parent, own)
         return
+    if path.is_dir():
+        settle(path)
     image = read_label_image(path, axes)
     yield LabelSet.from_labels(
         *_arranged(image),
@@ -90,6 +84,12 @@ def read(path: Path, axes: str | None = None, *, listed: bool = True) -> Iterato
 def is_of_result(path: Path) -> bool:
     """Whether a file, or a Zarr folder, belongs to a result."""
     return _own_stem(path) is not None
+
+
+def recipe_of(path: Path) -> Path | None:
+    """The recipe of the result that a file, or a Zarr folder, belongs to; None if it has none."""
+    stem = _own_stem(path)
+    return None if stem is None else _beside(path.parent, stem).get(RECIPE)
 
 
 def from_table(
@@ -125,6 +125,8 @@ def read_one(folder: Path, stem: str) -> LabelSet:
     for name in (INSTANCES, TABLE):
         if name not in files:
             raise InputError(f"expected {_prefix(stem)}{name} of a result in {folder}, found none")
+    if files[INSTANCES].is_dir():
+        settle(files[INSTANCES])
     images = {name: read_label_image(files[name]) for name in OUTPUTS if name in files}
     recipe: dict[str, Any] = {}
     if RECIPE in files:

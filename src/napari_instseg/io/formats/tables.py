@@ -13,7 +13,7 @@ import pandas as pd
 
 from ...label_set import LabelSet
 from ...segmenter import InputError
-from ..results import parse_csv
+from ..records import parse_csv
 
 #: Text that Excel, LibreOffice and others calculate, perhaps behind apostrophes of ours.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +17,8 @@ from .categories import Categories
 
 #: Bytes of a network's weights; the zoo's largest has 0.5 GB.
 LARGEST = 8_000_000_000
+#: Where PointRend's heads are defined.
+POINTS = "detectron2.projects.point_rend"
 #: What Detectron2 and torch raise when parts of a network do not fit each other.
 BUILD_ERRORS = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError),
@@ -63,4 +68,20 @@ def build(cfg: Any, categories: Categories | None = None) -> nn.Module:
         things = {number: number for number in categories.thing_classes}
         model.meta = SimpleNamespace(thing_dataset_id_to_contiguous_id=things, label_divisor=1000)
     network: nn.Module = model
+    for module in network.modules():
+        if type(module).__module__.startswith(POINTS):
+            module.forward = _in_float32(module.forward)
     return network
+
+
+def _in_float32(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave half precision: PointRend writes points' logits into maps that are float32."""
+
+    @wraps(forward)
+    def full(*args: Any, **kwargs: Any) -> Any:
+        with ExitStack() as stack:
+            for device in ("cpu", "cuda", "mps"):
+                stack.enter_context(torch.autocast(device, enabled=False))
+            return forward(*args, **kwargs)
+
+    return full

@@ -12,7 +12,14 @@ from torch import Tensor
 from ...instances import Mask
 from ...promptable import USUAL_HABITS, Candidates, Embedding, Habits, Prompts, shape_of
 from ...segmenter import RGB, InputError
-from ..devices import autocast, describe_device, half_precision, memory_errors, pick_device
+from ..devices import (
+    autocast,
+    describe_device,
+    describe_precision,
+    half_precision,
+    memory_errors,
+    pick_device,
+)
 from ..downloads import fetch_weights
 from ..entry import ModelEntry, Report
 from .checkpoint import read_network
@@ -89,6 +96,11 @@ class SamPrompter:
     def device(self) -> str:
         """Where it computes, for people."""
         return describe_device(self._device)
+
+    @property
+    def precision(self) -> str:
+        """Number format of the network's multiplications."""
+        return describe_precision(self._half)
 
     @property
     def batch_size(self) -> int:

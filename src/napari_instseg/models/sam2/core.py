@@ -63,7 +63,7 @@ class Core:
         self.device, self.sha256 = device, sha256
         self.network = network.eval().requires_grad_(False).to(device)
         self.prompts = network.sam_prompt_encoder
-        self._half = _half(device, precision)
+        self.half = _half(device, precision)
         with torch.inference_mode():
             positions = self.prompts.dense_positions()
             self.decoder = HighResolutionDecoder(network.sam_mask_decoder, positions)
@@ -78,7 +78,7 @@ class Core:
     def _encode(self, pictures: Sequence[RGB]) -> list[Embedding]:
         shapes = [shape_of(picture) for picture in pictures]
         batch = torch.cat([self._squared(picture) for picture in pictures])
-        with autocast(self.device, self._half):
+        with autocast(self.device, self.half):
             maps = self.network.encode(batch)
         arrays = zip(*(m.float().contiguous().cpu().numpy() for m in maps), strict=True)
         return [

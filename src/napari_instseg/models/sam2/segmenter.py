@@ -9,7 +9,7 @@ import torch
 
 from ...promptable import Candidates, Embedding, Habits, Prompts
 from ...segmenter import RGB
-from ..devices import describe_device, memory_errors, pick_device
+from ..devices import describe_device, describe_precision, memory_errors, pick_device
 from ..downloads import fetch_weights
 from ..entry import ModelEntry, Report
 from ..sam.segmenter import BATCH, Found, in_parts
@@ -67,6 +67,11 @@ class Sam2Prompter:
     def device(self) -> str:
         """Where it computes, for people."""
         return describe_device(self._core.device)
+
+    @property
+    def precision(self) -> str:
+        """Number format of the network's multiplications."""
+        return describe_precision(self._core.half)
 
     @property
     def batch_size(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from ...checked import Check, is_whole
-from ...segmenter import Category
+from ...segmenter import Category, color_of
 from .base import Edit, are_ids
 from .scene import Scene
 
@@ -51,4 +51,5 @@ class Categorize(Edit):
         """See `Edit.categories`."""
         if any(category.id == self.category_id for category in categories):
             return categories
-        return (*categories, Category(self.category_id, self.name or ""))
+        color = color_of(len(categories))
+        return (*categories, Category(self.category_id, self.name or "", color=color))

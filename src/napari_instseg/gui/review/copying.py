@@ -1,0 +1,73 @@
+"""What made the objects of a session, corrections included, as text."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...editing import replay
+from ...exporting import read_labels
+from ...label_set import EDITS, LabelSet
+from ...segmenter import InputError
+from ...snippets.recipe import labels_python, recipe_command, recipe_python
+from ..copying import file_of, recipe_text
+from .open_editor import QUICK_PIXELS
+from .session import ReviewSession
+
+TIP = (
+    "What makes these objects again, corrections included, as text: lines of Python\n"
+    "for a notebook or napari's console, or a command for a terminal"
+)
+NO_LABELS = "Nothing to copy: choose labels."
+NOT_MADE = (
+    "No run made these labels, and they are in no file that is still as it was:\n"
+    "there is nothing to begin with. Save them (File > Save Selected Layers)."
+)
+NO_COMMAND = (
+    "No run made these labels, and no command makes edits: copy it as Python,\n"
+    "or save the labels (File > Save Selected Layers)."
+)
+
+
+def why_not(session: ReviewSession | None) -> tuple[str, str]:
+    """Say why a session cannot be copied as Python, and as a command; "" if it can."""
+    if session is None:
+        return NO_LABELS, NO_LABELS
+    if "settings" in session.labels.recipe:
+        return "", ""
+    in_memory = isinstance(session.layer.data, np.ndarray)
+    return ("", NO_COMMAND) if in_memory and file_of(session.layer) else (NOT_MADE, NOT_MADE)
+
+
+def python_of(session: ReviewSession) -> str:
+    """Write Python that makes the labels of a session.
+
+    Raises
+    ------
+    InputError
+        If that is not known; says what to do.
+    """
+    session.take_strokes()
+    labels, file = session.labels, file_of(session.layer)
+    if "settings" in labels.recipe or file is None:
+        return recipe_text(session.viewer, session.layer, recipe_python)
+    edits = labels.recipe.get(EDITS, ())
+    text = labels_python(file.resolve(), edits)
+    found = read_labels(file)
+    if math.prod(labels.shape) > QUICK_PIXELS:
+        return text
+    if isinstance(found, LabelSet) and found.shape == labels.shape:
+        again = replay(found, edits)
+        if np.array_equal(again.read("instances"), labels.read("instances")):
+            return text
+    raise InputError(
+        f"{session.layer.name!r} is not {file} with these edits: the file is another one by now, "
+        "or the layer was changed before it was chosen here; save it"
+    )
+
+
+def command_of(session: ReviewSession) -> str:
+    """Write a command that does so; see `python_of`."""
+    session.take_strokes()
+    return recipe_text(session.viewer, session.layer, recipe_command)
