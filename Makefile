@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 # A small Mask R-CNN of Detectron2, trained on nuclei, to try a model that is not built in.
 D2 := tests/data/detectron2_nuclei
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Linux gets a virtual screen; macOS has its own.
+# Linux gets a virtual screen (tests one for each process, by pytest-xvfb); macOS has its own.
 XVFB := $(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s "-screen 0 1600x1000x24",)
 
 .PHONY: help demo test lint format docs-images build clean
@@ -55,7 +55,7 @@ demo: $(VENV)/.detectron2-all
 
 test: $(VENV)/.installed-peers
 	@sh scripts/setup-x.sh
-	@OMP_NUM_THREADS=1 $(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -15,15 +15,13 @@ from superqt.utils import WorkerBase
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.gui.worker import ModelHolder
 
-HEADLESS = sys.platform.startswith("linux") and not (
-    os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-)
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A viewer needs a display: say so instead of aborting in Qt."""
-    if HEADLESS:
-        here = pytest.mark.skip(reason="needs a display: run under xvfb-run, or use 'make test'")
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        here = pytest.mark.skip(reason="needs a display: install Xvfb (scripts/setup-x.sh does)")
         for item in items:
             if "make_napari_viewer" in getattr(item, "fixturenames", ()):
                 item.add_marker(here)
