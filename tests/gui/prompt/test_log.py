@@ -13,7 +13,7 @@ from gui.fakes import squares
 from gui.prompt.conftest import Begin
 from qtpy.QtCore import Qt
 
-from napari_instseg.gui.prompt.log import LOG_KEY, Act
+from napari_instseg.gui.prompt.log import LOG_KEY, Act, Log
 from napari_instseg.gui.prompt.running import Running
 from napari_instseg.gui.prompt.widget import PromptWidget
 from napari_instseg.instances import Mask
@@ -68,6 +68,56 @@ def test_the_log_holds_no_answers_of_the_network(prompt_dock: PromptWidget, begi
     for answer in answers:
         assert answer.logits.size == 0
         assert answer.mask.pixels.base is None
+
+
+def test_only_planes_that_may_differ_are_read_again(
+    viewer: napari.Viewer,
+    prompt_dock: PromptWidget,
+    begin: Begin,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack = np.stack([squares()] * 4)
+    image = viewer.add_image(stack, name="cells")
+    labels = viewer.add_labels(np.ones_like(stack, np.int32), name="mine")
+    viewer.layers.selection.active = image
+    prompt_dock.setup.target.choose(labels.unique_id)
+    begin.on(image)  # type: ignore[attr-defined]
+    running = prompt_dock.running
+    assert running is not None
+    assert running.labels is labels
+    running.write_recipe()
+    read: list[tuple[int, ...]] = []
+    compare = Log._left_to_paint
+    monkeypatch.setattr(
+        Log,
+        "_left_to_paint",
+        lambda log, plane, acts: read.append(plane) or compare(log, plane, acts),
+    )
+
+    def edits() -> int:
+        return len(labels.metadata["napari_instseg"]["edits"])
+
+    def values(plane: int) -> set[int]:
+        edit = labels.metadata["napari_instseg"]["edits"][plane]
+        shape = tuple(np.subtract(edit["stop"], edit["start"]))
+        return {*np.unique(decode(edit["runs"], shape)).tolist()} - {KEEP}
+
+    assert edits() == 4
+    labels.data_setitem((np.array([2]), np.array([9]), np.array([12])), np.array([7]))
+    qtbot.waitUntil(lambda: values(2) == {1, 7}, timeout=WAIT)
+    assert {*read} == {(2,)}
+    # napari's undo, which it tells nobody of; then what is written past napari.
+    read.clear()
+    viewer.dims.set_current_step(0, 3)
+    labels.undo()
+    qtbot.waitUntil(lambda: values(2) == {1}, timeout=WAIT)
+    labels.redo()
+    qtbot.waitUntil(lambda: values(2) == {1, 7}, timeout=WAIT)
+    assert {*read} == {(2,)}
+    labels.data[0, 3, 3] = 9
+    running.write_recipe()
+    assert values(0) == {1, 9}
 
 
 def test_acts_are_painted_again_without_a_search_of_the_plane(

@@ -71,13 +71,17 @@ class Log:
         #: The recipe without prompts and later edits, and the labels that it gives; None: none.
         self._head: Mapping[str, Any] = session.segmentation({}).recipe
         self._base: NDArray[Any] | None = None
-        #: Planes that may have labels.
+        #: Planes that may have labels; those that may have others than when they were looked at.
         self._planes: set[tuple[int, ...]] = set()
+        self._stale: set[tuple[int, ...]] = set()
+        #: What is left to be painted on each plane, as an edit of the recipe.
+        self._painted: dict[tuple[int, ...], dict[str, Any]] = {}
         self._written: Mapping[str, Any] = layer.metadata.get(RECIPE_KEY, {})
         if is_new:
             return
         planes = product(*map(range, ground.image.plane_shape))
         self._planes = {plane for plane in planes if self._view(layer.data, plane).any()}
+        self._stale = set(self._planes)
         kept = layer.metadata.get(LOG_KEY)
         if isinstance(kept, Kept) and (kept.recipe, kept.head) == (self._written, self._head):
             self._acts = kept.acts
@@ -88,14 +92,18 @@ class Log:
         """Objects were accepted."""
         lean = tuple(replace(one, answer=_lean(one.answer)) for one in act.accepted)
         self._acts = (*self._acts, replace(act, accepted=lean))
-        self._planes.add(act.plane)
+        self._look_at({act.plane})
 
     def look_at(self, boxes: Iterable[Box]) -> None:
         """Something was painted within these boxes of the layer's data."""
         letters, axes = self._ground.letters, self._ground.image.plane_axes
         for start, stop in boxes:
             at = {a: range(*ends) for a, *ends in zip(letters, start, stop, strict=True)}
-            self._planes.update(product(*(at.get(axis, range(1)) for axis in axes)))
+            self._look_at(product(*(at.get(axis, range(1)) for axis in axes)))
+
+    def look_everywhere(self) -> None:
+        """Something may have been written into the layer's data that nobody told of."""
+        self._look_at(self._planes)
 
     def write(self, categories: Mapping[int, Category]) -> None:
         """Write the recipe, if it is another one; the categories are as they are called now."""
@@ -110,9 +118,14 @@ class Log:
         kept = Kept(self._acts, self._head, recipe)
         self._layer.metadata = {**self._layer.metadata, RECIPE_KEY: recipe, LOG_KEY: kept}
 
+    def _look_at(self, planes: Iterable[tuple[int, ...]]) -> None:
+        self._stale.update(planes)
+        self._planes |= self._stale
+
     def _go_on_from(self, recipe: Mapping[str, Any]) -> None:
         self._acts, self._written, self._head = (), recipe, recipe
         self._base = np.array(self._layer.data)
+        self.look_everywhere()
 
     def _recipe(self, categories: Mapping[int, Category]) -> dict[str, Any]:
         recipe = dict(self._head)
@@ -122,7 +135,7 @@ class Log:
             named = {**{act.category.id: act.category for act in acts}, **categories}
             asked = [request for act in acts for request in _requests(act)]
             recipe[PROMPTS] = requests_to_json(asked, tuple(named.values()))
-        edits = [write_entry(edit) for edit in self._edits(acts)]
+        edits = self._edits(acts)
         return {**recipe, EDITS: [*recipe.get(EDITS, ()), *edits]} if edits else recipe
 
     def _left(self, act: Act) -> Act:
@@ -131,24 +144,32 @@ class Log:
         left = [one for one in act.accepted if (here[one.mask.slices] == one.number).any()]
         return replace(act, accepted=tuple(left))
 
-    def _edits(self, acts: Iterable[Act]) -> Iterator[Paint]:
-        """What is left to be painted, plane by plane."""
-        of = {plane: [act for act in acts if act.plane == plane] for plane in self._planes}
-        for plane in sorted(of):
-            labels = self._view(self._layer.data, plane)
-            canvas = np.zeros(labels.shape, labels.dtype)
-            if self._base is not None:
-                canvas = self._view(self._base, plane)
-            repaint(canvas, [(act.accepted, act.overwrite) for act in of[plane]])
-            differ = canvas != labels
-            if differ.any():
-                ends = (np.flatnonzero(differ.any(axis=1 - axis))[[0, -1]] for axis in (0, 1))
-                rows, cols = (slice(int(first), int(last) + 1) for first, last in ends)
-                # Layers of uint8 have no -1.
-                painted_here = labels[rows, cols].astype(np.int32)
-                values = np.where(differ[rows, cols], painted_here, KEEP)
-                start = (*plane, rows.start, cols.start)
-                yield Paint.of(start, values.reshape((1,) * len(plane) + values.shape))
+    def _edits(self, acts: Iterable[Act]) -> list[dict[str, Any]]:
+        """What is left to be painted, plane by plane; only those that may differ are read."""
+        of = {plane: [act for act in acts if act.plane == plane] for plane in self._stale}
+        for plane, here in of.items():
+            self._painted.pop(plane, None)
+            if paint := self._left_to_paint(plane, here):
+                self._painted[plane] = write_entry(paint)
+        self._stale.clear()
+        return [entry for _, entry in sorted(self._painted.items())]
+
+    def _left_to_paint(self, plane: tuple[int, ...], acts: Iterable[Act]) -> Paint | None:
+        labels = self._view(self._layer.data, plane)
+        canvas = np.zeros(labels.shape, labels.dtype)
+        if self._base is not None:
+            canvas = self._view(self._base, plane)
+        repaint(canvas, [(act.accepted, act.overwrite) for act in acts])
+        differ = canvas != labels
+        if not differ.any():
+            return None
+        ends = (np.flatnonzero(differ.any(axis=1 - axis))[[0, -1]] for axis in (0, 1))
+        rows, cols = (slice(int(first), int(last) + 1) for first, last in ends)
+        # Layers of uint8 have no -1.
+        painted_here = labels[rows, cols].astype(np.int32)
+        values = np.where(differ[rows, cols], painted_here, KEEP)
+        start = (*plane, rows.start, cols.start)
+        return Paint.of(start, values.reshape((1,) * len(plane) + values.shape))
 
     def _view(self, data: NDArray[Any], plane: tuple[int, ...]) -> NDArray[Any]:
         return self._ground.view(data, plane, ALL, ALL)

@@ -175,6 +175,10 @@ class Running(QObject):
             self.prompting.asking.look()
 
     def _pixels_changed(self, event: object) -> None:
+        # napari tells nobody what it undid or did again: the last item of one of these.
+        for history in (self.labels._undo_history, self.labels._redo_history):
+            if history:
+                self.objects.log.look_at([box_of(atom) for atom in history[-1]])
         self._sync()
 
     @qdebounced(timeout=200)
@@ -188,8 +192,9 @@ class Running(QObject):
         self._sync()
 
     def write_recipe(self) -> None:
-        """Say in the layer how its objects came about."""
+        """Say in the layer how its objects came about, whatever wrote into it."""
         self._later.cancel()
+        self.objects.log.look_everywhere()
         self.objects.write_recipe()
 
     @qdebounced(timeout=400)
