@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import napari
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from gui.clicks import WAIT, click
@@ -84,8 +86,10 @@ def executed(text: str, viewer: napari.Viewer | None, what: str = "result") -> A
 
 
 def call(text: str) -> None:
-    (line,) = [line for line in text.splitlines() if not line.startswith("#")]
-    assert main(shlex.split(line)[1:]) == 0
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lines
+    for line in lines:
+        assert main(shlex.split(line)[1:]) == 0
 
 
 def test_the_segment_dock(viewer: napari.Viewer, qtbot: Any, file: Path) -> None:
@@ -344,6 +348,32 @@ def test_the_review_dock(viewer: napari.Viewer, qtbot: Any, file: Path) -> None:
     exported(text, viewer)
     call(text)
     np.testing.assert_array_equal(read_labels("replayed/it's a_instances.tif"), labels.data)
+
+    # What was measured is measured again: in files, in layers; what is gone is named.
+    other = viewer.add_image(layer.data // 3, name="other")
+    gone = viewer.add_image(layer.data // 4, name="gone")
+    for row in range(review.measure.images.count()):
+        review.measure.images.item(row).setCheckState(Qt.CheckState.Checked)
+    review.measure.measure()
+    qtbot.waitUntil(lambda: len(review.session.measured.columns) > 2, timeout=WAIT)
+    viewer.layers.remove(gone)
+    text = copied(review, PYTHON)
+    assert text.count("# not measured") == 1
+    again, seen = executed(text, viewer, "table"), review.session.measured
+    kept = [name for name in again if name in seen]
+    assert {"perimeter", "it's a_mean", "other_sum"} <= {*kept}
+    assert not [name for name in again if name.startswith("gone")]
+    pd.testing.assert_frame_equal(again[kept], seen[kept], check_dtype=False)
+    text = copied(review, COMMAND)
+    exported(text, viewer)
+    shutil.rmtree("replayed")
+    assert len(text.splitlines()) > 2
+    call(text)
+    table = pd.read_csv("replayed/measured.csv")
+    kept = [name for name in table if name in seen]
+    assert "it's a_mean" in kept
+    np.testing.assert_allclose(table[kept], seen[kept], rtol=1e-6)
+    assert f"{other.name}_mean" not in table
 
     # The viewer shows another image by now: that is said.
     layer.data = layer.data // 2

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
+import napari.layers
 import numpy as np
 
 from ...editing import replay
 from ...exporting import read_labels
 from ...label_set import EDITS, LabelSet
 from ...segmenter import InputError
+from ...snippets.measuring import measure_command, measure_python
+from ...snippets.options import comments
 from ...snippets.recipe import labels_python, recipe_command, recipe_python
-from ..copying import file_of, recipe_text
+from ...snippets.source import Source
+from ..copying import file_of, recipe_text, source_of
+from ..fields import choosable
+from ..layers import image_from_layer
 from .open_editor import QUICK_PIXELS
 from .session import ReviewSession
 
@@ -49,9 +56,17 @@ def python_of(session: ReviewSession) -> str:
         If that is not known; says what to do.
     """
     session.take_strokes()
+    if "settings" in session.labels.recipe:
+        text = recipe_text(session.viewer, session.layer, recipe_python)
+    else:
+        text = _python_of_file(session)
+    return text + _measuring(session, measure_python)
+
+
+def _python_of_file(session: ReviewSession) -> str:
     labels, file = session.labels, file_of(session.layer)
-    if "settings" in labels.recipe or file is None:
-        return recipe_text(session.viewer, session.layer, recipe_python)
+    if file is None:
+        raise InputError(NOT_MADE)
     edits = labels.recipe.get(EDITS, ())
     text = labels_python(file.resolve(), edits)
     found = read_labels(file)
@@ -70,4 +85,22 @@ def python_of(session: ReviewSession) -> str:
 def command_of(session: ReviewSession) -> str:
     """Write a command that does so; see `python_of`."""
     session.take_strokes()
-    return recipe_text(session.viewer, session.layer, recipe_command)
+    text = recipe_text(session.viewer, session.layer, recipe_command)
+    return text + _measuring(session, measure_command)
+
+
+def _measuring(
+    session: ReviewSession, write: Callable[[Sequence[Source], Mapping[str, float]], str]
+) -> str:
+    """Write what measures the objects again, if they are measured; "" if not."""
+    if session.measured.shape[1] < 2:
+        return ""
+    layers = [
+        layer
+        for layer in choosable(session.viewer, (napari.layers.Image,))
+        if layer.unique_id in session.measured_in
+    ]
+    images = [source_of(layer, image_from_layer(layer, level=0), 0) for layer in layers]
+    gone = len(layers) < len(session.measured_in)
+    notes = ["not measured: images that are not in the viewer any more"] if gone else []
+    return comments(notes) + write(images, session.labels.spacing)

@@ -104,7 +104,8 @@ class MeasurePanel(QWidget):
         if session is None or self.task.worker is not None:
             return
         try:
-            images = [image_from_layer(layer, level=0) for layer in self.chosen()]
+            layers = self.chosen()
+            images = [image_from_layer(layer, level=0) for layer in layers]
         except InstsegError as error:
             notify(error)
             return
@@ -117,16 +118,17 @@ class MeasurePanel(QWidget):
             self.task.ended.disconnect(end)
             session.changed.disconnect(note)
 
+        def take(found: pd.DataFrame) -> None:
+            # What was corrected meanwhile has other pixels now.
+            kept = found[~found["index"].isin(changed)]
+            table = one_row_each(kept, session.labels.table)
+            session.set_measured(table, [layer.unique_id for layer in layers])
+            self.task.say("\n".join(found.attrs.get("notes", ())))
+
         session.changed.connect(note)
         self.task.ended.connect(end)
-        self.task.start("measuring", work, lambda found: self._take(session, found, changed))
+        self.task.start("measuring", work, take)
         self._show_state()
-
-    def _take(self, session: ReviewSession, found: pd.DataFrame, changed: set[int]) -> None:
-        # What was corrected meanwhile has other pixels now.
-        kept = found[~found["index"].isin(changed)]
-        session.set_measured(one_row_each(kept, session.labels.table))
-        self.task.say("\n".join(found.attrs.get("notes", ())))
 
     def _show_state(self) -> None:
         self.button.setEnabled(self.session is not None and self.task.worker is None)

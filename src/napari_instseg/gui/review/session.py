@@ -55,6 +55,8 @@ class ReviewSession(QObject):
         By output.
     measured : DataFrame
         What was measured of the objects, by ``index``; no columns but that at first.
+    measured_in : collection of str
+        Unique ids of the image layers whose grey values were.
     """
 
     #: An edit was made, taken back or made again: a `Change`.
@@ -79,6 +81,7 @@ class ReviewSession(QObject):
         self.layers = outputs_of(viewer, layer)
         self.places = Places(viewer, layer, labels.axes)
         self.measured = pd.DataFrame({"index": pd.Series(dtype=np.int64)})
+        self.measured_in: Collection[str] = ()
         self._chosen: tuple[int, ...] = ()
         self._highlight = Highlight(viewer, layer, self.places)
         self._hidden: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -295,9 +298,9 @@ class ReviewSession(QObject):
 
     # ------------------------------------------------------------------------------- the rest
 
-    def set_measured(self, measured: pd.DataFrame) -> None:
-        """Take what was measured, a row an object with its ``index``."""
-        self.measured = measured
+    def set_measured(self, measured: pd.DataFrame, images: Collection[str]) -> None:
+        """Take what was measured, a row an object with its ``index``, in layers with these ids."""
+        self.measured, self.measured_in = measured, images
         self.measured_changed.emit()
 
     @qdebounced(timeout=30)
