@@ -6,9 +6,14 @@ import glob
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from errno import EINVAL, ENOSYS, ENOTSUP
 from pathlib import Path
 from uuid import uuid4
+
+#: Files that are waited for at a time: many file systems take several to the disk at once.
+AT_ONCE = 8
 
 
 @contextmanager
@@ -27,12 +32,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Notes
     -----
-    If the body raises (Ctrl-C too), what it wrote is removed and ``path`` is as it was.
+    If the body raises (Ctrl-C too), what it wrote is removed and ``path`` is as it was. After a
+    power cut it is whole, or as it was, too: see `to_disk`.
     """
     # Processes of several machines may have one number.
     partial = path.with_name(f".{path.stem}.{uuid4().hex}.partial{path.suffix}")
     try:
         yield partial
+        to_disk(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -64,6 +71,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     )
     try:
         yield partial
+        to_disk(partial)
         if path.exists():
             path.replace(old)
         try:
@@ -75,6 +83,36 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or all files in a folder, are on the disk and not in memory alone.
+
+    Else a file that was given its name may be empty after a power cut.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written there: some network shares say so only now.
+    """
+    if not path.is_dir():
+        _file_to_disk(path)
+        return
+    files = [Path(top, name) for top, _, names in os.walk(path) for name in names]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for _ in threads.map(_file_to_disk, files):
+            pass
+
+
+def _file_to_disk(path: Path) -> None:
+    # Windows asks for a file that may be written to.
+    with path.open("r+b") as stream:
+        try:
+            os.fsync(stream.fileno())
+        except OSError as error:
+            # Some file systems have no such thing.
+            if error.errno not in (EINVAL, ENOSYS, ENOTSUP):
+                raise
 
 
 def sweep(folder: Path, prefix: str) -> None:

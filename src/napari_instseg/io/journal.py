@@ -1,4 +1,4 @@
-"""Label images and files beside them that change together, even if the process is killed."""
+"""Label images and files beside them that change together, whatever stops the program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from ..settings import OUTPUTS, ZARR
-from .atomic import replacing
+from .atomic import replacing, to_disk
 from .results import SUFFIXES
 from .zarr import is_zarr
 
@@ -35,8 +35,8 @@ class Journal:
     Notes
     -----
     A file is copied into the journal before it changes for the first time, and the journal's
-    folder is renamed and removed when all is done. So where one is left, the process was killed
-    in the middle: `settle` moves the files back, which needs no room on the disk.
+    folder is renamed and removed when all is done and on the disk. So where one is left, the
+    process was killed in the middle, or the power went: `settle` moves the files back, which needs no room on the disk.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -66,6 +66,9 @@ class Journal:
             self._restore()
             try:
                 yield
+                for _, file in self._kept():
+                    if file.exists():
+                        to_disk(file)
                 done = self._set_aside()
             except BaseException:
                 self._restore()
@@ -102,6 +105,7 @@ class Journal:
         partial = self.path / "partial"
         if file.exists():
             shutil.copyfile(file, partial)
+            to_disk(partial)
         else:
             partial.touch()
         partial.replace(place)
@@ -138,20 +142,24 @@ class Journal:
             self.path.unlink()
         if not self.path.exists():
             return False
+        for kept, file in self._kept():
+            if kept.is_relative_to(self.path / OLD):
+                _move(kept, file)
+            else:
+                file.unlink(missing_ok=True)
+        shutil.rmtree(self._set_aside(), ignore_errors=True)
+        return True
+
+    def _kept(self) -> Iterator[tuple[Path, Path]]:
+        """What is in the journal, each with the file that it is of."""
         for kind in (OLD, NEW):
             if (self.path / kind).is_symlink():
                 continue
             for top, _, names in os.walk(self.path / kind):
                 for kept in (Path(top, name) for name in names):
                     file = self.folder / kept.relative_to(self.path / kind)
-                    if kept.is_symlink() or not self.holds(file):
-                        continue
-                    if kind == OLD:
-                        _move(kept, file)
-                    else:
-                        file.unlink(missing_ok=True)
-        shutil.rmtree(self._set_aside(), ignore_errors=True)
-        return True
+                    if not kept.is_symlink() and self.holds(file):
+                        yield kept, file
 
     def _set_aside(self) -> Path:
         """Say that all is done, at one stroke; return the folder to be removed."""

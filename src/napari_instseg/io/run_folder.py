@@ -81,9 +81,11 @@ class RunFiles:
         self._write(OBJECTS, plane, tile, result)
 
     def plane(self, plane: Sequence[int]) -> dict[str, Any] | None:
-        """Read what was said of a plane that is done; None if it is not."""
-        path = self._plane_path(plane)
-        return _read(path) if path.is_file() else None
+        """Read what was said of a plane that is done; None if it is not, or that is damaged."""
+        try:
+            return _read(self._plane_path(plane))
+        except InputError:
+            return None
 
     def keep_plane(self, plane: Sequence[int], about: Mapping[str, Any]) -> None:
         """Say that all of a plane's objects are written, and what there is to know of it."""
