@@ -36,7 +36,8 @@ class Journal:
     -----
     A file is copied into the journal before it changes for the first time, and the journal's
     folder is renamed and removed when all is done and on the disk. So where one is left, the
-    process was killed in the middle, or the power went: `settle` moves the files back, which needs no room on the disk.
+    process was killed in the middle, or the power went: `settle` moves the files back, which
+    needs no room on the disk.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
