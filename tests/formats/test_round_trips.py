@@ -332,6 +332,14 @@ def test_results_with_an_export_among_them(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "cities").name == "b"
 
 
+def test_another_format_in_a_recipes_place_takes_nothing_else(tmp_path: Path) -> None:
+    export(plain(name="a"), tmp_path, "result")
+    before = {path.name for path in tmp_path.iterdir()}
+    export(plain(), tmp_path / "a_recipe.json", "coco")
+    assert {path.name for path in tmp_path.iterdir()} == before
+    same(plain(), read_labels(tmp_path / "a_recipe.json", "coco"))
+
+
 @pytest.mark.parametrize("path", [".", "", "..", "sub/.."])
 def test_folders_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     here = tmp_path / "here"
