@@ -13,8 +13,7 @@ import pandas as pd
 from ..ops.axes import ArrayLike
 from ..segmenter import InputError
 from ..settings import OUTPUTS, ZARR
-from .records import RECIPE, TABLE, read_table, write_recipe, write_table
-from .results import SUFFIXES
+from .records import RECIPE, SUFFIXES, TABLE, read_table, write_recipe, write_table
 from .zarr import is_zarr_data, read_label_pyramid
 
 

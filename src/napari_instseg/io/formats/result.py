@@ -21,8 +21,8 @@ from ...settings import FORMATS, OUTPUTS, TIFF
 from ..images import is_image, naming, read_label_image
 from ..journal import settle
 from ..objects import OBJECTS, Objects, read_objects, write_objects
-from ..records import RECIPE, TABLE, planes_shown, read_table
-from ..results import SUFFIXES, About, result_paths, write_output, write_record
+from ..records import RECIPE, SUFFIXES, TABLE, planes_shown, read_table
+from ..results import About, result_paths, write_output, write_record
 from . import checks
 from .names import Names
 from .stacks import as_stack
