@@ -352,6 +352,13 @@ def test_folders_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert not [one for one in tmp_path.rglob("*") if "partial" in one.name]
 
 
+@pytest.mark.parametrize("labels", ["tiff", "zarr"])
+def test_labels_with_channels_in_results(tmp_path: Path, labels: str) -> None:
+    before = plain(np.stack([LABELS, LABELS[::-1] * 9]), "CYX")
+    export(before, tmp_path / "r", "result", labels=labels)
+    same(before, read_labels(tmp_path / "r"))
+
+
 @pytest.mark.parametrize("name", ["NA", "null", "None", "007", "nan"])
 def test_categories_with_odd_names_in_results(tmp_path: Path, name: str) -> None:
     before = LabelSet.from_labels(LABELS, "YX", category=Category(2, name), name="a")

@@ -180,7 +180,9 @@ def _labels_of(
         sides = [checks.whole(size, "input.shape", 0) for size in shape]
         axes, sizes = planes_shown(recipe, axes, sides)
         by_axis = dict(zip(axes, sizes, strict=True))
-        kept = [axis for axis in axes if axis not in "YXCS"] + ["Y", "X"]
+        # Without settings it is of labels, which may have a C of their own.
+        left_out = "YXCS" if "settings" in recipe else "YX"
+        kept = [axis for axis in axes if axis not in left_out] + ["Y", "X"]
         if {*kept} <= {*by_axis}:
             return "".join(kept), tuple(by_axis[axis] for axis in kept)
     data, axes = _arranged(image)
