@@ -86,6 +86,18 @@ def is_of_result(path: Path) -> bool:
     return _own_stem(path) is not None
 
 
+def refuse_of_result(path: Path) -> None:
+    """Check that a file of another kind may be written there.
+
+    Raises
+    ------
+    InputError
+        If it would replace a part of a result.
+    """
+    if is_of_result(path):
+        raise InputError(f"{path} is a part of a result: choose another name")
+
+
 def recipe_of(path: Path) -> Path | None:
     """The recipe of the result that a file, or a Zarr folder, belongs to; None if it has none."""
     stem = _own_stem(path)
