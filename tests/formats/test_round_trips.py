@@ -266,6 +266,16 @@ class TestWithoutOurJson:
         np.testing.assert_array_equal(found[0].instances, LABELS)
 
 
+@pytest.mark.parametrize(
+    "format", ["result", "ome-zarr", "tiff", "divisor", "panoptic", "cityscapes"]
+)
+def test_negative_labels_are_told(tmp_path: Path, format: str) -> None:
+    path = tmp_path / {"tiff": "a.tif", "ome-zarr": "a.zarr", **PATHS}[format]
+    with pytest.raises(InputError, match="expected labels from 0 on, got -1"):
+        export(plain(LABELS - 1), path, format)
+    assert not path.exists()
+
+
 def test_options_that_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="coco: expected options masks, hidden, got colour"):
         export(plain(), tmp_path / "a.json", colour=3)

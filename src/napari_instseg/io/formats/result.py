@@ -308,6 +308,8 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise InputError(f"{path}: expected a table as a run writes it, without {missing}")
+    if not table["is_thing"].isin([True, False]).all():
+        raise InputError(f"{path}: is_thing: expected True or False in each row")
     try:
         kinds = {"index": np.int64, "category_id": np.int64, "is_thing": bool, "score": np.float32}
         table = table.astype({**kinds, "category": str, "source": str})
