@@ -362,6 +362,15 @@ def test_folders_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert not [one for one in tmp_path.rglob("*") if "partial" in one.name]
 
 
+def test_a_part_that_was_cut_out_of_a_result_as_a_result(tmp_path: Path) -> None:
+    whole = overlapping().label_set
+    part = replace(whole, instances=whole.instances[1:], raw=None, numbers=None)
+    export(part, tmp_path, "result")
+    after = read_labels(tmp_path)
+    np.testing.assert_array_equal(after.instances, part.instances)
+    assert after.recipe["settings"]["model"] == whole.recipe["settings"]["model"]
+
+
 @pytest.mark.parametrize("labels", ["tiff", "zarr"])
 def test_labels_with_channels_in_results(tmp_path: Path, labels: str) -> None:
     before = plain(np.stack([LABELS, LABELS[::-1] * 9]), "CYX")
