@@ -279,6 +279,22 @@ def test_only_one_editor_writes_at_a_time(tmp_path: Path) -> None:
     editor.apply("delete", ids=[1])
 
 
+def test_an_editor_does_not_write_over_what_another_did(tmp_path: Path) -> None:
+    folder = result(tmp_path)
+    late = Editor(*read(folder), in_place=True)
+    late.apply("delete", ids=[1])
+    other = Editor(*read(folder), in_place=True)
+    other.apply("delete", ids=[2])
+    after = state(folder)
+    for action in (lambda: late.apply("delete", ids=[3]), late.undo):
+        with pytest.raises(WritingError, match=r"changed elsewhere .* Open them again"):
+            action()
+        assert state(folder) == after
+    other.undo()
+    late.apply("delete", ids=[3])
+    assert [one["ids"] for one in state(folder)["edits"]] == [[1], [3]]
+
+
 def test_a_journal_from_elsewhere_does_not_reach_beyond_its_folder(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.mkdir()

@@ -108,6 +108,8 @@ class Editor:
         self._stores: dict[str, LabelStore] = {
             name: opened(array) for name, array in arrays.items() if array is not None
         }
+        #: The log on disk, as this editor left it.
+        self._log = None if self._record is None else self._record.log()
         #: Outputs of which the journal keeps files; others may lie elsewhere.
         self._kept = set[str]()
         for name, store in self._stores.items():
@@ -217,16 +219,29 @@ class Editor:
         self._written = []
         try:
             with nullcontext() if self._journal is None else self._journal.changing():
+                self._check_log()
                 yield
+                log = None if self._record is None else self._record.log()
+            self._log = log
         except BaseException as error:
             for output, patch in reversed(self._written):
                 store = self._stores[output]
                 store.write(patch.box, patch.applied(store.read(patch.box)))
             self._done[:], self._undone[:] = done, undone
             self._table, self._boxes, self._categories = before
+            if isinstance(error, WritingError):
+                raise
             if isinstance(error, OSError) and self._journal is not None:
                 raise self._unwritten(self._journal, error) from error
             raise
+
+    def _check_log(self) -> None:
+        """Rows and numbers are as this editor knows them, or an edit would mix two states."""
+        if self._record is not None and self._record.log() != self._log:
+            raise WritingError(
+                f"{self._record.folder}: the labels were changed elsewhere since they were opened "
+                "here; nothing is changed now. Open them again"
+            )
 
     @staticmethod
     def _unwritten(journal: Journal, error: OSError) -> WritingError:

@@ -88,6 +88,11 @@ class LabelRecord:
             raise InputError(f"{path}: cannot be read as a recipe in JSON ({error})") from error
         return dict(recipe) if isinstance(recipe, dict) else None
 
+    def log(self) -> bytes | None:
+        """Read the recipe's file, which each edit changes; None if there is none."""
+        path = self._path(RECIPE)
+        return path.read_bytes() if path.is_file() else None
+
     def write(
         self, table: pd.DataFrame, recipe: Mapping[str, Any], keep: Callable[[Path], None]
     ) -> None:
