@@ -295,6 +295,16 @@ def test_an_editor_does_not_write_over_what_another_did(tmp_path: Path) -> None:
     assert [one["ids"] for one in state(folder)["edits"]] == [[1], [3]]
 
 
+def test_an_editor_of_labels_read_before_an_edit_takes_the_table_after_it(tmp_path: Path) -> None:
+    folder = result(tmp_path)
+    (labels,) = read(folder)
+    for number in (1, 2):
+        Editor(labels, in_place=True).apply("delete", ids=[number])
+    (after,) = read(folder)
+    assert after.things["index"].tolist() == np.unique(after.instances)[1:].tolist() == [3, 4]
+    assert len(after.recipe["edits"]) == 2
+
+
 def test_a_journal_from_elsewhere_does_not_reach_beyond_its_folder(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.mkdir()

@@ -95,13 +95,16 @@ class Editor:
         self._record = LabelRecord.of(label_set.instances) if in_place else None
         home = home_of(label_set.instances) if in_place else None
         self._journal = None if home is None else Journal.of(home)
-        if home is not None and settle(home) and self._record is not None:
-            table = self._record.table()
-            label_set = label_set if table is None else replace(label_set, table=table)
+        settled = home is not None and settle(home)
         if self._record is not None:
             known = {name: array for name, array in arrays.items() if array is not None}
             arrays = self._record.arrays(label_set.shape) | known
             recipe = self._record.recipe() or label_set.recipe
+            there = self._record.table()
+            # Rows that were read before other edits are no longer those of the pixels.
+            late = [*recipe.get(EDITS, ())] != [*label_set.recipe.get(EDITS, ())]
+            if there is not None and (settled or late):
+                label_set = replace(label_set, table=there)
             table = self._record.completed(label_set.table)
             categories = with_unnamed(label_set.categories, table)
             label_set = replace(label_set, table=table, recipe=recipe, categories=categories)
