@@ -69,7 +69,8 @@ def write_sets(
     ------
     InputError
         If there is no such format or option, something does not fit into it, or a file is there
-        that must not be replaced. Then nothing is written.
+        that must not be replaced. Then nothing is written; of several images in OME-Zarr, those
+        before the one that fails are.
     OSError
         If the files cannot be written; then, too.
     """
