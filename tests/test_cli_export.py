@@ -122,6 +122,20 @@ class TestCommands:
         same_labels = nis.read_labels(target)
         np.testing.assert_array_equal(same_labels.instances, plain().instances)
 
+    @pytest.mark.parametrize("command", ["export", "convert", "measure", "evaluate"])
+    def test_what_cannot_be_written_is_said_in_a_line(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+    ) -> None:
+        labels = str(tmp_path / "a.npy")
+        np.save(labels, plain().instances)
+        more = [labels] if command == "evaluate" else []
+        # No folder: a file is called so.
+        target = str(tmp_path / "a.npy" / "table.csv")
+        assert main([command, labels, *more, "-o", target]) == 1
+        err = capsys.readouterr().err
+        assert err.startswith(f"napari-instseg {command}: [")
+        assert err.count("\n") == 1
+
     def test_options_of_reading(self, tmp_path: Path) -> None:
         np.save(tmp_path / "a.npy", np.array([[[0, 203], [201, 400]]]))
         argv = ["convert", str(tmp_path / "a.npy"), "-o", str(tmp_path / "b"), "--format", "result"]

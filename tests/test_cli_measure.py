@@ -13,6 +13,7 @@ from helpers import draw
 
 import napari_instseg as nis
 from napari_instseg.cli import main
+from napari_instseg.io.formats.result import write_one
 from napari_instseg.io.labels import write_labels
 
 LABELS = draw("AA..\nAABB")
@@ -82,3 +83,18 @@ def test_what_cannot_be_used_is_said(files: Path, capsys: pytest.CaptureFixture)
     assert "b.npy" in capsys.readouterr().err
     assert main(["measure", labels, "-o", str(files / "t.csv"), "--columns", "ara"]) == 1
     assert "columns: expected some of area" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a_segments.csv", "segments.csv"])
+def test_the_table_of_a_result_is_not_replaced(
+    files: Path, capsys: pytest.CaptureFixture, name: str
+) -> None:
+    stem = name.removesuffix("segments.csv").removesuffix("_")
+    write_one(nis.LabelSet.from_labels(LABELS, "YX"), files, stem)
+    before = (files / name).read_bytes()
+    with pytest.raises(SystemExit, match="2"):
+        main(["measure", str(files / stem), "-o", str(files / name)])
+    labels = str(files / "labels.tif")
+    assert main(["evaluate", labels, labels, "-o", str(files / name)]) == 1
+    assert capsys.readouterr().err.count(f"{name} is a part of a result: choose another") == 2
+    assert (files / name).read_bytes() == before

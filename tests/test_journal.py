@@ -18,7 +18,7 @@ from filelock import FileLock
 from helpers import draw, fill
 from label_sets import with_stuff
 
-from napari_instseg import Editor
+from napari_instseg import Editor, export
 from napari_instseg.gui.reader import read_layers
 from napari_instseg.io.formats.result import read, write_one
 from napari_instseg.io.journal import Journal, settle
@@ -201,6 +201,61 @@ def test_an_editor_of_labels_read_before_takes_the_table_as_it_was(tmp_path: Pat
     assert editor.labels.table["index"].tolist() == labels.table["index"].tolist()
 
 
+def keep_all(folder: Path) -> Journal:
+    """Leave a journal with every file of a result, as of an edit that was cut off."""
+    journal = Journal.of(folder / "a_instances.zarr")
+    for file in [path for path in folder.rglob("*") if path.is_file()]:
+        journal.keep(file)
+    return journal
+
+
+@pytest.mark.parametrize("way", ["saved", "exported"])
+@pytest.mark.parametrize("format", ["zarr", "tiff"])
+def test_a_result_that_takes_the_place_of_one_stays(tmp_path: Path, way: str, format: str) -> None:
+    folder = result(tmp_path / "a")
+    journal = keep_all(folder)
+    labels = replace(with_stuff(LABELS[::-1] * 2, None), name="a")
+    if way == "saved":
+        write_one(labels, folder, "a", format)
+    else:
+        export(labels, folder, "result", labels=format)
+    assert not journal.path.exists()
+    found = state(folder)
+    assert found["instances"] == (LABELS[::-1] * 2).tolist()
+    assert found["table"] == labels.table.to_csv(index=False)
+
+
+def test_a_label_image_that_takes_the_place_of_one_stays(tmp_path: Path) -> None:
+    folder = result(tmp_path)
+    before = state(folder)
+    keep_all(folder)
+    (folder / "a_segments.csv").write_text("half")
+    path = folder / "a_instances.zarr"
+    export(with_stuff(LABELS[::-1], None), path, "ome-zarr")
+    assert state(folder)["instances"] == LABELS[::-1].tolist()
+    assert state(folder)["table"] == before["table"]
+
+
+def test_nothing_is_replaced_while_another_process_edits_it(cut_off: Path) -> None:
+    journal = Journal.of(cut_off / "a_instances.zarr")
+    (labels,) = read(result(cut_off / "other"))
+    with (
+        FileLock(journal.path.with_name(journal.path.name + ".lock")),
+        pytest.raises(OSError, match="another process is changing it"),
+    ):
+        write_one(labels, cut_off, "a", "zarr")
+    assert (cut_off / "a_instances.zarr" / "new").exists()
+
+
+def test_a_journal_of_what_was_removed_is_in_nobodys_way(cut_off: Path) -> None:
+    for path in cut_off.glob("a_*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (labels,) = read(result(cut_off / "other"))
+    write_one(labels, cut_off, "a", "zarr")
+    assert not Journal.of(cut_off / "a_instances.zarr").path.exists()
+    assert state(cut_off)["table"] == state(cut_off / "other")["table"]
+
+
 def test_an_edit_under_way_elsewhere_is_left_alone(cut_off: Path) -> None:
     journal = Journal.of(cut_off / "a_instances.zarr")
     with FileLock(journal.path.with_name(journal.path.name + ".lock")):
@@ -222,6 +277,32 @@ def test_only_one_editor_writes_at_a_time(tmp_path: Path) -> None:
         editor.apply("delete", ids=[1])
     assert state(folder) == before
     editor.apply("delete", ids=[1])
+
+
+def test_an_editor_does_not_write_over_what_another_did(tmp_path: Path) -> None:
+    folder = result(tmp_path)
+    late = Editor(*read(folder), in_place=True)
+    late.apply("delete", ids=[1])
+    other = Editor(*read(folder), in_place=True)
+    other.apply("delete", ids=[2])
+    after = state(folder)
+    for action in (lambda: late.apply("delete", ids=[3]), late.undo):
+        with pytest.raises(WritingError, match=r"changed elsewhere .* Open them again"):
+            action()
+        assert state(folder) == after
+    other.undo()
+    late.apply("delete", ids=[3])
+    assert [one["ids"] for one in state(folder)["edits"]] == [[1], [3]]
+
+
+def test_an_editor_of_labels_read_before_an_edit_takes_the_table_after_it(tmp_path: Path) -> None:
+    folder = result(tmp_path)
+    (labels,) = read(folder)
+    for number in (1, 2):
+        Editor(labels, in_place=True).apply("delete", ids=[number])
+    (after,) = read(folder)
+    assert after.things["index"].tolist() == np.unique(after.instances)[1:].tolist() == [3, 4]
+    assert len(after.recipe["edits"]) == 2
 
 
 def test_a_journal_from_elsewhere_does_not_reach_beyond_its_folder(tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ def test_extents_do_not_depend_on_the_windows(monkeypatch: pytest.MonkeyPatch) -
         assert (len(z), box) == (row.area, named)
 
 
+def test_labels_beyond_int64() -> None:
+    with pytest.raises(InputError, match="expected labels up to 9223372036854775807, got 9223"):
+        LabelSet.from_labels(np.array([[0, 2**63]], np.uint64), "YX")
+
+
 @pytest.mark.parametrize("dtype", [np.uint32, np.uint64, np.int64])
 def test_labels_that_have_no_room_are_refused(dtype: type) -> None:
     large = 2**31 if dtype is np.uint32 else 2**32 + 1

@@ -95,19 +95,24 @@ class Editor:
         self._record = LabelRecord.of(label_set.instances) if in_place else None
         home = home_of(label_set.instances) if in_place else None
         self._journal = None if home is None else Journal.of(home)
-        if home is not None and settle(home) and self._record is not None:
-            table = self._record.table()
-            label_set = label_set if table is None else replace(label_set, table=table)
+        settled = home is not None and settle(home)
         if self._record is not None:
             known = {name: array for name, array in arrays.items() if array is not None}
             arrays = self._record.arrays(label_set.shape) | known
             recipe = self._record.recipe() or label_set.recipe
+            there = self._record.table()
+            # Rows that were read before other edits are no longer those of the pixels.
+            late = [*recipe.get(EDITS, ())] != [*label_set.recipe.get(EDITS, ())]
+            if there is not None and (settled or late):
+                label_set = replace(label_set, table=there)
             table = self._record.completed(label_set.table)
             categories = with_unnamed(label_set.categories, table)
             label_set = replace(label_set, table=table, recipe=recipe, categories=categories)
         self._stores: dict[str, LabelStore] = {
             name: opened(array) for name, array in arrays.items() if array is not None
         }
+        #: The log on disk, as this editor left it.
+        self._log = None if self._record is None else self._record.log()
         #: Outputs of which the journal keeps files; others may lie elsewhere.
         self._kept = set[str]()
         for name, store in self._stores.items():
@@ -217,16 +222,29 @@ class Editor:
         self._written = []
         try:
             with nullcontext() if self._journal is None else self._journal.changing():
+                self._check_log()
                 yield
+                log = None if self._record is None else self._record.log()
+            self._log = log
         except BaseException as error:
             for output, patch in reversed(self._written):
                 store = self._stores[output]
                 store.write(patch.box, patch.applied(store.read(patch.box)))
             self._done[:], self._undone[:] = done, undone
             self._table, self._boxes, self._categories = before
+            if isinstance(error, WritingError):
+                raise
             if isinstance(error, OSError) and self._journal is not None:
                 raise self._unwritten(self._journal, error) from error
             raise
+
+    def _check_log(self) -> None:
+        """Rows and numbers are as this editor knows them, or an edit would mix two states."""
+        if self._record is not None and self._record.log() != self._log:
+            raise WritingError(
+                f"{self._record.folder}: the labels were changed elsewhere since they were opened "
+                "here; nothing is changed now. Open them again"
+            )
 
     @staticmethod
     def _unwritten(journal: Journal, error: OSError) -> WritingError:

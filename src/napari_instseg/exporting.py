@@ -52,7 +52,8 @@ def export(
         If there is no such format or option, something does not fit into it, or a file must not
         be replaced.
     OSError
-        If the files cannot be written. In both cases nothing is.
+        If the files cannot be written. In both cases nothing is; of several images in OME-Zarr,
+        those before the one that fails are.
 
     Examples
     --------

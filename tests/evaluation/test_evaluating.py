@@ -92,6 +92,19 @@ def test_cocos_files(tmp_path: Path) -> None:
         nis.evaluate(tmp_path / "other.json", truth)
 
 
+@pytest.mark.parametrize("stem", ["a", ""])
+def test_of_a_result_that_is_the_truth_the_instances_count(tmp_path: Path, stem: str) -> None:
+    write_one(set_of(TRUTH, KINDS, name="a"), tmp_path / "truth", stem)
+    write_one(set_of(FOUND, KINDS, name="a"), tmp_path / "found", stem)
+    report = evaluate_folders(tmp_path / "found", tmp_path / "truth")
+    assert len(report.images) == 1
+    assert report.unused == ()
+    (tmp_path / "found" / f"{stem}_semantic.tif".lstrip("_")).unlink()
+    (tmp_path / "found" / f"{stem}_panoptic.tif".lstrip("_")).unlink()
+    again = evaluate_folders(tmp_path / "found", tmp_path / "truth")
+    assert again.pooled == report.pooled
+
+
 def test_axes_of_length_one_do_not_matter() -> None:
     flat = nis.evaluate(FOUND, TRUTH).pooled
     assert nis.evaluate(FOUND[None], TRUTH).pooled == flat

@@ -256,6 +256,7 @@ class TestResults:
             (text.replace("\n2,", "\n1,"), "each index once"),
             (text.replace("\n2,", "\n-2,"), "from 1"),
             (text.replace("\n2,", "\nx,"), "expected numbers"),
+            (text.replace("True", "WAHR"), "is_thing: expected True or False"),
         ):
             assert broken != text
             table.write_text(broken)

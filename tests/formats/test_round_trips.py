@@ -266,6 +266,16 @@ class TestWithoutOurJson:
         np.testing.assert_array_equal(found[0].instances, LABELS)
 
 
+@pytest.mark.parametrize(
+    "format", ["result", "ome-zarr", "tiff", "divisor", "panoptic", "cityscapes"]
+)
+def test_negative_labels_are_told(tmp_path: Path, format: str) -> None:
+    path = tmp_path / {"tiff": "a.tif", "ome-zarr": "a.zarr", **PATHS}[format]
+    with pytest.raises(InputError, match="expected labels from 0 on, got -1"):
+        export(plain(LABELS - 1), path, format)
+    assert not path.exists()
+
+
 def test_options_that_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="coco: expected options masks, hidden, got colour"):
         export(plain(), tmp_path / "a.json", colour=3)
@@ -332,6 +342,14 @@ def test_results_with_an_export_among_them(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "cities").name == "b"
 
 
+def test_another_format_in_a_recipes_place_takes_nothing_else(tmp_path: Path) -> None:
+    export(plain(name="a"), tmp_path, "result")
+    before = {path.name for path in tmp_path.iterdir()}
+    export(plain(), tmp_path / "a_recipe.json", "coco")
+    assert {path.name for path in tmp_path.iterdir()} == before
+    same(plain(), read_labels(tmp_path / "a_recipe.json", "coco"))
+
+
 @pytest.mark.parametrize("path", [".", "", "..", "sub/.."])
 def test_folders_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     here = tmp_path / "here"
@@ -342,6 +360,22 @@ def test_folders_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert {file.parent for file in done.paths} == {folder}
     assert (folder / "index.csv").is_file()
     assert not [one for one in tmp_path.rglob("*") if "partial" in one.name]
+
+
+def test_a_part_that_was_cut_out_of_a_result_as_a_result(tmp_path: Path) -> None:
+    whole = overlapping().label_set
+    part = replace(whole, instances=whole.instances[1:], raw=None, numbers=None)
+    export(part, tmp_path, "result")
+    after = read_labels(tmp_path)
+    np.testing.assert_array_equal(after.instances, part.instances)
+    assert after.recipe["settings"]["model"] == whole.recipe["settings"]["model"]
+
+
+@pytest.mark.parametrize("labels", ["tiff", "zarr"])
+def test_labels_with_channels_in_results(tmp_path: Path, labels: str) -> None:
+    before = plain(np.stack([LABELS, LABELS[::-1] * 9]), "CYX")
+    export(before, tmp_path / "r", "result", labels=labels)
+    same(before, read_labels(tmp_path / "r"))
 
 
 @pytest.mark.parametrize("name", ["NA", "null", "None", "007", "nan"])

@@ -86,7 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UsageError as error:
         parser.exit(2, f"napari-instseg {args.command}: {error}\n")
-    except InstsegError as error:
+    except BrokenPipeError:
+        # The reader ('| head') has seen enough; keep Python from writing to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    # A full disk or a folder that is read-only is no fault of the program.
+    except (InstsegError, OSError) as error:
         if args.traceback:
             traceback.print_exc()
         print(f"napari-instseg {args.command}: {error}", file=sys.stderr)
@@ -94,8 +99,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"napari-instseg {args.command}: stopped", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader ('| head') has seen enough; keep Python from writing to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return status

@@ -30,7 +30,13 @@ def add_parser(commands: Any) -> None:
     add = parser.add_argument
     add("predicted", type=Path, metavar="PREDICTED", help="folder, or one file")
     add("truth", type=Path, metavar="TRUTH", help="folder, or one file")
-    add("--output", "-o", type=Path, metavar="FILE", help="write the JSON there, or a CSV")
+    add(
+        "--output",
+        "-o",
+        type=Path,
+        metavar="FILE",
+        help="write the JSON there, or a CSV; replaced if it is there",
+    )
     add("--per-image", action="store_true", help="a row for each image, too")
     add(
         "--errors",
@@ -70,8 +76,11 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare and print; return the exit status."""
     from ..evaluation import evaluate_folders
+    from ..io.formats.result import refuse_of_result
 
     console = Console.of(args)
+    if args.output:
+        refuse_of_result(args.output)
     options = _options(args)
     report = evaluate_folders(args.predicted, args.truth, options=options, errors=args.errors)
     if args.output:

@@ -56,7 +56,7 @@ def add_parser(commands: Any) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="the table: .csv, .parquet, .xlsx",
+        help="the table: .csv, .parquet, .xlsx; replaced if it is there",
     )
     add(
         "--columns",
@@ -81,12 +81,14 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and write; return the exit status."""
     from ..inputs import as_image
+    from ..io.formats.result import refuse_of_result
     from ..io.tables import check_table, write_table
     from ..measuring import measure
 
     console = Console.of(args)
     try:
         check_table(args.output)
+        refuse_of_result(args.output)
     except InputError as error:
         raise UsageError(str(error)) from error
     images = [as_image(path) for path in args.images]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ..io.index import read_kinds
 from ..label_set import LabelSet
 from ..progress import Listener, ignore
 from ..segmenter import InputError
+from ..settings import OUTPUTS
 from .assessment import Assessment, assess
 from .error_files import write_errors
 from .options import Options
@@ -42,8 +43,9 @@ def evaluate_folders(
         fits ``a.png``. Categories and scores come from the table of the run beside it. Or two
         files of a format that `io.formats` reads, such as COCO's JSON: images pair by name.
     truth : str or Path
-        Label images; a folder with a sub-folder ``labels`` means that one. An ``index.csv``
-        in it or above it with the columns ``name`` and ``kind`` groups the images.
+        Label images; a folder with a sub-folder ``labels`` means that one. Of results the
+        instances count. An ``index.csv`` in it or above it with the columns ``name`` and ``kind``
+        groups the images.
     thresholds : sequence of float, optional
         IoU, in (0, 1]; instead of those of the options.
     options : Options, optional
@@ -74,10 +76,13 @@ def evaluate_folders(
         if (truth / "labels").is_dir():
             truth = truth / "labels"
         truths, candidates = _label_files(truth), _label_files(predicted)
+        stems = {stem_of(path) for path in truths}
+        truths = [path for path in truths if not _is_other_output(path, stems)]
         pairs = _pair(truths, candidates, predicted)
         kinds = read_kinds((truth, *truth.resolve().parents[:2]))
         used = {path for _, path in pairs}
-        unused = [p.name for p in candidates if p not in used and not _is_other_output(p, used)]
+        stems = {stem_of(path) for path in used}
+        unused = [p.name for p in candidates if p not in used and not _is_other_output(p, stems)]
 
     names = Names()
 
@@ -168,9 +173,8 @@ def _pair(
     return pairs
 
 
-def _is_other_output(path: Path, used: set[Path]) -> bool:
-    """Whether a file is the semantic or panoptic image of a prediction in use."""
-    base, _, output = stem_of(path).rpartition("_")
-    return output in ("semantic", "panoptic") and any(
-        stem_of(other) == f"{base}_instances" for other in used
-    )
+def _is_other_output(path: Path, stems: Set[str]) -> bool:
+    """Whether a file is the semantic or panoptic image of a result whose instances are there."""
+    stem = stem_of(path)
+    output = stem.rpartition("_")[2]
+    return output in OUTPUTS[1:] and stem.removesuffix(output) + OUTPUTS[0] in stems

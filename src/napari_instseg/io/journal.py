@@ -13,9 +13,9 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from ..settings import OUTPUTS, ZARR
+from ..settings import OUTPUTS
 from .atomic import replacing, to_disk
-from .results import SUFFIXES
+from .records import SUFFIXES
 from .zarr import is_zarr
 
 #: In a journal: files as they were, and names of those that were not there.
@@ -37,7 +37,8 @@ class Journal:
     A file is copied into the journal before it changes for the first time, and the journal's
     folder is renamed and removed when all is done and on the disk. So where one is left, the
     process was killed in the middle, or the power went: `settle` moves the files back, which
-    needs no room on the disk.
+    needs no room on the disk. Who replaces label images must settle before, or the old files come
+    back into the new ones.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -47,9 +48,8 @@ class Journal:
 
     @classmethod
     def of(cls, image: Path) -> Self:
-        """The one of a label image in Zarr: of all those of its result, if it is of one."""
-        for output in OUTPUTS:
-            end = output + SUFFIXES[ZARR]
+        """The one of a label image: of all those of its result, if it is of one."""
+        for end in (output + suffix for output in OUTPUTS for suffix in SUFFIXES.values()):
             if image.name.endswith(end):
                 return cls(image.parent, image.name.removesuffix(end) + "labels")
         return cls(image.parent, image.name)
@@ -158,8 +158,11 @@ class Journal:
                 continue
             for top, _, names in os.walk(self.path / kind):
                 for kept in (Path(top, name) for name in names):
-                    file = self.folder / kept.relative_to(self.path / kind)
-                    if not kept.is_symlink() and self.holds(file):
+                    name = kept.relative_to(self.path / kind)
+                    file = self.folder / name
+                    # A Zarr may have been removed since.
+                    gone = not (self.folder / name.parts[0]).exists() and len(name.parts) > 1
+                    if not (kept.is_symlink() or gone) and self.holds(file):
                         yield kept, file
 
     def _set_aside(self) -> Path:

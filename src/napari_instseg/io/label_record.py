@@ -13,8 +13,7 @@ import pandas as pd
 from ..ops.axes import ArrayLike
 from ..segmenter import InputError
 from ..settings import OUTPUTS, ZARR
-from .records import RECIPE, TABLE, read_table, write_recipe, write_table
-from .results import SUFFIXES
+from .records import RECIPE, SUFFIXES, TABLE, read_table, write_recipe, write_table
 from .zarr import is_zarr_data, read_label_pyramid
 
 
@@ -88,6 +87,11 @@ class LabelRecord:
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: cannot be read as a recipe in JSON ({error})") from error
         return dict(recipe) if isinstance(recipe, dict) else None
+
+    def log(self) -> bytes | None:
+        """Read the recipe's file, which each edit changes; None if there is none."""
+        path = self._path(RECIPE)
+        return path.read_bytes() if path.is_file() else None
 
     def write(
         self, table: pd.DataFrame, recipe: Mapping[str, Any], keep: Callable[[Path], None]

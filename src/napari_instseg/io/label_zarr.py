@@ -16,6 +16,7 @@ from ..ops.ids import stored_type
 from ..ops.lazy import LazyLabels, Painter
 from ..ops.pyramid import halve, level_shapes
 from ..progress import Listener, Progress, ignore
+from ..segmenter import InputError
 from . import ngff
 from .atomic import replacing_folder
 from .labels import check_labels
@@ -143,7 +144,10 @@ def _painter(labels: NDArray[np.integer[Any]] | LazyLabels, part: Part) -> Paint
 
 def _write_painted(array: Any, what: tuple[Part, Painter]) -> None:
     part, paint = what
-    array[part] = paint().reshape([span.stop - span.start for span in part])
+    labels = paint()
+    if labels.size and (low := labels.min()) < 0:
+        raise InputError(f"expected labels from 0 on, got {low}")
+    array[part] = labels.reshape([span.stop - span.start for span in part])
 
 
 def _write_halved(array: Any, finer: ArrayLike, part: Part) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 import pandas as pd
 
 from ..segmenter import InputError
+from ..settings import TIFF, ZARR
 from .atomic import replacing, write_text
 
 #: Names of the table and the recipe; label images are named after what they show.
 TABLE, RECIPE = "segments.csv", "recipe.json"
+#: Of label images, by format.
+SUFFIXES = {TIFF: ".tif", ZARR: ".zarr"}
 #: Columns of tables that are text, whatever is in them.
 TEXT = ("category", "source", "name")
 #: Key of a recipe, for which part of the image was asked for.

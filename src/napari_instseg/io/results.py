@@ -24,11 +24,12 @@ from . import ngff
 from .atomic import discard
 from .ctc import check_ctc, write_ctc
 from .geff import check_geff, write_geff
+from .journal import Journal
 from .label_zarr import write_label_zarr
 from .labels import check_pixels, write_labels
 from .objects import OBJECTS, write_objects
 from .overlay import object_colors
-from .records import RECIPE, TABLE, recipe_text, write_recipe, write_table
+from .records import RECIPE, SUFFIXES, TABLE, recipe_text, write_recipe, write_table
 from .zarr import image_folder, is_zarr_data
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 #: Name of the list of places where tiles met.
 SEAMS = "seams.csv"
-#: Of label images, by format.
-SUFFIXES = {TIFF: ".tif", ZARR: ".zarr"}
 #: Names of tracks, by format.
 TRACKS = {CSV: "tracks.csv", CTC: "RES", GEFF: "tracks.geff"}
 
@@ -206,6 +205,7 @@ def write_output(
     report: Listener = ignore,
 ) -> None:
     """Write one label image of a result; see `write_labels` and `write_label_zarr`."""
+    Journal.of(path).settle()
     if format == ZARR:
         source = None if about.image is None else _relative(about.image, path)
         listed = image_label(about.table, about.categories, output, source)

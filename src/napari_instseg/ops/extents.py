@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..segmenter import InputError
 from .axes import ArrayLike
 
 #: Edge of the parts in which planes are read, px.
@@ -49,6 +50,11 @@ def find_extents(labels: ArrayLike, axes: str) -> pd.DataFrame:
         One row a label, rising: index, area (px), row_min, col_min, row_max, col_max (px,
         half-open), for each other axis, here T, t, t_first and t_last (t is the first), and
         touches_edge (rows and columns).
+
+    Raises
+    ------
+    InputError
+        If a label is beyond int64.
     """
     height, width = labels.shape[-2:]
     parts = [_extents(labels, where) for where in windows(tuple(labels.shape))]
@@ -76,6 +82,9 @@ def find_extents(labels: ArrayLike, axes: str) -> pd.DataFrame:
 def _extents(labels: ArrayLike, where: tuple[slice, ...]) -> NDArray[np.int64]:
     """Rows (label, area, first of each axis, end of each axis) of a window."""
     part: NDArray[Any] = np.asarray(labels[where])
+    largest = np.iinfo(np.int64).max
+    if part.dtype == np.uint64 and part.size and part.max() > largest:
+        raise InputError(f"expected labels up to {largest}, got {part.max()}")
     # Numbers of this window only: the largest label says nothing of how many there are.
     codes, found = pd.factorize(part.ravel())
     areas = np.bincount(codes, minlength=len(found))

@@ -89,14 +89,16 @@ def to_rgb(panoptic: NDArray[np.int32]) -> NDArray[np.uint8]:
     Raises
     ------
     InputError
-        If one does not fit into 24 bits.
+        If one is negative, or does not fit into 24 bits.
 
     Examples
     --------
     >>> to_rgb(np.array([[1 + 2 * 256 + 3 * 65536]], np.int32)).tolist()
     [[[1, 2, 3]]]
     """
-    largest = int(panoptic.max(initial=0))
+    least, largest = int(panoptic.min(initial=0)), int(panoptic.max(initial=0))
+    if least < 0:
+        raise InputError(f"expected labels from 0 on, got {least}")
     if largest > LARGEST_ID:
         raise InputError(f"expected labels up to {LARGEST_ID}, got {largest}: renumber them")
     return np.stack([panoptic >> shift & 255 for shift in (0, 8, 16)], axis=-1).astype(np.uint8)

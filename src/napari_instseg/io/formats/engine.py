@@ -13,7 +13,7 @@ from ...label_set import LabelSet
 from ...segmenter import InputError
 from ..atomic import discard
 from ..images import naming
-from ..records import RECIPE
+from ..records import RECIPE, TABLE
 from ..results import superseded
 from .names import Names
 from .planes import hides
@@ -69,7 +69,8 @@ def write_sets(
     ------
     InputError
         If there is no such format or option, something does not fit into it, or a file is there
-        that must not be replaced. Then nothing is written.
+        that must not be replaced. Then nothing is written; of several images in OME-Zarr, those
+        before the one that fails are.
     OSError
         If the files cannot be written; then, too.
     """
@@ -103,6 +104,9 @@ def write_sets(
 def _superseded(stage: Path, folder: Path) -> Iterator[Path]:
     """Find what is left of other results in whose places those of a stage are to be put."""
     for recipe in stage.rglob(f"*{RECIPE}"):
+        # A file of another format may be called so, too.
+        if not recipe.with_name(recipe.name.removesuffix(RECIPE) + TABLE).exists():
+            continue
         place = folder / recipe.relative_to(stage)
         mine = [place.with_name(path.name) for path in recipe.parent.iterdir()]
         yield from superseded(place, recipe.read_bytes(), mine)

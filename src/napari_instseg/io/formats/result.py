@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from ...settings import FORMATS, OUTPUTS, TIFF
 from ..images import is_image, naming, read_label_image
 from ..journal import settle
 from ..objects import OBJECTS, Objects, read_objects, write_objects
-from ..records import RECIPE, TABLE, planes_shown, read_table
-from ..results import SUFFIXES, About, result_paths, write_output, write_record
+from ..records import RECIPE, SUFFIXES, TABLE, VIEW, planes_shown, read_table
+from ..results import About, result_paths, write_output, write_record
 from . import checks
 from .names import Names
 from .stacks import as_stack
@@ -86,6 +86,18 @@ def is_of_result(path: Path) -> bool:
     return _own_stem(path) is not None
 
 
+def refuse_of_result(path: Path) -> None:
+    """Check that a file of another kind may be written there.
+
+    Raises
+    ------
+    InputError
+        If it would replace a part of a result.
+    """
+    if is_of_result(path):
+        raise InputError(f"{path} is a part of a result: choose another name")
+
+
 def recipe_of(path: Path) -> Path | None:
     """The recipe of the result that a file, or a Zarr folder, belongs to; None if it has none."""
     stem = _own_stem(path)
@@ -134,7 +146,7 @@ def read_one(folder: Path, stem: str) -> LabelSet:
     table = _typed(read_table(files[TABLE]), files[TABLE])
     told = recipe.get("input")
     given = told if isinstance(told, dict) else {}
-    axes, shape = _labels_of(recipe, given, images[INSTANCES])
+    axes, shape = _told(recipe) or _found_in(images[INSTANCES])
     others = () if table["is_thing"].all() else (SEMANTIC, PANOPTIC)
     objects = read_objects(files[OBJECTS]) if OBJECTS in files else None
     with naming(folder):
@@ -151,12 +163,12 @@ def read_one(folder: Path, stem: str) -> LabelSet:
         str(given.get("name", stem or folder.resolve().name)),
         given.get("spacing_um", images[INSTANCES].spacing),
         **layers,
-        **_found(objects, table, shape),
+        **_kept(objects, table, shape),
         recipe=recipe,
     )
 
 
-def _found(objects: Objects | None, table: pd.DataFrame, shape: tuple[int, ...]) -> dict[str, Any]:
+def _kept(objects: Objects | None, table: pd.DataFrame, shape: tuple[int, ...]) -> dict[str, Any]:
     """What a label set has of the objects that were kept."""
     if objects is None:
         return {}
@@ -171,18 +183,26 @@ def _found(objects: Objects | None, table: pd.DataFrame, shape: tuple[int, ...])
     return {"raw": objects.raw, "numbers": objects.numbers, "ground": ground}
 
 
-def _labels_of(
-    recipe: Mapping[str, Any], given: Mapping[str, Any], image: Image
-) -> tuple[str, tuple[int, ...]]:
-    """Axes and shape of label images: what the recipe says of its image, else the file's."""
+def _told(recipe: Mapping[str, Any]) -> tuple[str, tuple[int, ...]] | None:
+    """Axes and shape of label images from what a recipe says of its image; None if nothing."""
+    given = recipe.get("input")
+    if not isinstance(given, dict):
+        return None
     axes, shape = given.get("axes"), given.get("shape")
     if isinstance(axes, str) and isinstance(shape, list) and len(axes) == len(shape):
         sides = [checks.whole(size, "input.shape", 0) for size in shape]
         axes, sizes = planes_shown(recipe, axes, sides)
         by_axis = dict(zip(axes, sizes, strict=True))
-        kept = [axis for axis in axes if axis not in "YXCS"] + ["Y", "X"]
+        # Without settings it is of labels, which may have a C of their own.
+        left_out = "YXCS" if "settings" in recipe else "YX"
+        kept = [axis for axis in axes if axis not in left_out] + ["Y", "X"]
         if {*kept} <= {*by_axis}:
             return "".join(kept), tuple(by_axis[axis] for axis in kept)
+    return None
+
+
+def _found_in(image: Image) -> tuple[str, tuple[int, ...]]:
+    """Axes and shape of label images as of a file."""
     data, axes = _arranged(image)
     return axes, tuple(data.shape)
 
@@ -268,14 +288,27 @@ def lazily(label_set: LabelSet, output: str) -> LazyLabels:
 
 
 def _recipe(label_set: LabelSet) -> dict[str, Any]:
-    """The recipe of a label set; of plain labels at least what they are of."""
+    """The recipe of a label set; of plain labels at least what they are of.
+
+    So it is of labels that are of another grid than their recipe says, such as a part cut out of
+    a result: nobody could read them.
+    """
     about = {
         "name": label_set.name,
         "shape": list(label_set.shape),
         "axes": label_set.axes,
         "spacing_um": dict(label_set.spacing),
     }
-    return {"schema": 1, "input": about, **label_set.recipe}
+    told = _told(label_set.recipe)
+    if told is None or _long(told[1]) == _long(label_set.shape):
+        return {"schema": 1, "input": about, **label_set.recipe}
+    rest = {key: value for key, value in label_set.recipe.items() if key != VIEW}
+    return {"schema": 1, **rest, "input": about}
+
+
+def _long(shape: Sequence[int]) -> list[int]:
+    """Sizes of axes that say something."""
+    return [size for size in shape if size != 1]
 
 
 def _arranged(image: Image) -> tuple[Any, str]:
@@ -294,6 +327,8 @@ def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise InputError(f"{path}: expected a table as a run writes it, without {missing}")
+    if not table["is_thing"].isin([True, False]).all():
+        raise InputError(f"{path}: is_thing: expected True or False in each row")
     try:
         kinds = {"index": np.int64, "category_id": np.int64, "is_thing": bool, "score": np.float32}
         table = table.astype({**kinds, "category": str, "source": str})

@@ -54,7 +54,9 @@ class Segments:
         self._category = next(c.id for c in categories_for(label_set) if c.is_thing)
 
     def of(self, label: int) -> Segment:
-        """Find a segment by its label."""
+        """Find a segment by its label; InputError if it is negative."""
+        if label < 0:
+            raise InputError(f"expected labels from 0 on, got {label}")
         return self._known.get(label) or Segment(label, self._category, True)
 
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from ...segmenter import InputError
 from ..atomic import replacing_folder
+from ..journal import Journal
 
 #: Folders that are one thing, and not to be mixed with what was there before.
 WHOLE = (".zarr", ".geff")
@@ -79,6 +80,7 @@ def _publish(stage: Path, folder: Path) -> None:
     """Move all that is in a folder into another."""
     for new in sorted(stage.iterdir()):
         target = folder / new.name
+        Journal.of(target).settle()
         if not new.is_dir():
             new.replace(target)
         elif new.suffix in WHOLE:
