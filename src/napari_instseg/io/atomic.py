@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -77,16 +77,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def sweep(folder: Path, prefix: str) -> None:
-    """Remove what killed processes have left half written of files whose names begin so.
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove what killed processes have left half written of files and folders.
 
     Only to be called where nobody else writes these.
     """
-    for left in folder.glob(f".{glob.escape(prefix)}*.partial.*"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+    for path in paths:
+        pattern = f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"
+        for left in path.parent.glob(pattern):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def discard(path: Path) -> None:
