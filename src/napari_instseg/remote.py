@@ -148,7 +148,7 @@ class FilePixels:
     """
 
     def __init__(self, path: Path, data: ArrayLike, opening: str, field: str = "data") -> None:
-        self.path, self.shape, self.dtype = path.resolve(), tuple(data.shape), data.dtype
+        self.path, self.shape, self.dtype = path.absolute(), tuple(data.shape), data.dtype
         # By which the intensities are sampled.
         self.chunks = getattr(data, "chunks", None)
         self._opening, self._field = opening, field
