@@ -21,6 +21,7 @@ import zarr
 from distributed import Client
 from helpers import ComponentSegmenter
 from local_workers import local_workers
+from safetensors.torch import save_file
 from test_stored import Noisy, assert_same, picture
 
 import napari_instseg as nis
@@ -33,7 +34,10 @@ from napari_instseg.io import tiff
 from napari_instseg.io.images import read_image
 from napari_instseg.io.records import read_recipe
 from napari_instseg.io.run_folder import RunFolder
+from napari_instseg.models.downloads import file_sha256
 from napari_instseg.models.entry import LoadedModel
+from napari_instseg.models.registry import built_in
+from napari_instseg.models.weights import METADATA_KEY, read_weights
 from napari_instseg.ops import sampling
 from napari_instseg.ops.axes import Image
 from napari_instseg.ops.intensity import map_intensity
@@ -414,6 +418,20 @@ def test_the_console_and_the_command_line(
     assert _files(out) == _files(alone)
     loads = client.run(lambda: remote._loaded.cache_info().misses)
     assert max(loads.values()) == 1
+
+
+def test_weights_that_were_trained_anew_are_loaded_anew(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    weights = read_weights(built_in().path)
+    tensors, hands = weights.tensors, DaskHands(client)
+    for name in sorted(tensors)[:2]:
+        tensors[name].zero_()
+        save_file(tensors, path, metadata={METADATA_KEY: json.dumps(weights.about)})
+        loaded = hands.load(Settings(model=str(path), device="cpu"))
+        assert loaded.sha256 == file_sha256(path)
+        # On all workers.
+        tiles = [[np.zeros((64, 64, 3), np.float32)]] * 4
+        assert len(list(hands.map(loaded.segmenter.segment, tiles))) == 4
 
 
 def test_a_model_of_this_process_is_refused(field: Path, client: Client) -> None:

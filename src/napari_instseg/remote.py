@@ -18,7 +18,7 @@ from .io.atomic import replacing
 from .io.images import read_image
 from .io.zarr import is_zarr_data
 from .models.entry import LoadedModel
-from .models.registry import load_for
+from .models.registry import find, load_for
 from .ops.axes import ArrayLike, Image
 from .segmenter import (
     RGB,
@@ -124,11 +124,19 @@ def _facts(model: Segmenter) -> tuple[tuple[Category, ...], float | None, Rules,
 def _load(settings: Settings) -> LoadedModel:
     # Threads of a process wait for each other, and share it.
     with _loading:
-        return _loaded(settings)
+        return _loaded(settings, _files_of(settings))
+
+
+def _files_of(settings: Settings) -> tuple[tuple[int, int] | None, ...]:
+    """By what the model's files are known again: a worker may outlive them."""
+    entry = find(settings.model, settings.weights, settings.categories)
+    paths = (entry.path, Path(entry.config), entry.categories)
+    stats = [path.stat() if path is not None and path.is_file() else None for path in paths]
+    return tuple(stat and (stat.st_mtime_ns, stat.st_size) for stat in stats)
 
 
 @lru_cache(maxsize=1)
-def _loaded(settings: Settings) -> LoadedModel:
+def _loaded(settings: Settings, files: tuple[tuple[int, int] | None, ...]) -> LoadedModel:
     return load_for(settings)
 
 
