@@ -22,6 +22,7 @@ from napari_instseg.batch.status import read_status, status_path
 from napari_instseg.batch.table import write_all
 from napari_instseg.batch.tasks import SegmentTask
 from napari_instseg.io.images import read_image
+from napari_instseg.io.run_folder import run_folder
 from napari_instseg.models.entry import LoadedModel
 from napari_instseg.ops.axes import Image
 from napari_instseg.segmenter import InputError
@@ -298,6 +299,28 @@ class TestStatus:
         # Moved meanwhile: that is the same one.
         paths[0].rename(tmp_path / "gone.npy")
         assert statuses(plan(other, out, OUTPUTS, existing=SKIP)) == ["skipped"]
+
+    @pytest.mark.parametrize("existing", ["refuse", SKIP, REPLACE])
+    def test_no_input_is_replaced(self, tmp_path, existing):
+        for name in ("00.npy", "00_instances.tif"):
+            (tmp_path / name).touch()
+        paths = [tmp_path / "00.npy", tmp_path / "00_instances.tif"]
+        jobs = plan(paths, tmp_path, OUTPUTS, existing=existing)
+        assert statuses(jobs) == ["failed", "waiting"]
+        assert "00_instances.tif is an input" in jobs[0].error
+
+    @pytest.mark.parametrize("name", ["00_instances.tif", "00_segments.csv"])
+    def test_what_no_run_has_left_is_not_done_anew(self, paths, out, name):
+        out.mkdir()
+        (out / name).touch()
+        (job,) = plan(paths[:1], out, OUTPUTS, existing=SKIP)
+        assert job.status == "failed"
+        assert f"{name} exists, and is not of an unfinished run: pass --overwrite" in job.error
+        run_folder(out, "00").mkdir()
+        assert statuses(plan(paths[:1], out, OUTPUTS, existing=SKIP)) == ["waiting"]
+        run_folder(out, "00").rmdir()
+        (out / "00_recipe.json").touch()
+        assert statuses(plan(paths[:1], out, OUTPUTS, existing=SKIP)) == ["waiting"]
 
     def test_a_disk_that_cannot_be_written_to_is_told(self, paths, tmp_path):
         (tmp_path / "file").touch()

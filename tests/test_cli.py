@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -401,6 +402,15 @@ class TestSegment:
         }
         assert "results are called in_a_..., as names would clash" in capsys.readouterr().err
 
+    @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+    def test_a_link_that_leads_nowhere_stops_no_other(self, model, folder, tmp_path, capsys):
+        (folder / "0.npy").symlink_to("0.npy")
+        (folder / "1.npy").symlink_to("nothing.npy")
+        out = tmp_path / "out"
+        assert segment(folder, "-o", out) == 1
+        assert (out / "a_instances.tif").is_file()
+        assert "2 of 5 inputs failed" in capsys.readouterr().err
+
     def test_own_results_are_not_inputs(self, model, folder, capsys):
         assert segment(folder, "-o", folder) == 0
         capsys.readouterr()
@@ -722,6 +732,21 @@ class TestInputs:
         np.save(tmp_path / "a[1].npy", squares())
         assert expand([str(tmp_path / "a[1].npy")]) == ([tmp_path / "a[1].npy"], 0)
 
+    @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+    def test_links_have_their_own_names(self, tmp_path):
+        (tmp_path / "store").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            np.save(tmp_path / "store" / f"{name}.npy", squares())
+            (tmp_path / name / "well.npy").symlink_to(tmp_path / "store" / f"{name}.npy")
+        (tmp_path / "a" / "again.npy").symlink_to(tmp_path / "a" / "well.npy")
+        (tmp_path / "b" / "round.npy").symlink_to("round.npy")
+        paths, _ = expand([str(tmp_path / name) for name in ("a", "b")])
+        # Of links to one file only the first.
+        assert name_results(paths) == ["again", "round", "well"]
+        both = [tmp_path / name / "well.npy" for name in ("a", "b")]
+        assert name_results(both) == ["a_well", "b_well"]
+
     def test_own_results(self, tmp_path):
         path = write_labels(tmp_path / "my_instances.tif", squares().astype(int), "YX")
         assert not is_own_result(path)
@@ -737,6 +762,7 @@ class TestInputs:
         assert names("a.tif", "a.png", "c.png") == ["a_tif", "a_png", "c"]
         assert names("1/A.tif", "2/a.tif", "c.png") == ["1_A", "2_a", "c"]
         assert names("1/a.tif", "2/a.tif", "2/a.png") == ["1_a_tif", "2_a_tif", "2_a_png"]
+        assert names("a.tif", "a.ome.tif") == ["a_tif", "a_ome_tif"]
         assert names("x/1/a.tif", "y/1/a.tif", "y/1/b.tif") == ["x_1_a", "y_1_a", "b"]
         assert names("a.tif", "y/1/a.tif", "x/1/a.tif") == ["a", "y_1_a", "x_1_a"]
         with pytest.raises(InputError, match="would get the same names"):

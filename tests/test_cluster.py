@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from distributed import Client
 from helpers import ComponentSegmenter
 from local_workers import local_workers
+from safetensors.torch import save_file
 from test_stored import Noisy, assert_same, picture
 
 import napari_instseg as nis
@@ -27,10 +30,17 @@ from napari_instseg.cli import main
 from napari_instseg.cluster import LEAST_AHEAD, THREADS, ClusterError, DaskHands, connect
 from napari_instseg.inputs import as_image
 from napari_instseg.instances import Instances
+from napari_instseg.io import tiff
+from napari_instseg.io.images import read_image
 from napari_instseg.io.records import read_recipe
 from napari_instseg.io.run_folder import RunFolder
+from napari_instseg.models.downloads import file_sha256
 from napari_instseg.models.entry import LoadedModel
+from napari_instseg.models.registry import built_in
+from napari_instseg.models.weights import METADATA_KEY, read_weights
+from napari_instseg.ops import sampling
 from napari_instseg.ops.axes import Image
+from napari_instseg.ops.intensity import map_intensity
 from napari_instseg.ops.results import TileResult
 from napari_instseg.ops.tiling import Tile
 from napari_instseg.pipeline import Run, run_to_end
@@ -219,6 +229,60 @@ def test_a_file_that_changes_is_not_taken_for_the_image(data: Any, tmp_path: Pat
         sent.read((), slice(0, 9), slice(0, 9))
 
 
+@pytest.mark.parametrize("name", ["a.tif", None])
+def test_workers_that_outlive_a_run_read_the_next_image_anew(
+    name: str | None, client: Client, data: Any, tmp_path: Path
+) -> None:
+    for pixels in (data, 1 - data):
+        path = None if name is None else tmp_path / name
+        if path is not None:
+            tifffile.imwrite(path, pixels)
+        sent = portable(Image(pixels, "YX"), path, tmp_path)
+        for found in DaskHands(client).map(_middle_of, [sent] * 4):
+            np.testing.assert_array_equal(found, pixels[100:110, 100:110])
+
+
+def _middle_of(image: Image) -> Any:
+    return image.read((), slice(100, 110), slice(100, 110))
+
+
+def test_intensities_are_sampled_as_in_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiff, "LAZY_BYTES", 0)
+    monkeypatch.setattr(sampling, "FEW_PIXELS", 300 * 300)
+    pixels = np.random.default_rng(0).integers(0, 99, (512, 512), np.uint16)
+    pixels[64:96, 320:400] += 1000
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(pixels, tile=(64, 64), compression="zlib", subifds=1)
+        writer.write(pixels[::2, ::2], tile=(64, 64), compression="zlib", subfiletype=1)
+    image = read_image(path)
+    levels = [da.from_array(level, chunks=64) for level in (pixels, pixels[::2, ::2])]
+    in_dask = Image(levels[0], "YX", coarse=levels[1])
+    for one, where in ((image, path), (in_dask, None)):
+        assert one.coarse is not None
+        back = pickle.loads(pickle.dumps(portable(one, where, tmp_path)))
+        assert map_intensity(back, Settings()) == map_intensity(one, Settings())
+        other = map_intensity(replace(one, coarse=None), Settings())
+        assert other != map_intensity(one, Settings())
+        assert back.notes == one.notes
+
+
+def test_large_planar_tiff_travels_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiff, "LAZY_BYTES", 0)
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 128, 128), np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, pixels, photometric="rgb", planarconfig="separate", tile=(64, 64), compression="zlib"
+    )
+    back = pickle.loads(pickle.dumps(portable(read_image(path), path, tmp_path)))
+    found = back.read((), slice(9, 99), slice(9, 99))
+    np.testing.assert_array_equal(found, np.moveaxis(pixels, 0, -1)[9:99, 9:99])
+
+
 def test_a_late_worker_does_not_write_into_another_run(tmp_path: Path) -> None:
     tile = Tile(0, 0, 8, 8)
     nothing = TileResult(Instances.empty((8, 8)), tile)
@@ -354,6 +418,20 @@ def test_the_console_and_the_command_line(
     assert _files(out) == _files(alone)
     loads = client.run(lambda: remote._loaded.cache_info().misses)
     assert max(loads.values()) == 1
+
+
+def test_weights_that_were_trained_anew_are_loaded_anew(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    weights = read_weights(built_in().path)
+    tensors, hands = weights.tensors, DaskHands(client)
+    for name in sorted(tensors)[:2]:
+        tensors[name].zero_()
+        save_file(tensors, path, metadata={METADATA_KEY: json.dumps(weights.about)})
+        loaded = hands.load(Settings(model=str(path), device="cpu"))
+        assert loaded.sha256 == file_sha256(path)
+        # On all workers.
+        tiles = [[np.zeros((64, 64, 3), np.float32)]] * 4
+        assert len(list(hands.map(loaded.segmenter.segment, tiles))) == 4
 
 
 def test_a_model_of_this_process_is_refused(field: Path, client: Client) -> None:

@@ -22,6 +22,7 @@ from napari_instseg.ops.intensity import map_intensity
 from napari_instseg.ops.sampling import SAMPLE_PLANES
 from napari_instseg.pipeline import Run
 from napari_instseg.prompting.image_views import ImageViews
+from napari_instseg.segmenter import InputError
 from napari_instseg.settings import Settings
 
 SHAPE, CHUNK = (3, 64, 64), 16
@@ -245,3 +246,19 @@ class TestIntensitiesOfLargeImages:
         coarse = 0 if image.coarse is None else np.prod(np.divide((3, 32, 32), (1, 16, 16)))
         assert len(read) <= fine / 2 + coarse
         assert len(read) >= fine / 2 - 1
+
+
+def test_a_damaged_tile_of_a_tiff_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "slide.tif"
+    options = {"compression": "zlib", "photometric": "minisblack"}
+    tifffile.imwrite(path, STACK, tile=(CHUNK, CHUNK), **options)
+    with tifffile.TiffFile(path) as tif:
+        begin, count = tif.pages[0].dataoffsets[5], tif.pages[0].databytecounts[5]
+    content = bytearray(path.read_bytes())
+    content[begin : begin + count] = bytes(count)
+    path.write_bytes(content)
+    monkeypatch.setattr(tiff, "LAZY_BYTES", 0)
+    image = read_image(path)
+    assert image.read((0,), slice(0, CHUNK), slice(0, CHUNK)).shape == (CHUNK, CHUNK)
+    with pytest.raises(InputError, match=r"slide: a part of the image cannot be read \("):
+        image.read((0,), slice(0, 64), slice(0, 64))

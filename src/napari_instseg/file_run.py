@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from .hands import OWN_HANDS, Hands
 from .io.atomic import sweep
-from .io.results import check_format, check_tracks
+from .io.results import all_result_paths, check_format, check_tracks
 from .io.run_folder import Existing, RunFolder, read_about, run_folder
 from .models.entry import LoadedModel
 from .ops.axes import Image
@@ -100,7 +100,7 @@ class FileRun:
         identity = identify(image, model, settings)
         self._folder = RunFolder(run_folder(output, stem), identity, existing=existing)
         try:
-            sweep(output, f"{stem}_" if stem else "")
+            sweep(all_result_paths(output, stem))
             if hands is not OWN_HANDS:
                 image = portable(image, path, self._folder.path)
             self._run = new_run(

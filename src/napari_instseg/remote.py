@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from .io.atomic import replacing
 from .io.images import read_image
 from .io.zarr import is_zarr_data
 from .models.entry import LoadedModel
-from .models.registry import load_for
+from .models.registry import find, load_for
 from .ops.axes import ArrayLike, Image
 from .segmenter import (
     RGB,
@@ -123,24 +124,47 @@ def _facts(model: Segmenter) -> tuple[tuple[Category, ...], float | None, Rules,
 def _load(settings: Settings) -> LoadedModel:
     # Threads of a process wait for each other, and share it.
     with _loading:
-        return _loaded(settings)
+        return _loaded(settings, _files_of(settings))
+
+
+def _files_of(settings: Settings) -> tuple[tuple[int, int] | None, ...]:
+    """By what the model's files are known again: a worker may outlive them."""
+    entry = find(settings.model, settings.weights, settings.categories)
+    paths = (entry.path, Path(entry.config), entry.categories)
+    stats = [path.stat() if path is not None and path.is_file() else None for path in paths]
+    return tuple(stat and (stat.st_mtime_ns, stat.st_size) for stat in stats)
 
 
 @lru_cache(maxsize=1)
-def _loaded(settings: Settings) -> LoadedModel:
+def _loaded(settings: Settings, files: tuple[tuple[int, int] | None, ...]) -> LoadedModel:
     return load_for(settings)
 
 
 class FilePixels:
-    """Pixels of a file that each process opens when it first reads them."""
+    """Pixels of a file that each process opens when it first reads them.
 
-    def __init__(self, path: Path, data: ArrayLike) -> None:
-        self.path, self.shape, self.dtype = path.resolve(), tuple(data.shape), data.dtype
+    Parameters
+    ----------
+    path : Path
+    data : array
+        The same pixels, as they are read here.
+    opening : str
+        Opened once by each process for each of these: a worker outlives runs, and the file may be
+        another one by the next.
+    field : {"data", "coarse"}
+        Which array of the image.
+    """
+
+    def __init__(self, path: Path, data: ArrayLike, opening: str, field: str = "data") -> None:
+        self.path, self.shape, self.dtype = path.absolute(), tuple(data.shape), data.dtype
+        # By which the intensities are sampled.
+        self.chunks = getattr(data, "chunks", None)
+        self._opening, self._field = opening, field
 
     def __getitem__(self, key: Any) -> Any:
         """Read a part."""
         try:
-            data = _opened(self.path)
+            data = getattr(_opened(self.path, self._opening), self._field)
         except InputError as error:
             raise InputError(f"{error}; expected all workers to see the same files") from error
         if (tuple(data.shape), data.dtype) != (self.shape, self.dtype):
@@ -148,12 +172,12 @@ class FilePixels:
                 f"{self.path}: expected {self.dtype} pixels of shape {self.shape} on all machines, "
                 f"got {data.dtype} of shape {tuple(data.shape)}"
             )
-        return data[key]
+        return DaskPixels(data)[key] if _is_dask(data) else data[key]
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path) -> ArrayLike:
-    return read_image(path).data
+def _opened(path: Path, opening: str) -> Image:
+    return read_image(path)
 
 
 class DaskPixels:
@@ -169,13 +193,13 @@ class DaskPixels:
         return np.asarray(self._data[key].compute(scheduler="synchronous"))
 
 
-def is_portable(data: object) -> bool:
-    """Whether an array can be sent as a description: kept as Zarr (not in memory), or dask."""
-    if is_zarr_data(data):
-        import zarr
+def _is_kept_as_zarr(data: object) -> bool:
+    """Whether an array is kept as Zarr, not in memory, and can be sent as a description."""
+    if not is_zarr_data(data):
+        return False
+    import zarr
 
-        return not isinstance(data.store, zarr.storage.MemoryStore)  # type: ignore[attr-defined]
-    return _is_dask(data)
+    return not isinstance(data.store, zarr.storage.MemoryStore)  # type: ignore[attr-defined]
 
 
 def _is_dask(data: object) -> bool:
@@ -200,13 +224,18 @@ def portable(image: Image, path: Path | None, folder: Path) -> Image:
         Zarr arrays stay as they are. The others are opened where they are read: files by their
         path, dask arrays by their graph, arrays in memory from a file in ``folder``.
     """
-    data: Any = image.data
-    if _is_dask(data):
-        data = DaskPixels(data)
-    elif not is_portable(data):
-        if path is None:
-            path = folder / PIXELS
-            with replacing(path) as partial, partial.open("wb") as stream:
-                np.save(stream, np.asarray(data[...]), allow_pickle=False)
-        data = FilePixels(path, data)
-    return Image(data, image.axes, image.spacing, image.name)
+    data, coarse = image.data, image.coarse
+    if _is_kept_as_zarr(data):
+        return image
+    if path is None and _is_dask(data):
+        coarse = DaskPixels(coarse) if _is_dask(coarse) else coarse
+        return replace(image, data=DaskPixels(data), coarse=coarse)
+    if path is None:
+        # Coarser ones are only looked at of images in chunks.
+        path, coarse = folder / PIXELS, None
+        with replacing(path) as partial, partial.open("wb") as stream:
+            np.save(stream, np.asarray(data[...]), allow_pickle=False)
+    opening = uuid4().hex
+    if coarse is not None:
+        coarse = FilePixels(path, coarse, opening, "coarse")
+    return replace(image, data=FilePixels(path, data, opening), coarse=coarse)

@@ -34,7 +34,7 @@ def expand(texts: Sequence[str]) -> tuple[list[Path], int]:
     left_out : int
         Number of files in folders and patterns that are this program's own results.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     left_out = 0
     for text in texts:
         path = Path(text).expanduser()
@@ -48,7 +48,7 @@ def expand(texts: Sequence[str]) -> tuple[list[Path], int]:
         images = [p for p in several if not is_own_result(p)]
         left_out += len(several) - len(images)
         for image in images or ([path] if not several else []):
-            found.setdefault(image.resolve(), image)
+            found.setdefault(os.path.realpath(image), image)
     return list(found.values()), left_out
 
 
@@ -113,20 +113,24 @@ def _schemes(clashing: Sequence[Path]) -> tuple[Callable[[Path], str], ...]:
     """Ways to name results, the shortest names first."""
 
     def kind(path: Path) -> str:
-        return path.suffix.lower()[1:]
+        # "tif", or "ome_tif".
+        return path.name[len(stem_of(path)) + 1 :].lower().replace(".", "_")
+
+    def folder(path: Path) -> Path:
+        return Path(os.path.abspath(path)).parent
 
     def folders(path: Path) -> str:
-        within = os.path.relpath(path.resolve().parent, root)
+        within = os.path.relpath(folder(path), root)
         return "_".join([*Path(within).parts, stem_of(path)])
 
     try:
-        root = os.path.commonpath([path.resolve().parent for path in clashing])
+        root = os.path.commonpath([*map(folder, clashing)])
     except ValueError:  # On several drives.
         root = ""
     near: tuple[Callable[[Path], str], ...] = (
         lambda p: f"{stem_of(p)}_{kind(p)}",
-        lambda p: f"{p.resolve().parent.name}_{stem_of(p)}",
-        lambda p: f"{p.resolve().parent.name}_{stem_of(p)}_{kind(p)}",
+        lambda p: f"{folder(p).name}_{stem_of(p)}",
+        lambda p: f"{folder(p).name}_{stem_of(p)}_{kind(p)}",
     )
     if not root:
         return near

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..io.results import result_paths
+from ..io.run_folder import run_folder
 from ..io.zarr import is_zarr
 from ..segmenter import InputError, InstsegError
 from ..settings import TIFF, ZARR
@@ -116,7 +118,8 @@ def plan(
         Of label images; None: what suits each input.
     existing : {"refuse", "skip", "replace"}
         Results that are there make an input fail, or are replaced; with "skip", inputs that are
-        finished are left out, and others done anew.
+        finished are left out, and others done anew, but none that no run has begun. An input is
+        never replaced.
 
     Returns
     -------
@@ -136,20 +139,30 @@ def plan(
         Job(path, name, format_of(path, format))
         for path, name in zip(paths, name_results(paths), strict=True)
     ]
+    inputs = {os.path.realpath(path) for path in paths}
     if output.is_dir():
         for job in jobs:
-            _look(job, output, outputs, existing)
+            _look(job, output, outputs, existing, inputs)
     return jobs
 
 
-def _look(job: Job, output: Path, outputs: Sequence[str], existing: str) -> None:
+def _look(
+    job: Job, output: Path, outputs: Sequence[str], existing: str, inputs: Collection[str]
+) -> None:
     """Decide what becomes of a job whose results may be there already."""
     targets = result_paths(outputs, output, job.name, job.format)
     there = [path for path in targets if path.exists()]
     before = read_status(output, job.name)
-    if not there or existing == REPLACE:
+    own = [path for path in there if os.path.realpath(path) in inputs]
+    if own:
+        job.status = FAILED
+        job.error = (
+            f"{own[0]} is an input, and has the name of a result of {job.path.name}: choose "
+            "another output folder"
+        )
+    elif not there or existing == REPLACE:
         return
-    if before is not None and not before.is_of(job.path):
+    elif before is not None and not before.is_of(job.path):
         job.status = FAILED
         job.error = (
             f"{there[0]} is of another input, {before.input}: choose another output folder, or "
@@ -159,9 +172,18 @@ def _look(job: Job, output: Path, outputs: Sequence[str], existing: str) -> None
         if len(there) == len(targets) and (before is None or before.status == DONE):
             job.status, job.files = SKIPPED, tuple(targets)
             _remember(job, before)
+        elif before is None and not _was_begun(output, job.name):
+            job.status = FAILED
+            job.error = f"{there[0]} exists, and is not of an unfinished run: pass --overwrite"
     else:
         job.status = FAILED
         job.error = f"{there[0]} exists: pass --overwrite or --skip-existing"
+
+
+def _was_begun(output: Path, name: str) -> bool:
+    """Whether a run without a status file, such as of `segment_to`, has left something."""
+    recipe = result_paths((), output, name)[-1]
+    return recipe.exists() or run_folder(output, name).is_dir()
 
 
 def _remember(job: Job, before: Status | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -225,7 +226,7 @@ class BatchRun:
 
     def _tell(self, job: Job) -> None:
         """Write the status file."""
-        values = {**job.to_json(), "input": str(job.path.resolve()), "versions": self._versions}
+        values = {**job.to_json(), "input": os.path.realpath(job.path), "versions": self._versions}
         write_status(self.output, job.name, values)
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Status:
 
     def is_of(self, path: Path) -> bool:
         """Whether it tells of this input, or of one that is no longer where it was."""
-        return self.input == path.resolve() or not self.input.exists()
+        return self.input == Path(os.path.realpath(path)) or not self.input.exists()
 
 
 def status_path(folder: Path, name: str) -> Path:

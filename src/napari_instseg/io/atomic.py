@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from errno import EINVAL, ENOSYS, ENOTSUP
@@ -85,6 +85,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+<<<<<<< HEAD
 def to_disk(path: Path) -> None:
     """Wait until a file, or all files in a folder, are on the disk and not in memory alone.
 
@@ -117,14 +118,20 @@ def _file_to_disk(path: Path) -> None:
 
 def sweep(folder: Path, prefix: str) -> None:
     """Remove what killed processes have left half written of files whose names begin so.
+=======
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove what killed processes have left half written of files and folders.
+>>>>>>> 48f4ddd16fef77aa4e253672128414e336fe1b98
 
     Only to be called where nobody else writes these.
     """
-    for left in folder.glob(f".{glob.escape(prefix)}*.partial.*"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+    for path in paths:
+        pattern = f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"
+        for left in path.parent.glob(pattern):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def discard(path: Path) -> None:

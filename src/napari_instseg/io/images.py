@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import warnings
@@ -180,14 +181,15 @@ def is_image(path: Path) -> bool:
 
 
 def stem_of(path: Path) -> str:
-    """Name of a file without its suffixes.
+    """Name of a file, or of a link to one, without its suffixes.
 
     Examples
     --------
     >>> stem_of(Path("day 1/cells.v2.ome.tif"))
     'cells.v2'
     """
-    name = path.resolve().name
+    # Of "." the name of the folder; links keep their own.
+    name = os.path.basename(os.path.abspath(path))
     for suffix in IMAGE_SUFFIXES:
         if name.lower().endswith(suffix):
             name = name[: -len(suffix)]

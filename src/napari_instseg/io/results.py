@@ -65,6 +65,15 @@ def result_paths(
     return [folder / (prefix + name) for name in names]
 
 
+def all_result_paths(folder: Path, stem: str = "") -> set[Path]:
+    """Name all files that results of a stem may have, in any format."""
+    return {
+        path
+        for format in FORMATS
+        for path in result_paths(OUTPUTS, folder, stem, format, TRACK_FORMATS, True, True)
+    }
+
+
 def check_format(format: str | None, image: Image) -> str:
     """Find the format of label images: the one given, else Zarr for an image in Zarr, else TIFF.
 

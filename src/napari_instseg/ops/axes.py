@@ -181,7 +181,7 @@ class Image:
         Raises
         ------
         InputError
-            If the image is a Zarr array whose folder is gone.
+            If pixels on disk are damaged, or the image is a Zarr array whose folder is gone.
         """
         if channels is not None and self._far_apart(channels):
             single = [self.read(plane, rows, cols, (channel,)) for channel in channels]
@@ -192,7 +192,7 @@ class Image:
         key: list[int | slice | EllipsisType] = []
         for axis in self.axes:
             key.append(int(where[axis]) if axis in where else spans[axis])
-        part = np.asarray(self.data[tuple(key)])
+        part = self._cut(tuple(key))
         _check_there(self.data)
         kept = [a for a in self.axes if a in "YXCS"]
         order = [kept.index(a) for a in ("Y", "X", CHANNEL, SAMPLE) if a in kept]
@@ -201,6 +201,18 @@ class Image:
             start = first if CHANNEL in self.axes else 0
             part = part[..., [c - start for c in channels]]
         return part
+
+    def _cut(self, key: tuple[int | slice | EllipsisType, ...]) -> NDArray[Any]:
+        try:
+            return np.asarray(self.data[key])
+        except InputError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            # What codecs of Zarr and TIFF raise.
+            raise InputError(
+                f"{self.name}: a part of the image cannot be read ({error}): its file is damaged "
+                "there; bring back a whole one, and go on with the run"
+            ) from error
 
     def _far_apart(self, channels: Sequence[int]) -> bool:
         """Whether channels lie in chunks of their own, with others between them."""
