@@ -174,6 +174,14 @@ class ReviewSession(QObject):
         """Make edits of what was painted until now."""
         self._strokes.take()
 
+    def rest(self) -> None:
+        """Leave to napari what is painted: nobody sees this session."""
+        self._strokes.rest()
+
+    def wake(self) -> None:
+        """Make edits of what is painted again, and of what was painted meanwhile."""
+        self._strokes.wake()
+
     @property
     def can_undo(self) -> bool:
         """Whether there is an edit to take back."""
@@ -313,7 +321,7 @@ class ReviewSession(QObject):
     def close(self) -> None:
         """Show all objects, and let go of the layers."""
         self._closed = True
-        self._strokes.close()
+        self._strokes.rest()
         for event in self._events:
             event.disconnect(self._hear)
         for event in self._dims:

@@ -41,15 +41,28 @@ class Strokes(QObject):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.take)
         self._layers = list(session.layers.values())
+        self._listens = False
+        self._connect()
+
+    def _connect(self) -> None:
+        self._listens = True
         for layer in self._layers:
             layer.events.paint.connect(self._hear)
 
-    def close(self) -> None:
-        """Leave strokes to napari again."""
-        self.take()
-        self._timer.stop()
-        for layer in self._layers:
-            layer.events.paint.disconnect(self._hear)
+    def rest(self) -> None:
+        """Leave strokes to napari, and to its undo, from now on."""
+        if self._listens:
+            self.take()
+            self._timer.stop()
+            self._listens = False
+            for layer in self._layers:
+                layer.events.paint.disconnect(self._hear)
+
+    def wake(self) -> None:
+        """Take strokes over again, those of meanwhile first."""
+        if not self._listens:
+            self._connect()
+            self.take()
 
     def _hear(self, event: object = None) -> None:
         self._timer.start(0)
