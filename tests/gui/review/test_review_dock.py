@@ -9,7 +9,7 @@ from typing import Any
 import napari
 import numpy as np
 import pytest
-from gui.clicks import LEFT, WAIT, click
+from gui.clicks import LEFT, WAIT, Heard, click
 from gui.prompt.hands import CTRL, SHIFT, Hands
 from gui.review.conftest import Add
 from gui.review.objects import LABELS
@@ -526,3 +526,31 @@ def test_all_is_legible_in_the_narrowest_dock(
     widest = max(keep.fontMetrics().horizontalAdvance(keep.itemText(i)) for i in range(2))
     # Beside the arrow.
     qtbot.waitUntil(lambda: keep.width() > widest + 25, timeout=WAIT)
+
+
+def test_the_outline_goes_with_its_layer(
+    viewer: napari.Viewer, review: ReviewWidget, add: Add, qtbot: Any
+) -> None:
+    layer = add()[0]
+    review.session.select([7])
+    assert outlined(viewer, layer) == {7}
+    layer.scale = (2, 3)
+    layer.translate = (50, -20)
+    qtbot.waitUntil(
+        lambda: NAME in viewer.layers and tuple(viewer.layers[NAME].scale) == (2, 3), timeout=WAIT
+    )
+    assert outlined(viewer, layer) == {7}
+
+
+def test_a_number_that_is_too_large_is_not_painted(
+    viewer: napari.Viewer, review: ReviewWidget, qtbot: Any
+) -> None:
+    layer = viewer.add_labels(LABELS.astype(np.int64), name="wide")
+    qtbot.waitUntil(lambda: review.session is not None, timeout=WAIT)
+    with Heard() as heard:
+        # As int32 it would be 5.
+        layer.paint((1, 1), 2**32 + 5)
+        qtbot.waitUntil(lambda: len(heard) == 1, timeout=WAIT)
+    assert "'wide': expected labels from 0 to 2147483647, got" in heard[0]
+    np.testing.assert_array_equal(layer.data, LABELS)
+    assert not review.session.can_undo

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
+from ...label_set import check_int32
 from ...ops.editing.painting import KEEP, Paint
 from ...ops.editing.scene import union
 from ...segmenter import InputError, InstsegError
@@ -91,6 +92,7 @@ class Strokes(QObject):
 
     def _paint(self, start: tuple[int, ...], before: NDArray[Any], after: NDArray[Any]) -> None:
         session = self._session
+        check_int32(after, session.layer.name)
         order = np.argsort(session.places.arrangement)
         old, new = (np.asarray(a, np.int32).transpose(order) for a in (before, after))
         origin = tuple(start[k] for k in order)
