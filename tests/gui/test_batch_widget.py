@@ -21,7 +21,15 @@ from qtpy.QtWidgets import QApplication
 import napari_instseg
 from napari_instseg.api import segment
 from napari_instseg.batch.overview import overview
-from napari_instseg.gui.batch_table import FILE, OBJECTS, STATUS, TINTS
+from napari_instseg.gui.batch_table import (
+    FILE,
+    OBJECTS,
+    SECONDS,
+    STATUS,
+    TINTS,
+    BatchModel,
+    BatchView,
+)
 from napari_instseg.gui.batch_widget import BatchWidget
 from napari_instseg.gui.docks import dock_of
 from napari_instseg.gui.worker import ModelHolder
@@ -343,3 +351,13 @@ def test_the_overview_shows_the_plane_with_most_objects() -> None:
     # Every fourth pixel: of each square of 8 px, 2 × 2, all of it outline.
     assert np.count_nonzero(~grey[:16, :20]) == 4 * int(found.count - 1)
     assert not picture[16:].any()
+
+
+def test_a_narrow_table_leaves_room_for_names(qtbot: Any) -> None:
+    view = BatchView(BatchModel())
+    qtbot.addWidget(view)
+    view.show()
+    for width, hidden in ((300, True), (420, False)):
+        view.resize(width, 200)
+        assert view.isColumnHidden(SECONDS) == hidden
+        assert view.columnWidth(FILE) > 140

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from gui.clicks import WAIT, click
+from gui.fakes import result_of
 from mistakes import FOUND, TRUTH
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
@@ -19,7 +20,9 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_instseg.gui import error_layers
 from napari_instseg.gui.copying import PYTHON
 from napari_instseg.gui.error_layers import COLORS, NAME
+from napari_instseg.gui.evaluate_form import EvaluateForm
 from napari_instseg.gui.evaluate_widget import EvaluateWidget
+from napari_instseg.gui.layers import add_segmentation, image_from_layer
 from napari_instseg.gui.review.highlight import NAME as CHOSEN
 
 KINDS = ["spurious", "split (2)", "merged (2)", "poor boundary"]
@@ -125,6 +128,27 @@ def test_two_layers_and_each_error(
     assert CHOSEN not in viewer.layers
     viewer.window.remove_dock_widget(dock)
     assert NAME not in viewer.layers
+
+
+def test_of_a_result_the_instances_are_the_prediction(
+    viewer: napari.Viewer, evaluate: EvaluateWidget, qtbot: Any
+) -> None:
+    form = evaluate.form
+    image = viewer.add_image(np.zeros(FOUND.shape, np.uint8), name="cells")
+    result = result_of(image_from_layer(image), FOUND)
+    (found, *_) = add_segmentation(viewer, result, image)
+    run(qtbot, evaluate)
+    assert "expected two Labels layers" in evaluate.task.text.text()
+    truth = viewer.add_labels(TRUTH, name="truth")
+    assert form.layers() == (found, truth)
+    viewer.add_labels(TRUTH, name="another")
+    assert form.layers() == (found, truth)
+    again = EvaluateForm(viewer)
+    viewer.layers.remove("another")
+    viewer.layers.remove("truth")
+    assert viewer.add_labels(TRUTH, name="truth") is again.layers()[1]
+    assert again.layers()[0] is found
+    again.disconnect_viewer()
 
 
 def test_errors_of_a_stack_move_the_sliders_and_categories_count(

@@ -15,7 +15,7 @@ from qtpy.QtCore import (
     Qt,
     Signal,
 )
-from qtpy.QtGui import QColor, QFont, QKeyEvent, QPainter, QPaintEvent, QPixmap
+from qtpy.QtGui import QColor, QFont, QKeyEvent, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from ..batch.jobs import Job
@@ -27,7 +27,9 @@ from .column_model import RIGHT, ColumnModel, Index, Role
 FILE, STATUS, OBJECTS, SECONDS = range(4)
 COLUMNS = ("Image", "Status", "Objects", "s")
 #: Widths of all but the first, px.
-WIDTHS = {STATUS: 78, OBJECTS: 62, SECONDS: 48}
+WIDTHS = {STATUS: 74, OBJECTS: 60, SECONDS: 48}
+#: Of a table that is narrower the seconds are left out: names need the room, px.
+NARROW = 340
 EMPTY = "Drop images or folders here"
 WORDS = {
     WAITING: "waiting",
@@ -189,6 +191,11 @@ class BatchView(QTableView):
 
     def _row(self, index: QModelIndex) -> int:
         return self._proxy.mapToSource(index).row()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        """Leave room for names."""
+        super().resizeEvent(event)
+        self.setColumnHidden(SECONDS, self.width() < NARROW)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
         """Say what to do while there is nothing to show."""

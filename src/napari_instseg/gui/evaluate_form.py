@@ -112,17 +112,18 @@ class EvaluateForm(QWidget):
 
     def _suggest(self, event: object = None) -> None:
         """Choose a truth beside the prediction: one of ours is rather the latter."""
-        predicted = self.predicted.layer()
-        if predicted is None or self.truth.layer() is not predicted:
+        predicted, truth = self.predicted.layer(), self.truth.layer()
+        # Beside its instances, a result has layers that are nobody's truth.
+        if predicted is None or (truth is not predicted and _output(truth) in (None, "instances")):
             return
         layers = [
             layer
             for layer in reversed(self._viewer.layers)
             if isinstance(layer, napari.layers.Labels) and self.truth.findData(layer.unique_id) >= 0
         ]
-        ours = [layer for layer in layers if link_of(layer) is not None]
-        others = [layer for layer in layers if link_of(layer) is None]
-        pair = (ours[:1] + others[:1]) if ours and others else layers[:2]
+        ours = [layer for layer in layers if _output(layer) == "instances"]
+        others = [layer for layer in layers if _output(layer) is None]
+        pair = (ours[:1] + others[:1]) if ours and others else (ours or others)[:2]
         if len(pair) == 2:
             self.predicted.choose(pair[0].unique_id)
             self.truth.choose(pair[1].unique_id)
@@ -175,6 +176,12 @@ class EvaluateForm(QWidget):
         self._viewer.layers.events.inserted.disconnect(self._suggest)
         for box in (self.predicted, self.truth):
             box.disconnect_viewer()
+
+
+def _output(layer: napari.layers.Layer | None) -> str | None:
+    """Which output of a result a layer shows; None if it is no result of ours."""
+    link = None if layer is None else link_of(layer)
+    return None if link is None else link.output
 
 
 def _share(value: float) -> QDoubleSpinBox:

@@ -9,14 +9,16 @@ from typing import Any
 import napari
 import numpy as np
 import pytest
-from gui.clicks import LEFT, WAIT, click
-from gui.prompt.hands import SHIFT, Hands
+from gui.clicks import LEFT, WAIT, Heard, click
+from gui.prompt.hands import CTRL, SHIFT, Hands
 from gui.review.conftest import Add
 from gui.review.objects import LABELS
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_instseg import InputError
+from napari_instseg.gui.docks import dock_of
+from napari_instseg.gui.form_rows import DOCK_WIDTH
 from napari_instseg.gui.review.highlight import NAME
 from napari_instseg.gui.review.widget import NO_LAYER, NO_OBJECTS, ReviewWidget
 
@@ -463,3 +465,92 @@ def test_several_levels_in_memory_are_not_corrected(
     with pytest.raises(InputError, match="several levels in memory"):
         review.session.apply("delete", ids=[1])
     assert (layer.data[0] == LABELS).all()
+
+
+def test_what_is_painted_while_the_dock_is_hidden(
+    viewer: napari.Viewer, review: ReviewWidget, add: Add, hands: Reach, qtbot: Any
+) -> None:
+    layer, dock = add()[0], dock_of(review)
+    user = hands(layer)
+    review.session.apply("delete", ids=[1])
+    dock.hide()
+    # A brush has napari's own undo.
+    layer.mode = "paint"
+    layer.paint((5, 5), 99)
+    QApplication.processEvents()
+    user.press(Qt.Key.Key_Z, CTRL)
+    assert 99 not in layer.data
+    # What stays is an edit once the dock is seen again.
+    layer.paint((5, 5), 98)
+    dock.show()
+    qtbot.waitUntil(lambda: 98 in review.session.table["index"].to_numpy(), timeout=WAIT)
+    user.press(Qt.Key.Key_Z, CTRL)
+    assert 98 not in layer.data
+    assert 1 not in layer.data
+    user.press(Qt.Key.Key_Z, CTRL)
+    assert 1 in layer.data
+    # Another tool gives the layer other labels meanwhile: it is read again.
+    dock.hide()
+    layer.data = np.where(layer.data == 2, 0, layer.data)
+    assert review.session is None
+    dock.show()
+    assert 2 not in review.session.labels.read("instances")
+    assert not review.session.can_undo
+
+
+def test_a_dock_that_was_closed_leaves_layers_alone(
+    viewer: napari.Viewer, review: ReviewWidget, add: Add, hands: Reach, qtbot: Any
+) -> None:
+    add()
+    other = viewer.add_labels(LABELS.copy(), name="other")
+    qtbot.waitUntil(lambda: review.session.layer is other, timeout=WAIT)
+    viewer.layers.selection.active = viewer.layers["cells instances"]
+    dock_of(review).destroyOnClose()
+    viewer.layers.selection.active = other
+    assert review.session is None
+    other.mode = "paint"
+    other.paint((5, 5), 99)
+    QApplication.processEvents()
+    hands(other).press(Qt.Key.Key_Z, CTRL)
+    assert 99 not in other.data
+
+
+def test_all_is_legible_in_the_narrowest_dock(
+    viewer: napari.Viewer, review: ReviewWidget, add: Add, qtbot: Any
+) -> None:
+    add()
+    viewer.window._qt_window.resizeDocks([dock_of(review)], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    qtbot.waitUntil(lambda: review.width() < DOCK_WIDTH + 10, timeout=WAIT)
+    bar, keep = review.tabs.tabBar(), review.edit.keep
+    assert bar.tabRect(bar.count() - 1).right() <= review.tabs.width()
+    widest = max(keep.fontMetrics().horizontalAdvance(keep.itemText(i)) for i in range(2))
+    # Beside the arrow.
+    qtbot.waitUntil(lambda: keep.width() > widest + 25, timeout=WAIT)
+
+
+def test_the_outline_goes_with_its_layer(
+    viewer: napari.Viewer, review: ReviewWidget, add: Add, qtbot: Any
+) -> None:
+    layer = add()[0]
+    review.session.select([7])
+    assert outlined(viewer, layer) == {7}
+    layer.scale = (2, 3)
+    layer.translate = (50, -20)
+    qtbot.waitUntil(
+        lambda: NAME in viewer.layers and tuple(viewer.layers[NAME].scale) == (2, 3), timeout=WAIT
+    )
+    assert outlined(viewer, layer) == {7}
+
+
+def test_a_number_that_is_too_large_is_not_painted(
+    viewer: napari.Viewer, review: ReviewWidget, qtbot: Any
+) -> None:
+    layer = viewer.add_labels(LABELS.astype(np.int64), name="wide")
+    qtbot.waitUntil(lambda: review.session is not None, timeout=WAIT)
+    with Heard() as heard:
+        # As int32 it would be 5.
+        layer.paint((1, 1), 2**32 + 5)
+        qtbot.waitUntil(lambda: len(heard) == 1, timeout=WAIT)
+    assert "'wide': expected labels from 0 to 2147483647, got" in heard[0]
+    np.testing.assert_array_equal(layer.data, LABELS)
+    assert not review.session.can_undo

@@ -37,13 +37,13 @@ KEYS = (
     ("Shift+click, drag", "one more object"),
     ("Enter or C", "accept"),
     ("Tab", "next candidate mask"),
-    ("Backspace", "take back last prompt"),
+    ("Backspace", "take back a prompt"),
     ("Esc", "clear all prompts"),
-    ("E", "edit object under mouse"),
+    ("E", "edit object at mouse"),
     ("N", "new object"),
     ("1 … 9", "class"),
     ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
-    ("Space, Ctrl, middle", "and drag: move the view"),
+    ("Space, Ctrl, middle", "and drag: move view"),
 )
 
 

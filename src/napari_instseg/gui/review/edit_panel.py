@@ -114,8 +114,8 @@ class EditPanel(QWidget):
             button = self._button(text, partial(self.draw, kind), tip)
             button.setCheckable(True)
             grid.addWidget(button, 0, place)
-        grid.addWidget(self.through, 1, 0, 1, 2)
-        grid.addWidget(self.keep, 1, 2)
+        grid.addWidget(self.through, 1, 0)
+        grid.addWidget(self.keep, 1, 1, 1, 2)
         return grid
 
     def _shaped(self) -> QGridLayout:

@@ -97,6 +97,10 @@ class ReviewSession(QObject):
         self._dims = (viewer.dims.events.current_step, viewer.dims.events.ndisplay)
         for event in self._dims:
             event.connect(self._follow)
+        events = layer.events
+        self._moves = (events.scale, events.translate, events.rotate, events.shear, events.affine)
+        for event in self._moves:
+            event.connect(self._move)
 
     # ------------------------------------------------------------------------- what there is
 
@@ -176,6 +180,14 @@ class ReviewSession(QObject):
     def take_strokes(self) -> None:
         """Make edits of what was painted until now."""
         self._strokes.take()
+
+    def rest(self) -> None:
+        """Leave to napari what is painted: nobody sees this session."""
+        self._strokes.rest()
+
+    def wake(self) -> None:
+        """Make edits of what is painted again, and of what was painted meanwhile."""
+        self._strokes.wake()
 
     @property
     def can_undo(self) -> bool:
@@ -309,6 +321,13 @@ class ReviewSession(QObject):
         if self.layer in self.viewer.layers and self._chosen:
             self._highlight.show(self.labels, self._chosen)
 
+    @qdebounced(timeout=30)
+    def _move(self, event: object = None) -> None:
+        """The layer lies elsewhere: so does the outline, which is made anew."""
+        self._highlight.remove()
+        if self.layer in self.viewer.layers:
+            self._highlight.show(self.labels, self._chosen)
+
     def _hear(self, event: object = None) -> None:
         if not self._writing:
             self.outdated.emit(self)
@@ -316,12 +335,15 @@ class ReviewSession(QObject):
     def close(self) -> None:
         """Show all objects, and let go of the layers."""
         self._closed = True
-        self._strokes.close()
+        self._strokes.rest()
         for event in self._events:
             event.disconnect(self._hear)
         for event in self._dims:
             event.disconnect(self._follow)
+        for event in self._moves:
+            event.disconnect(self._move)
         self._follow.cancel()
+        self._move.cancel()
         self._highlight.remove()
         for hider in self._hiders:
             hider.close()

@@ -46,11 +46,15 @@ class Sessions(QObject):
         self.current: ReviewSession | None = None
         self._viewer, self._choice, self._listing = viewer, choice, listing
         self._by_layer: dict[Hashable, ReviewSession] = {}
+        #: Until the dock is seen.
+        self._rests = True
         choice.layer_changed.connect(self.choose)
         viewer.layers.events.removed.connect(self._forget)
 
     def choose(self) -> None:
         """Take the chosen layer; of a semantic or panoptic one, its instances."""
+        if self._rests:
+            return
         chosen = self._choice.layer()
         layer = None
         if chosen is not None:
@@ -68,8 +72,23 @@ class Sessions(QObject):
         else:
             self._open(layer)
 
+    def rest(self) -> None:
+        """Leave the layers to napari, its undo and other docks: nobody sees this one."""
+        self._rests = True
+        if self.current is not None:
+            self.current.rest()
+
+    def wake(self) -> None:
+        """Go on, with what has become of the layers meanwhile."""
+        self._rests = False
+        if self.current is not None:
+            self.current.wake()
+        self.choose()
+
     def _switch(self, session: ReviewSession | None) -> None:
         self.current = session
+        if session is not None and not self._rests:
+            session.wake()
         self.switched.emit(session)
 
     def _open(self, layer: napari.layers.Labels) -> None:
@@ -108,6 +127,7 @@ class Sessions(QObject):
         if self.current is not None and self.current.layer in self._viewer.layers:
             self.current.select(())
             self.current.show_all()
+            self.current.rest()
 
     def _prune(self) -> None:
         """End the session of a layer that turned out to be a part of a result.
@@ -120,11 +140,13 @@ class Sessions(QObject):
                 self._end(session)
 
     def _hear(self, session: ReviewSession) -> None:
-        """Read a layer again once no more is done to it."""
-        if session is self.current:
+        """Read a layer again once no more is done to it, and somebody sees it."""
+        if session is self.current and not self._rests:
             self._reload()
-        else:
-            self._end(session)
+            return
+        self._end(session)
+        if session is self.current:
+            self._switch(None)
 
     @qdebounced(timeout=100)
     def _reload(self) -> None:

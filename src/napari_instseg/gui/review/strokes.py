@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
+from ...label_set import check_int32
 from ...ops.editing.painting import KEEP, Paint
 from ...ops.editing.scene import union
 from ...segmenter import InputError, InstsegError
@@ -41,15 +42,28 @@ class Strokes(QObject):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.take)
         self._layers = list(session.layers.values())
+        self._listens = False
+        self._connect()
+
+    def _connect(self) -> None:
+        self._listens = True
         for layer in self._layers:
             layer.events.paint.connect(self._hear)
 
-    def close(self) -> None:
-        """Leave strokes to napari again."""
-        self.take()
-        self._timer.stop()
-        for layer in self._layers:
-            layer.events.paint.disconnect(self._hear)
+    def rest(self) -> None:
+        """Leave strokes to napari, and to its undo, from now on."""
+        if self._listens:
+            self.take()
+            self._timer.stop()
+            self._listens = False
+            for layer in self._layers:
+                layer.events.paint.disconnect(self._hear)
+
+    def wake(self) -> None:
+        """Take strokes over again, those of meanwhile first."""
+        if not self._listens:
+            self._connect()
+            self.take()
 
     def _hear(self, event: object = None) -> None:
         self._timer.start(0)
@@ -78,6 +92,7 @@ class Strokes(QObject):
 
     def _paint(self, start: tuple[int, ...], before: NDArray[Any], after: NDArray[Any]) -> None:
         session = self._session
+        check_int32(after, session.layer.name)
         order = np.argsort(session.places.arrangement)
         old, new = (np.asarray(a, np.int32).transpose(order) for a in (before, after))
         origin = tuple(start[k] for k in order)

@@ -46,6 +46,8 @@ from .shortcuts import REDO, UNDO, Shortcuts
 SIZE = QSize(460, 820)
 #: Heights of the table and of what is below it at first, px.
 PARTS = (470, 330)
+#: All tabs are seen in the narrowest dock.
+TAB_STYLE = "QTabBar::tab { padding-left: 4px; padding-right: 4px; margin-left: 0px; }"
 NO_LAYER = "Open a label image, or run Segment: its objects are listed here."
 NO_OBJECTS = "No objects in this layer."
 
@@ -98,7 +100,7 @@ class ReviewWidget(QWidget):
         self.copy_button.python.connect(lambda: self._copy("Python", python_of))
         self.copy_button.command.connect(lambda: self._copy("a command", command_of))
         self.doubtful.fix.connect(self._fix)
-        self.sessions.choose()
+        self._set_session(None)
 
     @property
     def session(self) -> ReviewSession | None:
@@ -135,6 +137,7 @@ class ReviewWidget(QWidget):
             ("Measure", self.measure),
         ):
             self.tabs.addTab(panel, title)
+        self.tabs.setStyleSheet(TAB_STYLE)
         for button in (self.undo_button, self.redo_button, self.copy_button):
             self.tool_row.addWidget(button)
         form = new_form()
@@ -262,6 +265,7 @@ class ReviewWidget(QWidget):
         super().showEvent(event)
         self._picker.attach()
         self.shortcuts.attach()
+        self.sessions.wake()
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
         """Leave the canvas alone."""
@@ -269,6 +273,7 @@ class ReviewWidget(QWidget):
         self.edit.put_down()
         self._picker.detach()
         self.shortcuts.detach()
+        self.sessions.rest()
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Let go of the layers when the dock is taken away."""
