@@ -85,7 +85,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-<<<<<<< HEAD
 def to_disk(path: Path) -> None:
     """Wait until a file, or all files in a folder, are on the disk and not in memory alone.
 
@@ -116,12 +115,8 @@ def _file_to_disk(path: Path) -> None:
                 raise
 
 
-def sweep(folder: Path, prefix: str) -> None:
-    """Remove what killed processes have left half written of files whose names begin so.
-=======
 def sweep(paths: Iterable[Path]) -> None:
     """Remove what killed processes have left half written of files and folders.
->>>>>>> 48f4ddd16fef77aa4e253672128414e336fe1b98
 
     Only to be called where nobody else writes these.
     """
