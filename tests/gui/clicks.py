@@ -1,10 +1,14 @@
-"""Clicks and keys as a user makes them, and answers to dialogs."""
+"""Clicks and keys as a user makes them, answers to dialogs, and whether the window lives."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pytest
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtWidgets import QAbstractButton, QApplication, QTreeWidgetItem, QWidget
 
@@ -67,3 +71,31 @@ class Heard(list[str]):
 
     def __exit__(self, *_: object) -> None:
         self._event.disconnect(self._hear)
+
+
+class Beats:
+    """Beats of the event loop: whether the window stood still meanwhile.
+
+    While others have the processor, more time passes than the process has: the lesser counts.
+    """
+
+    def __init__(self) -> None:
+        self._beats = [(time.perf_counter(), time.process_time())]
+        self._timer = QTimer()
+        self._timer.timeout.connect(self.note)
+        self._timer.start(10)
+
+    def note(self) -> None:
+        self._beats.append((time.perf_counter(), time.process_time()))
+
+    def check(self, until: float | None = None) -> None:
+        """Stop, and fail if it stood still for longer than a second, up to a time."""
+        self._timer.stop()
+        self.note()
+        beats = [beat for beat in self._beats if until is None or beat[0] <= until]
+        gaps = np.diff(beats, axis=0).min(axis=1)
+        print(f"{len(gaps)} beats, median {np.median(gaps):.3f} s, worst {gaps.max():.2f} s")
+        if hasattr(os, "getloadavg") and os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
+            pytest.skip("the machine is overloaded: its pauses are not the viewer's")
+        assert len(gaps) > 10
+        assert gaps.max() <= 1.0, f"the event loop stood still for {gaps.max():.2f} s"

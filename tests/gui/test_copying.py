@@ -214,7 +214,6 @@ def prompts_in(qtbot: Any, viewer: napari.Viewer, dock: PromptWidget) -> Hands:
     """Press Start and wait."""
     click(qtbot, dock.start_button)
     qtbot.waitUntil(lambda: dock.running is not None, timeout=WAIT)
-    qtbot.wait(50)
     return Hands(viewer, qtbot, dock.ground().layer)
 
 

@@ -80,7 +80,6 @@ def test_of_the_prompt_dock(imported: None, viewer: napari.Viewer, qtbot: Any) -
     start()
     assert not button.isEnabled()
     hands = Hands(viewer, qtbot, layer)
-    qtbot.wait(50)
     brightest = np.unravel_index(np.argmax(layer.data), layer.data.shape)
     hands.click(*(float(at) for at in brightest))
     drafts = dock.running.prompting.drafts  # type: ignore[union-attr]
@@ -219,7 +218,6 @@ def test_a_session_goes_on_after_another_dock_freed_its_model(
     other.free_memory()
     assert loads.here() == [False]
     hands = Hands(viewer, qtbot, layer)
-    qtbot.wait(50)
     hands.click(8, 8)
     drafts = dock.running.prompting.drafts  # type: ignore[union-attr]
     hands.until(lambda: bool(len(drafts)) and not drafts.unanswered())

@@ -54,9 +54,7 @@ def begin(viewer: napari.Viewer, prompt_dock: PromptWidget, qtbot: Any) -> Begin
     def start_on(layer: napari.layers.Image) -> Hands:
         click(qtbot, prompt_dock.start_button)
         qtbot.waitUntil(lambda: prompt_dock.running is not None, timeout=WAIT)
-        hands = Hands(viewer, qtbot, layer)
-        qtbot.wait(50)
-        return hands
+        return Hands(viewer, qtbot, layer)
 
     start.on = start_on  # type: ignore[attr-defined]
     return start

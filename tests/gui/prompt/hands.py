@@ -36,6 +36,22 @@ class Hands:
         self.viewer, self.qtbot, self.layer = viewer, qtbot, layer
         # Tolerated by napari until 0.10; there is no other way to its canvas.
         self.canvas = viewer.window._qt_viewer.canvas
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing moves the picture any more, as a dock or controls that come do."""
+
+        def still() -> bool:
+            before = self._place()
+            self.qtbot.wait(50)
+            return min(before[:2]) > 0 and self._place() == before
+
+        self.until(still)
+
+    def _place(self) -> tuple[float, ...]:
+        """Size of the canvas, and where two points of the world are on it, px."""
+        points = self.canvas.view.scene.transform.map([[0, 0, 0, 1], [1, 1, 0, 1]])
+        return (self.native.width(), self.native.height(), *points.ravel().tolist())
 
     @property
     def native(self) -> Any:

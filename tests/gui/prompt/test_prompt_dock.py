@@ -14,7 +14,7 @@ import pytest
 from gui.clicks import LEFT, WAIT, click
 from gui.fakes import squares
 from gui.prompt.conftest import Begin
-from gui.prompt.hands import Hands
+from gui.prompt.hands import CTRL, Hands
 from prompters import BrightnessPrompter
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDockWidget
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 from napari_instseg.gui.docks import dock_of
 from napari_instseg.gui.holder import PrompterHolder
 from napari_instseg.gui.prompt.widget import PromptWidget
+from napari_instseg.gui.review.widget import ReviewWidget
 from napari_instseg.models.entry import Report
 from napari_instseg.models.prompters import LoadedPrompter
 from napari_instseg.promptable import Embedding
@@ -188,7 +189,6 @@ def test_a_closed_dock_is_forgotten_with_its_model(
     click(qtbot, widget.start_button)
     qtbot.waitUntil(lambda widget=widget: widget.running is not None, timeout=WAIT)
     hands = Hands(viewer, qtbot, layer)
-    qtbot.wait(50)
     prompt(hands, widget, *ONE)
     hands.press(Qt.Key.Key_Return)
     there = weakref.ref(widget)
@@ -226,3 +226,19 @@ def test_warnings_of_the_session_are_shown(
     folder.unlink()
     begin.on(viewer.layers["cells"])  # type: ignore[attr-defined]
     assert not prompt_dock.warnings.isVisible()
+
+
+def test_undo_beside_a_review_dock_that_nobody_sees(
+    viewer: napari.Viewer, prompt_dock: PromptWidget, begin: Begin, qtbot: Any
+) -> None:
+    review = ReviewWidget(viewer)
+    viewer.window.add_dock_widget(review, name="Review", area="right").hide()
+    hands = begin(squares())
+    labels = prompt_dock.labels()
+    prompt(hands, prompt_dock, 8, 8)
+    hands.press(Qt.Key.Key_Return)
+    qtbot.waitUntil(labels.data.any, timeout=WAIT)
+    qtbot.waitUntil(lambda: "napari_instseg" in labels.metadata, timeout=WAIT)
+    hands.press(Qt.Key.Key_Z, CTRL)
+    assert not labels.data.any()
+    review.close()

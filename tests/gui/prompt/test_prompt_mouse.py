@@ -454,7 +454,7 @@ def test_a_plane_of_a_stack_with_rolled_dims(
     # Rows and columns swapped on screen.
     viewer.dims.order = (0, 2, 1)
     viewer.reset_view()
-    hands.qtbot.wait(50)
+    hands.settle()
     hands.click(*THREE)
     hands.until(lambda: settled(prompt_dock))
     hands.press(Qt.Key.Key_Return)

@@ -9,7 +9,7 @@ from typing import Any
 import napari
 import numpy as np
 import pytest
-from gui.clicks import Heard, click
+from gui.clicks import WAIT, Heard, click
 from gui.fakes import NUCLEUS, result_of
 from gui.prompt.hands import CTRL, NONE, RIGHT, SHIFT, Hands
 from label_sets import check_consistent
@@ -59,7 +59,7 @@ class Bench:
         viewer.window.add_dock_widget(self.widget, name="Review", area="right")
         viewer.layers.selection.active = self.layers[0]
         viewer.reset_view()
-        qtbot.wait(100)
+        qtbot.waitUntil(lambda: self.widget.session is not None, timeout=WAIT)
         self.hands = Hands(viewer, qtbot, self.layers[0])
         self.panel = self.widget.edit
         self.widget.tabs.setCurrentWidget(self.panel)

@@ -87,8 +87,8 @@ class Sessions(QObject):
 
     def _switch(self, session: ReviewSession | None) -> None:
         self.current = session
-        if session is not None and not self._rests:
-            session.wake()
+        if session is not None:
+            (session.rest if self._rests else session.wake)()
         self.switched.emit(session)
 
     def _open(self, layer: napari.layers.Labels) -> None:
