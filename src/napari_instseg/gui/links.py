@@ -9,6 +9,7 @@ from typing import Any
 import napari.layers
 import napari.viewer
 import numpy as np
+from psygnal.containers import EventedSet
 
 from ..label_set import EDITS
 from ..segmenter import Category
@@ -22,6 +23,9 @@ AXES_KEY = "napari_instseg_axes"
 FILE_KEY = "napari_instseg_file"
 #: In the metadata of layers that only show what a dock is doing, and go with it.
 TEMPORARY_KEY = "napari_instseg_temporary"
+
+#: Unique ids of layers that objects are prompted in now: nobody else takes what is painted there.
+PROMPTED: EventedSet[Hashable] = EventedSet()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

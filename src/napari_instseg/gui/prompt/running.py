@@ -14,6 +14,7 @@ from superqt.utils import qdebounced
 from ...prompting import PromptSession
 from ...prompting.propagation import Propagated
 from ...segmenter import InputError
+from ..links import PROMPTED
 from ..review.strokes import box_of
 from .bindings import Bindings
 from .colors import ClassColors
@@ -105,6 +106,7 @@ class Running(QObject):
         self.prompting.end()
         if self.labels in self._viewer.layers:
             self.write_recipe()
+        PROMPTED.discard(self.labels.unique_id)
 
     @property
     def works(self) -> bool:
@@ -113,6 +115,7 @@ class Running(QObject):
 
     def attach(self, window: QWidget | None) -> None:
         """Take mouse and keys."""
+        PROMPTED.add(self.labels.unique_id)
         self._bindings.attach(window)
 
     def rest(self) -> None:
@@ -120,6 +123,8 @@ class Running(QObject):
         self._bindings.detach()
         self.prompting.clear()
         self.prompting.overlay.remove()
+        self.write_recipe()
+        PROMPTED.discard(self.labels.unique_id)
 
     # -------------------------------------------------------------------------- from the panel
 

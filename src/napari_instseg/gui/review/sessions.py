@@ -15,6 +15,7 @@ from ...label_set import LabelSet
 from ...segmenter import InstsegError
 from ..fields import LayerChoice
 from ..label_layers import label_set_of, outputs_of
+from ..links import PROMPTED
 from ..task_row import TaskRow, notify
 from .open_editor import is_quick, read_layer
 from .session import ReviewSession
@@ -50,15 +51,21 @@ class Sessions(QObject):
         self._rests = True
         choice.layer_changed.connect(self.choose)
         viewer.layers.events.removed.connect(self._forget)
+        PROMPTED.events.items_changed.connect(self._prompted)
 
     def choose(self) -> None:
-        """Take the chosen layer; of a semantic or panoptic one, its instances."""
+        """Take the chosen layer; of a semantic or panoptic one, its instances.
+
+        One that objects are prompted in has none until that is over: an undo of each is enough.
+        """
         if self._rests:
             return
         chosen = self._choice.layer()
         layer = None
         if chosen is not None:
             layer = outputs_of(self._viewer, chosen).get("instances", chosen)
+        if layer is not None and layer.unique_id in PROMPTED:
+            layer = None
         if self.current is not None and self.current.layer is layer:
             return
         if self._listing.worker is not None:
@@ -80,9 +87,12 @@ class Sessions(QObject):
 
     def wake(self) -> None:
         """Go on, with what has become of the layers meanwhile."""
-        self._rests = False
-        if self.current is not None:
-            self.current.wake()
+        self._rests, before = False, self.current
+        self.choose()
+        if before is not None and before is self.current:
+            before.wake()
+
+    def _prompted(self, added: object, removed: object) -> None:
         self.choose()
 
     def _switch(self, session: ReviewSession | None) -> None:
@@ -183,4 +193,5 @@ class Sessions(QObject):
 
     def disconnect_viewer(self) -> None:
         """Stop following the viewer."""
+        PROMPTED.events.items_changed.disconnect(self._prompted)
         self._viewer.layers.events.removed.disconnect(self._forget)

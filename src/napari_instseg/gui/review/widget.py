@@ -27,6 +27,7 @@ from ..copying import CopyButton, copy_as
 from ..docks import is_taken_away
 from ..fields import LayerChoice
 from ..form_rows import DOCK_WIDTH, add_row, new_form, text_label
+from ..links import PROMPTED
 from ..prompt.classes import KEYS
 from ..task_row import TaskRow, notify
 from .classes_panel import ClassesPanel
@@ -50,6 +51,7 @@ PARTS = (470, 330)
 TAB_STYLE = "QTabBar::tab { padding-left: 4px; padding-right: 4px; margin-left: 0px; }"
 NO_LAYER = "Open a label image, or run Segment: its objects are listed here."
 NO_OBJECTS = "No objects in this layer."
+IN_PROMPT = "Objects are being prompted in this layer: press Stop in the Prompt dock to review them."
 
 
 class ReviewWidget(QWidget):
@@ -165,8 +167,14 @@ class ReviewWidget(QWidget):
         """Show the objects of another session; None: nothing."""
         for part in self._parts:
             part.set_session(session)
-        self.rows.view.empty_text = NO_LAYER if self.choice.layer() is None else NO_OBJECTS
+        self.rows.view.empty_text = self._why_empty()
         self._show_state()
+
+    def _why_empty(self) -> str:
+        layer = self.choice.layer()
+        if layer is None:
+            return NO_LAYER
+        return IN_PROMPT if layer.unique_id in PROMPTED else NO_OBJECTS
 
     # --------------------------------------------------------------------------------- edits
 
