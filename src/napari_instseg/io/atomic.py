@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
     If the body raises (Ctrl-C too), what it wrote is removed and ``path`` is as it was.
     """
     # Processes of several machines may have one number.
-    partial = path.with_name(f".{path.stem}.{uuid4().hex}.partial{path.suffix}")
+    partial = _beside(path, f"{uuid4().hex}.partial")
     try:
         yield partial
         partial.replace(path)
@@ -58,10 +58,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     If the body raises (Ctrl-C too), what it wrote is removed and ``path`` is as it was. A folder
     cannot be put over another: if the process is killed as it exchanges them, there is none.
     """
-    partial, old = (
-        path.with_name(f".{path.stem}.{os.getpid()}.{kind}{path.suffix}")
-        for kind in ("partial", "old")
-    )
+    partial, old = (_beside(path, f"{os.getpid()}.{kind}") for kind in ("partial", "old"))
     try:
         yield partial
         if path.exists():
@@ -75,6 +72,13 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path, mark: str) -> Path:
+    """Name a file beside another; as much of that one's name as there is room for, 255 bytes."""
+    end = f".{mark}{path.suffix}"
+    room = 254 - len(os.fsencode(end))
+    return path.with_name(f".{os.fsencode(path.stem)[:room].decode('utf-8', 'ignore')}{end}")
 
 
 def sweep(folder: Path, prefix: str) -> None:
