@@ -251,7 +251,7 @@ class TestAnotherResultOfTheSameName:
 
 
 @pytest.mark.parametrize("format", ["tiff", "zarr"])
-@pytest.mark.parametrize("stem", ["x" * 235, "核" * 78])
+@pytest.mark.parametrize("stem", ["x" * 235, "核" * 78], ids=["narrow", "wide"])
 def test_names_as_long_as_systems_take(tmp_path: Path, stem: str, format: str) -> None:
     labels = LabelSet.from_labels(np.eye(3, dtype=np.int32), "YX")
     for _ in range(2):
