@@ -16,6 +16,7 @@ from skimage.segmentation import find_boundaries
 
 import napari_instseg as nis
 from napari_instseg.instances import Instances
+from napari_instseg.io.formats.result import write_one
 from napari_instseg.io.images import read_image, read_labels
 from napari_instseg.io.overlay import object_colors, outlines, write_overlay
 from napari_instseg.io.records import read_recipe
@@ -247,3 +248,12 @@ class TestAnotherResultOfTheSameName:
             *(f"a_{output}.tif" for output in ("instances", "semantic", "panoptic")),
             *("a_segments.csv", "a_recipe.json"),
         }
+
+
+@pytest.mark.parametrize("format", ["tiff", "zarr"])
+@pytest.mark.parametrize("stem", ["x" * 235, "核" * 78], ids=["narrow", "wide"])
+def test_names_as_long_as_systems_take(tmp_path: Path, stem: str, format: str) -> None:
+    labels = LabelSet.from_labels(np.eye(3, dtype=np.int32), "YX")
+    for _ in range(2):
+        paths = write_one(labels, tmp_path, stem, format)
+    assert sorted(tmp_path.iterdir()) == sorted(paths)

@@ -14,6 +14,8 @@ from uuid import uuid4
 
 #: Files that are waited for at a time: many file systems take several to the disk at once.
 AT_ONCE = 8
+#: Of what tells a file from the one in whose place it will be, with its dots; bytes.
+LONGEST_MARK = 42
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     power cut it is whole, or as it was, too: see `to_disk`.
     """
     # Processes of several machines may have one number.
-    partial = path.with_name(f".{path.stem}.{uuid4().hex}.partial{path.suffix}")
+    partial = _beside(path, f"{uuid4().hex}.partial")
     try:
         yield partial
         to_disk(partial)
@@ -65,10 +67,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     If the body raises (Ctrl-C too), what it wrote is removed and ``path`` is as it was. A folder
     cannot be put over another: if the process is killed as it exchanges them, there is none.
     """
-    partial, old = (
-        path.with_name(f".{path.stem}.{os.getpid()}.{kind}{path.suffix}")
-        for kind in ("partial", "old")
-    )
+    partial, old = (_beside(path, f"{os.getpid()}.{kind}") for kind in ("partial", "old"))
     try:
         yield partial
         to_disk(partial)
@@ -115,13 +114,24 @@ def _file_to_disk(path: Path) -> None:
                 raise
 
 
+def _beside(path: Path, mark: str) -> Path:
+    """Name a file beside another."""
+    return path.with_name(f".{_beginning(path)}.{mark}{path.suffix}")
+
+
+def _beginning(path: Path) -> str:
+    """As much of a name as there is room for beside dots and marks: 255 bytes in all."""
+    room = 254 - LONGEST_MARK - len(os.fsencode(path.suffix))
+    return os.fsencode(path.stem)[:room].decode("utf-8", "ignore")
+
+
 def sweep(paths: Iterable[Path]) -> None:
     """Remove what killed processes have left half written of files and folders.
 
     Only to be called where nobody else writes these.
     """
     for path in paths:
-        pattern = f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"
+        pattern = f".{glob.escape(_beginning(path))}.*.partial{glob.escape(path.suffix)}"
         for left in path.parent.glob(pattern):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
