@@ -420,15 +420,19 @@ def test_the_console_and_the_command_line(
     assert max(loads.values()) == 1
 
 
-def test_weights_that_were_trained_anew_are_loaded_anew(client: Client, tmp_path: Path) -> None:
-    path = tmp_path / "own.safetensors"
+def test_weights_that_were_trained_anew_are_loaded_anew(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path("own.safetensors")
+    # Workers are in another folder.
+    monkeypatch.chdir(tmp_path)
     weights = read_weights(built_in().path)
     tensors, hands = weights.tensors, DaskHands(client)
     for name in sorted(tensors)[:2]:
         tensors[name].zero_()
         save_file(tensors, path, metadata={METADATA_KEY: json.dumps(weights.about)})
         loaded = hands.load(Settings(model=str(path), device="cpu"))
-        assert loaded.sha256 == file_sha256(path)
+        assert (loaded.name, loaded.sha256) == ("own.safetensors", file_sha256(path))
         # On all workers.
         tiles = [[np.zeros((64, 64, 3), np.float32)]] * 4
         assert len(list(hands.map(loaded.segmenter.segment, tiles))) == 4

@@ -6,8 +6,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .hands import R, T
@@ -82,13 +83,22 @@ class DaskHands:
     def load(self, settings: Settings) -> LoadedModel:
         """Load a model on a worker; return one that every worker loads when it first uses it.
 
+        Paths that settings name are those of this process.
+
         Raises
         ------
         ModelError
             As of `models.registry.load`.
         """
-        (loaded,) = self.map(describe, [settings])
-        return loaded
+        sent = settings.replace(
+            **{
+                name: _absolute(getattr(settings, name))
+                for name in ("model", "weights", "categories")
+            }
+        )
+        (loaded,) = self.map(describe, [sent])
+        # In the recipe it is called as it was given.
+        return loaded if sent.model == settings.model else replace(loaded, name=settings.model)
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """See `Hands`."""
@@ -129,6 +139,12 @@ class DaskHands:
             shared.release()
             if ahead and self._client.status == "running":
                 self._client.cancel(list(ahead))
+
+
+def _absolute(text: str | None) -> str | None:
+    """The whole path of a file here; names are left as they are."""
+    path = Path(text or "").expanduser()
+    return str(path.absolute()) if path.suffix and path.is_file() else text
 
 
 class _Tree:

@@ -237,7 +237,6 @@ def test_pause_cancel_and_go_on(
     assert model.tiles == tiles + 1
     assert dock.status.text().startswith("Cancelled: 0 of 4 images done")
     assert column(dock, STATUS) == ["waiting"] * 4
-    (out / "two_2_status.json").unlink()
     (out / "two_2_recipe.json").unlink()
     dock.form.existing_choice.setCurrentIndex(0)
     qtbot.waitUntil(lambda: column(dock, STATUS).count("✓ before") == 3, timeout=WAIT)
