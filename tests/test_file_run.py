@@ -159,12 +159,14 @@ def test_half_written_files_of_killed_runs_go_but_not_those_of_others(tmp_path: 
     others = [".a_b_instances.01ab.partial.tif", ".a_b_status.01ab.partial.json"]
     for name in (*left, *others):
         (tmp_path / name).write_text("half")
-    folders = [".a_instances.12.partial.zarr", ".a_RES.12.partial"]
-    for name in (*folders, ".a_b_instances.12.partial.zarr"):
+    # Of an exchange of folders that was cut off; where there is no new one, the old one stays.
+    done = ["a_instances.zarr", ".a_panoptic.12.old.zarr"]
+    folders = [".a_instances.12.partial.zarr", ".a_instances.12.old.zarr", ".a_RES.12.partial"]
+    for name in (*folders, *done, ".a_b_instances.12.partial.zarr"):
         (tmp_path / name).mkdir()
     with file_run(tmp_path, picture((90, 70))):
         there = {path.name for path in tmp_path.iterdir()}
-    assert there == {*others, ".a_b_instances.12.partial.zarr", ".a.run"}
+    assert there == {*others, *done, ".a_b_instances.12.partial.zarr", ".a.run"}
 
 
 def test_a_chunk_that_cannot_be_read_is_an_error_and_what_is_done_stays(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from napari_instseg import InputError, LabelSet, export, read_labels
-from napari_instseg.io.formats import checks
+from napari_instseg.io.formats import checks, registry
 from napari_instseg.io.formats.about import KEY
 from napari_instseg.io.formats.coco_reading import Budget, read_mask
 from napari_instseg.io.formats.stacks import Stack
@@ -352,3 +352,15 @@ def test_parts_far_apart_are_counted_as_one_window(monkeypatch: pytest.MonkeyPat
 def test_a_stack_has_no_more_planes_than_can_be_looked_at() -> None:
     with pytest.raises(InputError, match="at most 100000 planes, got 100001 x 1 x 1"):
         Stack("a", "ZYX", (100_001, 1, 1), "test")
+
+
+@pytest.mark.parametrize("format", [f.name for f in registry.FORMATS if f.write])
+def test_labels_without_pixels_are_written_or_refused(tmp_path: Path, format: str) -> None:
+    empty = LabelSet.from_labels(np.zeros((0, 5), np.int32))
+    path = tmp_path / "out"
+    if format in ("ome-zarr", "csv", "parquet", "excel"):
+        assert export(empty, path, format).paths
+    else:
+        with pytest.raises(InputError, match="pixels, got shape"):
+            export(empty, path, format)
+        assert not [*tmp_path.rglob("*.*")]

@@ -131,12 +131,18 @@ def sweep(paths: Iterable[Path]) -> None:
     Only to be called where nobody else writes these.
     """
     for path in paths:
-        pattern = f".{glob.escape(_beginning(path))}.*.partial{glob.escape(path.suffix)}"
-        for left in path.parent.glob(pattern):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+        beginning, end = (glob.escape(part) for part in (_beginning(path), path.suffix))
+        # Where the new one is missing, the old one may be all that there is.
+        for kind in ("partial", "old") if path.exists() else ("partial",):
+            _remove_all(path.parent.glob(f".{beginning}.*.{kind}{end}"))
+
+
+def _remove_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def discard(path: Path) -> None:

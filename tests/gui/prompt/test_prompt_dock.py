@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import napari
+import numpy as np
 import pytest
 from gui.clicks import LEFT, WAIT, click
 from gui.fakes import squares
 from gui.prompt.conftest import Begin
-from gui.prompt.hands import CTRL, Hands
+from gui.prompt.hands import CTRL, SHIFT, Hands
 from prompters import BrightnessPrompter
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDockWidget
@@ -22,7 +23,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 from napari_instseg.gui.docks import dock_of
 from napari_instseg.gui.holder import PrompterHolder
 from napari_instseg.gui.prompt.widget import PromptWidget
-from napari_instseg.gui.review.widget import ReviewWidget
+from napari_instseg.gui.review.widget import IN_PROMPT, ReviewWidget
 from napari_instseg.models.entry import Report
 from napari_instseg.models.prompters import LoadedPrompter
 from napari_instseg.promptable import Embedding
@@ -241,4 +242,42 @@ def test_undo_beside_a_review_dock_that_nobody_sees(
     qtbot.waitUntil(lambda: "napari_instseg" in labels.metadata, timeout=WAIT)
     hands.press(Qt.Key.Key_Z, CTRL)
     assert not labels.data.any()
+    review.close()
+
+
+def test_a_review_dock_that_is_seen_waits_until_the_prompts_are_over(
+    viewer: napari.Viewer, prompt_dock: PromptWidget, begin: Begin, qtbot: Any
+) -> None:
+    review = ReviewWidget(viewer)
+    viewer.window.add_dock_widget(review, name="Review", area="left")
+    hands = begin(squares())
+    labels = prompt_dock.labels()
+    assert labels is not None
+    for at in ((8, 8), (8, 24)):
+        prompt(hands, prompt_dock, *at)
+        hands.press(Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: "napari_instseg" in labels.metadata, timeout=WAIT)
+    assert review.session is None
+    assert review.rows.view.empty_text == IN_PROMPT
+    hands.press(Qt.Key.Key_Z, CTRL)
+    assert {*np.unique(labels.data)} == {0, 1}
+    hands.press(Qt.Key.Key_Z, CTRL | SHIFT)
+    assert {*np.unique(labels.data)} == {0, 1, 2}
+
+    # Its turn, with what was accepted; and back again.
+    click(qtbot, prompt_dock.start_button)
+    qtbot.waitUntil(lambda: review.session is not None, timeout=WAIT)
+    assert review.session is not None
+    assert review.session.layer is labels
+    assert review.session.table["index"].tolist() == [1, 2]
+    review.session.apply("delete", ids=[1])
+    prompt_dock.setup.target.choose(labels.unique_id)
+    begin.on(viewer.layers["cells"])  # type: ignore[attr-defined]
+    assert prompt_dock.labels() is labels
+    assert review.session is None
+    prompt(hands, prompt_dock, 24, 8)
+    hands.press(Qt.Key.Key_Return)
+    assert {*np.unique(labels.data)} == {0, 2, 3}
+    hands.press(Qt.Key.Key_Z, CTRL)
+    assert {*np.unique(labels.data)} == {0, 2}
     review.close()

@@ -51,7 +51,7 @@ PARTS = (470, 330)
 TAB_STYLE = "QTabBar::tab { padding-left: 4px; padding-right: 4px; margin-left: 0px; }"
 NO_LAYER = "Open a label image, or run Segment: its objects are listed here."
 NO_OBJECTS = "No objects in this layer."
-IN_PROMPT = "Objects are being prompted in this layer: press Stop in the Prompt dock to review them."
+IN_PROMPT = "Objects are prompted in this layer now: press Stop in the Prompt dock to review them."
 
 
 class ReviewWidget(QWidget):

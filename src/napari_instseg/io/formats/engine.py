@@ -11,6 +11,7 @@ from typing import Any
 
 from ...label_set import LabelSet
 from ...segmenter import InputError
+from ...settings import TIFF
 from ..atomic import discard
 from ..images import naming
 from ..records import RECIPE, TABLE
@@ -19,6 +20,9 @@ from .names import Names
 from .planes import hides
 from .registry import Format, for_reading, for_writing
 from .staging import WHOLE, staging
+
+#: Formats that an image without pixels fits into; that TIFF does not they say themselves.
+WITHOUT_PIXELS = ("ome-zarr", "result", "csv", "parquet", "excel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,11 @@ def _looked_at(
 ) -> Iterator[LabelSet]:
     """Note what a format cannot hold, and what was noted as a file was read."""
     for one in label_sets:
+        if 0 in one.shape and chosen.name not in (*WITHOUT_PIXELS, TIFF):
+            raise InputError(
+                f"{one.name}: expected labels with pixels, got shape {one.shape}: {chosen.name} "
+                f"cannot hold them; {', '.join(WITHOUT_PIXELS)} can"
+            )
         # Those of a run were said when it ran.
         said = [] if "settings" in one.recipe else [*one.recipe.get("warnings", ())]
         if not chosen.overlaps and hides(one):
