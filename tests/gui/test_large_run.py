@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from gui.fakes import FakeModel, squares
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QFileDialog
 
+from napari_instseg.file_run import FileRun
 from napari_instseg.gui import on_disk
 from napari_instseg.gui.layers import image_from_layer
 from napari_instseg.gui.segment_widget import SegmentWidget
@@ -78,7 +78,11 @@ def last_notification() -> str:
 
 @pytest.mark.usefixtures("low_limits")
 def test_labels_appear_while_the_viewer_stays_alive(
-    viewer: napari.Viewer, dock: SegmentWidget, model: HeldModel, qtbot: Any
+    viewer: napari.Viewer,
+    dock: SegmentWidget,
+    model: HeldModel,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     field = da.from_array(squares(18, 15, pitch=16, size=10), chunks=100)
     layer = viewer.add_image(field, name="slide", scale=(0.5, 0.5), units="um")
@@ -87,12 +91,10 @@ def test_labels_appear_while_the_viewer_stays_alive(
     dock.form.more.overlap.setValue(32)
     assert dock.large.isVisible()
     settings = dock.form.settings()
-    beats = Beats()
+    beats = Beats(monkeypatch, FileRun, "save")
     model.hold_at = 12
     click(qtbot, dock.run_button)
     assert dock.worker is not None
-    steps = [time.perf_counter()]
-    dock.worker.progress.connect(lambda *_: steps.append(time.perf_counter()))
     live = viewer.layers["slide so far"]
     until_held(qtbot, model)
     qtbot.waitUntil(lambda: live.get_value((4, 4), world=True) > 0, timeout=WAIT)
@@ -118,8 +120,7 @@ def test_labels_appear_while_the_viewer_stays_alive(
     assert labels.metadata["napari_instseg"]["complete"] is True
     assert labels.get_value((4, 4), world=True)[1] == final[8, 8] > 0
     assert dock.status.text().startswith("270 nuclei")
-    # Until the last step: then layers are added, which napari does in the window's own time.
-    beats.check(steps[-1])
+    beats.check()
 
 
 @pytest.mark.usefixtures("low_limits")

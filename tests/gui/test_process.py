@@ -15,6 +15,7 @@ from superqt.utils import WorkerBase
 
 from napari_instseg.gui.segment_widget import SegmentWidget
 from napari_instseg.models.registry import find
+from napari_instseg.models.torchvision import TorchvisionSegmenter
 
 pytestmark = pytest.mark.usefixtures("qapp")
 MISSING = find("nuclei").missing()
@@ -85,14 +86,16 @@ def test_torchvision_may_be_imported_after_the_viewer_opened() -> None:
 
 
 @needs_weights
-def test_the_viewer_stays_alive_during_a_run(viewer: napari.Viewer, qtbot: Any) -> None:
+def test_the_viewer_stays_alive_during_a_run(
+    viewer: napari.Viewer, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     widget = SegmentWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Segment", area="right")
     rng = np.random.default_rng(0)
     viewer.add_image(rng.integers(0, 255, (384, 384), np.uint8))
     widget.form.more.tile_size.setValue(256)
     widget.form.more.overlap.setValue(32)
-    beats = Beats()
+    beats = Beats(monkeypatch, TorchvisionSegmenter, "segment")
     widget.run_button.click()
     qtbot.waitUntil(lambda: widget.worker is None, timeout=240_000)
     WorkerBase.await_workers(60_000)

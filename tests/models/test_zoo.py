@@ -6,7 +6,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -56,19 +55,13 @@ class TestEntries:
         monkeypatch.setenv(downloads.CACHE, str(cache / "other"))
         assert zoo.find(FULL).path.is_relative_to(cache / "other")
 
-    def test_listing_is_quick_and_without_torch(self):
+    def test_listing_loads_no_torch(self):
         code = (
-            "import sys, time; from napari_instseg.models import zoo; t = time.process_time(); "
-            "zoo.entries(); print(time.process_time() - t, 'torch' in sys.modules)"
+            "import sys; from napari_instseg.models import zoo; "
+            "zoo.entries(); print('torch' in sys.modules)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-        seconds, torch = done.stdout.decode().split()
-        assert float(seconds) < 0.1  # 1 ms, where nothing else runs
-        assert torch == "False"
-        begin = time.process_time()
-        for _ in range(100):
-            zoo.entries()
-        assert time.process_time() - begin < 0.5
+        assert done.stdout.decode().strip() == "False"
 
 
 class TestNames:

@@ -106,7 +106,7 @@ def test_clicks_that_are_not_on_the_object(
         hands.click(*TWO, button=RIGHT)
     else:
         hands.click(*TWO, keys=ALT)
-    hands.qtbot.waitUntil(lambda: settled(prompt_dock) and area(prompt_dock) == 64, timeout=3000)
+    hands.until(lambda: settled(prompt_dock) and area(prompt_dock) == 64)
     # Neither napari's zoom box nor its right-drag zoom had a part in it.
     assert viewer.scene.camera.zoom == zoom
     hands.press(Qt.Key.Key_Backspace)
@@ -247,13 +247,13 @@ def test_scribble_lasso_and_polygon(
     hands.drag([(8, 6), (8, 26)])
     hands.until(lambda: settled(prompt_dock) and area(prompt_dock) == 128)
     hands.drag([(6, 23), (10, 25)], button=RIGHT)
-    hands.qtbot.waitUntil(lambda: settled(prompt_dock) and area(prompt_dock) == 64, timeout=3000)
+    hands.until(lambda: settled(prompt_dock) and area(prompt_dock) == 64)
     hands.press(Qt.Key.Key_Return)
     np.testing.assert_array_equal(labels.data, square(ONE))
 
     tool("lasso")
     hands.drag([(1, 18), (1, 30), (14, 30), (14, 18), (2, 18)])
-    hands.qtbot.waitUntil(lambda: settled(prompt_dock) and area(prompt_dock) == 64, timeout=3000)
+    hands.until(lambda: settled(prompt_dock) and area(prompt_dock) == 64)
     hands.press(Qt.Key.Key_Return)
     np.testing.assert_array_equal(labels.data, square(ONE, TWO))
 
@@ -262,7 +262,7 @@ def test_scribble_lasso_and_polygon(
         hands.click(*corner)
     zoom = viewer.scene.camera.zoom
     hands.double_click(30, 2)
-    hands.qtbot.waitUntil(lambda: settled(prompt_dock) and area(prompt_dock) == 64, timeout=3000)
+    hands.until(lambda: settled(prompt_dock) and area(prompt_dock) == 64)
     assert viewer.scene.camera.zoom == zoom
     hands.press(Qt.Key.Key_Return)
     np.testing.assert_array_equal(labels.data, square(ONE, TWO, THREE))

@@ -312,19 +312,19 @@ def test_parts_go_into_one_object_if_wanted(
 
 @pytest.mark.slow
 def test_the_viewer_lives_while_the_built_in_model_encodes(
-    viewer: napari.Viewer, qtbot: Any
+    viewer: napari.Viewer, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from napari_instseg.models.prompters import built_in
+    from napari_instseg.models.sam.segmenter import SamPrompter
 
     if built_in().missing():
         pytest.skip("the built-in model is not here")
+    beats = Beats(monkeypatch, SamPrompter, "encode")
     dock = PromptWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Prompt", area="right")
     layer = viewer.add_image(many(4), name="cells")
     click(qtbot, dock.start_button)
     qtbot.waitUntil(lambda: dock.running is not None, timeout=WAIT)
-    # From here: importing a framework for the first time holds Python's import lock.
-    beats = Beats()
     running = dock.running
     assert running is not None
     hands = Hands(viewer, qtbot, layer)
