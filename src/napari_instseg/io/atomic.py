@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +16,10 @@ from uuid import uuid4
 AT_ONCE = 8
 #: Of what tells a file from the one in whose place it will be, with its dots; bytes.
 LONGEST_MARK = 42
+#: Names of what is half written, or exchanged; see `_beside`.
+LEFT = re.compile(
+    r"\.(?P<beginning>.+)\.[0-9a-f]+\.(?P<kind>partial|old)(?P<suffix>\.[^.]+)?", re.DOTALL
+)
 
 
 @contextmanager
@@ -128,21 +132,27 @@ def _beginning(path: Path) -> str:
 def sweep(paths: Iterable[Path]) -> None:
     """Remove what killed processes have left half written of files and folders.
 
-    Only to be called where nobody else writes these.
+    Only to be called where nobody else writes these. Each folder is listed once: there may be
+    thousands of other results in it.
     """
+    folders: dict[Path, dict[tuple[str, str], Path]] = {}
     for path in paths:
-        beginning, end = (glob.escape(part) for part in (_beginning(path), path.suffix))
-        # Where the new one is missing, the old one may be all that there is.
-        for kind in ("partial", "old") if path.exists() else ("partial",):
-            _remove_all(path.parent.glob(f".{beginning}.*.{kind}{end}"))
+        folders.setdefault(path.parent, {})[_beginning(path), path.suffix] = path
+    for folder, known in folders.items():
+        for left in folder.iterdir():
+            if not (parts := LEFT.fullmatch(left.name)):
+                continue
+            of = known.get((parts["beginning"], parts["suffix"] or ""))
+            # Where the new one is missing, the old one may be all that there is.
+            if of is not None and (parts["kind"] == "partial" or of.exists()):
+                _remove(left)
 
 
-def _remove_all(paths: Iterable[Path]) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def discard(path: Path) -> None:
